@@ -1,0 +1,1 @@
+"""What several parts of aconcur share. Nothing here is public."""

@@ -1,0 +1,71 @@
+"""Read the command line and call the command that it names.
+
+Rule: a command's own modules are imported when it is called; ``aconcur --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+__all__ = ("main",)
+
+import argparse
+from collections.abc import Sequence
+
+from aconcur import __version__
+from aconcur._core.exits import clean_exits
+from aconcur.errors import AconcurError
+
+
+class UsageError(AconcurError):
+    """Raised by a command whose arguments parse but cannot be obeyed; exits with 2."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line ``aconcur ARGUMENTS`` and exit.
+
+    Args:
+        arguments: what follows the program's name; the process's own by default.
+
+    Raises:
+        SystemExit: 1 the work failed, 2 the command line is wrong, 130 interrupted.
+    """
+    parser = argparse.ArgumentParser(
+        prog="aconcur",
+        description="Systems on threads and generators beside the same systems on async/await.",
+        epilog="Exit codes: 0 done, 1 the work failed, 2 wrong command line, 130 interrupted.",
+    )
+    parser.add_argument("--version", action="version", version=f"aconcur {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_compare(commands)
+    chosen = parser.parse_args(arguments)
+    with clean_exits(parser.prog):
+        try:
+            chosen.run(chosen)
+        except UsageError as error:
+            chosen.parser.error(str(error))
+
+
+def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="run lessons: original and rebuilt on one input, side by side",
+        description=(
+            "Run every version of a lesson on the same real input, check that they agree, measure "
+            "them in turn, and show code and figures side by side."
+        ),
+    )
+    add = parser.add_argument
+    add("items", nargs="*", metavar="ITEM", help="number or name: 39 or queue (default: all)")
+    add("--quick", action="store_true", help="small inputs, three rounds: under 20 s for all")
+    add("--json", action="store_true", help="raw figures as JSON instead of pages")
+    page = parser.add_argument_group("keeping COMPARISON.md true (in a checkout)")
+    add = page.add_argument
+    add("--record", action="store_true", help="measure, and write each lesson's record.json")
+    add("--write", action="store_true", help="write COMPARISON.md from sources and records")
+    add("--check", action="store_true", help="fail if COMPARISON.md differs; measures nothing")
+    parser.set_defaults(run=_compare, parser=parser)
+
+
+def _compare(chosen: argparse.Namespace) -> None:
+    from aconcur.cli import compare
+
+    compare.run(chosen)

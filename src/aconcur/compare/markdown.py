@@ -1,0 +1,192 @@
+"""COMPARISON.md: the lessons' blocks as GitHub draws them, and the check that it is up to date."""
+
+from __future__ import annotations
+
+__all__ = ("OutdatedError", "StaleRecordError", "check_page", "page")
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import singledispatch
+from pathlib import Path
+
+from aconcur.compare.document import (
+    Arrows,
+    Block,
+    Bullets,
+    Code,
+    CodePair,
+    Figures,
+    Files,
+    Footnote,
+    Heading,
+    Paragraph,
+    at_a_glance,
+    describe,
+)
+from aconcur.compare.lesson import Lesson
+from aconcur.compare.record import Record, read_record
+from aconcur.errors import AconcurError
+
+# GitHub's narrowest article (900 px) shows this many columns of code in two cells of one table.
+SIDE_BY_SIDE = 86
+PREFACE = """\
+<!-- Generated from the lessons by: aconcur compare --write. Edit them, not this page. -->
+
+# Comparison
+
+Six systems from a well-known chapter on concurrency and parallelism in Python. Each stands here
+twice: the original on threads, generators or `Popen`, and the same system rebuilt on async/await.
+The job itself is in a `work.py` that both import, so only the concurrency differs.
+
+Code is quoted from the files that run. Figures come from the `record.json` beside each lesson,
+written by `aconcur compare --record`; `aconcur compare` measures on your machine. A speed is the
+median of the ratios of single rounds, versions run in turn; where the middle half of these ratios
+straddles 1 the table says "no clear difference". CPU is user and system time, ended children
+included; memory is how far the first run, in a fresh process, raised the process's resident peak
+(children not included); threads and children are those that one run starts.
+
+"""
+
+
+class OutdatedError(AconcurError):
+    """Raised when COMPARISON.md is not what the sources and records say."""
+
+    def __init__(self, difference: Sequence[str]) -> None:
+        shown = "".join(difference[:40]).rstrip()
+        super().__init__(
+            f"COMPARISON.md does not match the lessons: run 'aconcur compare --write'\n{shown}"
+        )
+
+
+class StaleRecordError(AconcurError):
+    """Raised when a record.json was measured from other sources than those that stand there."""
+
+    def __init__(self, lesson: Lesson, files: Sequence[str]) -> None:
+        super().__init__(
+            f"{lesson.folder.name}/record.json measured another {', '.join(files)}: "
+            f"run 'aconcur compare {lesson.item} --record'"
+        )
+
+
+def page(lessons: Sequence[Lesson]) -> str:
+    """Return the whole of COMPARISON.md.
+
+    Raises:
+        RecordError: a lesson has no record.
+        StaleRecordError: a record belongs to other sources.
+    """
+    records = {lesson.item: _fresh_record(lesson) for lesson in lessons}
+    glance = [
+        "| item | the work | baseline | against it |",
+        "| --- | --- | --- | --- |",
+        *(line for lesson in lessons for line in _glance(lesson, records[lesson.item])),
+    ]
+    sections = ["\n\n".join(_section(lesson, records[lesson.item])) for lesson in lessons]
+    return "\n\n".join([PREFACE + "\n".join(glance), *sections]) + "\n"
+
+
+def _glance(lesson: Lesson, record: Record) -> Iterator[str]:
+    for case in lesson.cases:
+        what, baseline, others = at_a_glance(case, record.case(case.id))
+        yield f"| [{lesson.item}](#item-{lesson.item}) | {what} | {baseline} | {others} |"
+
+
+def _fresh_record(lesson: Lesson) -> Record:
+    record = read_record(lesson.record)
+    if other := _differing(record.sources, lesson.digests()):
+        raise StaleRecordError(lesson, other)
+    return record
+
+
+def _differing(measured: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
+    return sorted(
+        name for name in measured.keys() | present if measured.get(name) != present.get(name)
+    )
+
+
+def _section(lesson: Lesson, record: Record) -> Iterator[str]:
+    yield f'<a id="item-{lesson.item}"></a>'
+    yield from map(draw, describe(lesson, record))
+
+
+@singledispatch
+def draw(block: Block) -> str:
+    """Return a block as Markdown."""
+    raise TypeError(f"no way to draw {type(block).__name__}")
+
+
+@draw.register
+def _(block: Heading) -> str:
+    return f"## {block.text}"
+
+
+@draw.register
+def _(block: Paragraph) -> str:
+    return block.text
+
+
+@draw.register
+def _(block: Arrows) -> str:
+    return "\n".join(f"- {what}: `{old}` → `{new}`" for what, old, new in block.rows)
+
+
+@draw.register
+def _(block: Bullets) -> str:
+    return "\n".join([block.title, "", *(f"- {item}" for item in block.items)])
+
+
+@draw.register
+def _(block: Files) -> str:
+    links = (f"[{name}]({block.folder}/{name})" for name in block.names)
+    return f"Whole files: {' · '.join(links)}"
+
+
+@draw.register
+def _(block: Footnote) -> str:
+    return f"<sub>{block.text}</sub>"
+
+
+@draw.register
+def _(block: CodePair) -> str:
+    if block.original.width + block.rebuilt.width > SIDE_BY_SIDE:
+        stacked = (f"**{_label(code)}**\n\n{_fenced(code)}" for code in _both(block))
+        return "\n\n".join([block.note, *stacked])
+    heads = "".join(f"<th>{_label(code)}</th>" for code in _both(block))
+    cells = "".join(f'<td valign="top">\n\n{_fenced(code)}\n\n</td>\n' for code in _both(block))
+    return f"{block.note}\n\n<table>\n<tr>{heads}</tr>\n<tr>\n{cells}</tr>\n</table>"
+
+
+def _both(pair: CodePair) -> tuple[Code, Code]:
+    return pair.original, pair.rebuilt
+
+
+def _label(code: Code) -> str:
+    return code.reference.partition("::")[0]
+
+
+def _fenced(code: Code) -> str:
+    return f"```python\n{code.text}\n```"
+
+
+@draw.register
+def _(block: Figures) -> str:
+    ruler = ["---", *("---:" for _ in block.columns[1:])]
+    lines = [block.columns, ruler, *block.rows]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"**{block.title}**\n\n{table}\n\n{block.foot}"
+
+
+def check_page(path: Path, lessons: Sequence[Lesson]) -> None:
+    """Return if the page at ``path`` is what the lessons say; nothing is measured.
+
+    Raises:
+        OutdatedError: shows the first differences.
+        RecordError: a lesson has no record.
+        StaleRecordError: a record belongs to other sources.
+    """
+    said, there = page(lessons), path.read_text(encoding="utf-8")
+    if said != there:
+        lines = difflib.unified_diff(
+            there.splitlines(keepends=True), said.splitlines(keepends=True), path.name, "lessons"
+        )
+        raise OutdatedError(list(lines))

@@ -1,0 +1,140 @@
+"""A lesson's blocks as plain text of a given width: for pipes, files and simple terminals."""
+
+from __future__ import annotations
+
+__all__ = ("beside", "draw", "fits", "listed")
+
+import textwrap
+from collections.abc import Iterator
+from functools import singledispatch
+from itertools import zip_longest
+
+from aconcur.compare.document import (
+    Arrows,
+    Block,
+    Bullets,
+    Code,
+    CodePair,
+    Figures,
+    Files,
+    Footnote,
+    Heading,
+    Paragraph,
+)
+
+GAP = 2
+BAR = " │ "
+
+
+def beside(pair: CodePair, width: int) -> bool:
+    """Say whether both halves of a pair stand side by side in ``width`` columns."""
+    return pair.original.width + pair.rebuilt.width + len(BAR) <= width
+
+
+def fits(figures: Figures, width: int) -> bool:
+    """Say whether a table of figures can be drawn as one in ``width`` columns."""
+    return sum(_widths(figures)) + GAP * (len(figures.columns) - 1) <= width
+
+
+def listed(figures: Figures) -> Iterator[tuple[str, str]]:
+    """Yield each row of a table that is too wide as its name and one line of its figures."""
+    for label, *cells in figures.rows:
+        pairs = zip(figures.columns[1:], cells, strict=True)
+        yield label, ", ".join(f"{column} {cell}" for column, cell in pairs if cell)
+
+
+def _widths(figures: Figures) -> list[int]:
+    return [max(map(len, column)) for column in zip(figures.columns, *figures.rows, strict=True)]
+
+
+def _wrap(text: str, width: int, indent: str = "") -> str:
+    return textwrap.fill(
+        text.replace("**", ""),
+        max(width, 20),
+        initial_indent=indent,
+        subsequent_indent=" " * len(indent),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+@singledispatch
+def draw(block: Block, width: int) -> str:
+    """Return a block as lines of text, ``width`` columns wide where the code in it allows."""
+    raise TypeError(f"no way to draw {type(block).__name__} in {width} columns")
+
+
+@draw.register
+def _(block: Heading, width: int) -> str:
+    return f"{_wrap(block.text, width)}\n{'=' * min(len(block.text), width)}"
+
+
+@draw.register
+def _(block: Paragraph, width: int) -> str:
+    return _wrap(block.text, width)
+
+
+@draw.register
+def _(block: Footnote, width: int) -> str:
+    return _wrap(block.text, width)
+
+
+@draw.register
+def _(block: Files, width: int) -> str:
+    return _wrap(f"Whole files, in {block.folder}: {', '.join(block.names)}", width)
+
+
+@draw.register
+def _(block: Arrows, width: int) -> str:
+    return "\n".join(_wrap(f"{what}: {old} → {new}", width, "- ") for what, old, new in block.rows)
+
+
+@draw.register
+def _(block: Bullets, width: int) -> str:
+    return "\n".join([block.title, *(_wrap(item, width, "- ") for item in block.items)])
+
+
+@draw.register
+def _(block: CodePair, width: int) -> str:
+    body = _side_by_side if beside(block, width) else _stacked
+    return f"{_wrap(block.note, width)}\n\n{body(block)}"
+
+
+def _side_by_side(pair: CodePair) -> str:
+    left, right = pair.original, pair.rebuilt
+    wide = max(left.width, len(left.reference))
+    head = f"{left.reference:<{wide}}{BAR}{right.reference}"
+    lines = zip_longest(left.text.splitlines(), right.text.splitlines(), fillvalue="")
+    body = (f"{old:<{wide}}{BAR}{new}".rstrip() for old, new in lines)
+    return "\n".join([head, "─" * len(head), *body])
+
+
+def _stacked(pair: CodePair) -> str:
+    return "\n\n".join(map(_titled, (pair.original, pair.rebuilt)))
+
+
+def _titled(code: Code) -> str:
+    return f"{code.reference}\n{'─' * len(code.reference)}\n{code.text}"
+
+
+@draw.register
+def _(block: Figures, width: int) -> str:
+    body = _table(block) if fits(block, width) else _list(block, width)
+    return "\n".join([_wrap(block.title, width), "", body, "", _wrap(block.foot, width)])
+
+
+def _table(figures: Figures) -> str:
+    widths = _widths(figures)
+    lines = (figures.columns, tuple("─" * width for width in widths), *figures.rows)
+    gap = " " * GAP
+    return "\n".join(
+        gap.join(
+            f"{cell:<{wide}}" if number == 0 else f"{cell:>{wide}}"
+            for number, (cell, wide) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _list(figures: Figures, width: int) -> str:
+    return "\n".join(f"{label}\n{_wrap(line, width, '  ')}" for label, line in listed(figures))

@@ -1,0 +1,286 @@
+"""Measure lessons: one fresh process a version, rounds in turn, answers held against each other.
+
+Rule: nothing in this process runs while a version does, or the figures would show it.
+"""
+
+from __future__ import annotations
+
+__all__ = ("DisagreementError", "Step", "VersionFailedError", "measure")
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from aconcur.compare.lesson import Case, Lesson, Table
+from aconcur.compare.machine import describe_machine
+from aconcur.compare.record import CaseRecord, Record, TableRecord, VersionRecord
+from aconcur.errors import AconcurError
+from aconcur.lessons.needs import check_needs
+
+QUICK_ROUNDS = 3
+# Far beyond what any version takes: it ends a version that hangs, not one that is slow.
+LONGEST_RUN = 120.0
+GRACE = 2.0
+LONGEST_ANSWER = 1 << 20
+
+
+class VersionFailedError(AconcurError):
+    """Raised when a version raises, dies or hangs instead of giving its answer."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what} failed: {reason}")
+
+
+class DisagreementError(AconcurError):
+    """Raised when versions of one system give different answers to one input."""
+
+    def __init__(self, what: str, answers: Mapping[str, str]) -> None:
+        said = "; ".join(f"{label} answers {answer}" for label, answer in answers.items())
+        super().__init__(f"{what}: the versions disagree: {said}")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a measurement has come."""
+
+    lesson: Lesson
+    done: int
+    total: int
+    running: str
+    """The version that runs next."""
+
+
+async def measure(
+    lesson: Lesson,
+    *,
+    quick: bool = False,
+    seed: int | None = None,
+    on_step: Callable[[Step], None] = lambda _: None,
+) -> Record:
+    """Run every version of a lesson on the same input, in turn, and return the raw figures.
+
+    Each case runs once without being timed (that run gives memory, threads and children, in a
+    process that has done nothing else), then its number of timed rounds.
+
+    **Cancelled**: the process group of every version is ended (TERM, then KILL after two seconds)
+    and reaped, and temporary files are removed, before the cancellation goes on.
+
+    Args:
+        lesson: what to measure.
+        quick: small inputs and three rounds.
+        seed: makes the same input again; a new one by default.
+        on_step: called before every run.
+
+    Raises:
+        MissingRequirementError: the lesson needs a program or a module that is not there.
+        VersionFailedError: a version raised, died, or ran for more than two minutes.
+        DisagreementError: two versions gave different answers.
+    """
+    check_needs(lesson.needs)
+    machine = describe_machine()
+    seed = random.randrange(1 << 32) if seed is None else seed
+    plan = _Plan(lesson, quick, seed, on_step)
+    with tempfile.TemporaryDirectory(prefix="aconcur-") as folder:
+        plan.folder = folder
+        cases = [await plan.run_case(case) for case in lesson.cases]
+        tables = [await plan.run_table(table) for table in lesson.tables]
+    return Record(machine, lesson.digests(), tuple(cases), tuple(tables))
+
+
+class _Plan:
+    """One measurement of one lesson under way."""
+
+    folder: str
+
+    def __init__(
+        self, lesson: Lesson, quick: bool, seed: int, on_step: Callable[[Step], None]
+    ) -> None:
+        self._lesson, self._quick, self._seed, self._on_step = lesson, quick, seed, on_step
+        self._done = 0
+        self._total = sum((self._rounds(c) + 1) * len(c.versions) for c in lesson.cases)
+        self._total += sum(map(self._rounds, lesson.tables))
+
+    def _rounds(self, measured: Case | Table) -> int:
+        return min(QUICK_ROUNDS, measured.rounds) if self._quick else measured.rounds
+
+    def _size(self, measured: Case | Table) -> int:
+        return measured.quick if self._quick else measured.size
+
+    def _step(self, running: str) -> None:
+        self._on_step(Step(self._lesson, self._done, self._total, running))
+        self._done += 1
+
+    async def run_case(self, case: Case) -> CaseRecord:
+        backends = {label: _backend(reference) for label, reference in case.versions.items()}
+        present = [label for label in case.versions if not _absence(backends[label])]
+        async with AsyncExitStack() as stack:
+            probes = {
+                label: await stack.enter_async_context(
+                    self._open_probe(
+                        f"{self._lesson.item} {label}",
+                        case.versions[label].partition(" @")[0],
+                        self._size(case),
+                        case.input,
+                        backends[label],
+                    )
+                )
+                for label in present
+            }
+            runs: dict[str, list[dict[str, Any]]] = {label: [] for label in present}
+            for number in range(self._rounds(case) + 1):
+                # Each round begins with another version, so that none is always first.
+                for label in present[number % len(present) :] + present[: number % len(present)]:
+                    self._step(f"{case.id}: {label}")
+                    runs[label].append(await probes[label].run())
+        self._compare_answers(case, runs)
+        return CaseRecord(
+            id=case.id,
+            size=self._size(case),
+            answer=runs[present[0]][0]["shown"],
+            versions=tuple(
+                _version(label, runs.get(label, []), _absence(backends[label]))
+                for label in case.versions
+            ),
+        )
+
+    def _compare_answers(self, case: Case, runs: Mapping[str, list[dict[str, Any]]]) -> None:
+        given: dict[str, str] = {}
+        first_to_give: dict[str, str] = {}
+        for label, several in runs.items():
+            for number, run in enumerate(several):
+                given.setdefault(run["digest"], run["shown"])
+                first_to_give.setdefault(run["digest"], f"{label} (run {number})")
+        if len(given) > 1:
+            answers = {first_to_give[digest]: shown for digest, shown in given.items()}
+            raise DisagreementError(f"item {self._lesson.item}, {case.id}", answers)
+
+    async def run_table(self, table: Table) -> TableRecord:
+        rounds: list[dict[str, dict[str, float]]] = []
+        for _ in range(self._rounds(table)):
+            self._step(table.id)
+            probe = self._open_probe(
+                f"{self._lesson.item} {table.id}", table.call, self._size(table), None, "asyncio"
+            )
+            async with probe as running:
+                rounds.append((await running.run())["rows"])
+        rows = {
+            row: {column: tuple(r[row][column] for r in rounds) for column in table.columns}
+            for row in rounds[0]
+        }
+        return TableRecord(table.id, self._size(table), rows)
+
+    @asynccontextmanager
+    async def _open_probe(
+        self, what: str, reference: str, size: int, make_input: str | None, backend: str
+    ) -> AsyncIterator[_Probe]:
+        order = {
+            "package": self._lesson.package,
+            "reference": reference,
+            "size": size,
+            "seed": self._seed,
+            "input": make_input,
+            "backend": backend,
+        }
+        async with _open_probe(f"item {what}", order, self.folder) as probe:
+            yield probe
+
+
+def _backend(reference: str) -> str:
+    return reference.partition(" @")[2] or "asyncio"
+
+
+def _absence(backend: str) -> str:
+    if backend == "asyncio" or find_spec(backend):
+        return ""
+    return f"{backend} is not installed: pip install {backend}"
+
+
+def _version(label: str, runs: list[dict[str, Any]], absent: str) -> VersionRecord:
+    timed = runs[1:]
+    return VersionRecord(
+        label=label,
+        wall=tuple(run["wall"] for run in timed),
+        cpu=tuple(run["cpu"] for run in timed),
+        memory=runs[0]["memory"] if runs else 0,
+        threads=runs[0]["threads"] if runs else 0,
+        children=runs[0]["children"] if runs else 0,
+        absent=absent,
+    )
+
+
+class _Probe:
+    """A process that holds one version and runs it on demand."""
+
+    def __init__(self, what: str, process: anyio.abc.Process, errors: Path) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._what, self._stdin, self._errors = what, process.stdin, errors
+        self._answers = BufferedByteReceiveStream(process.stdout)
+
+    async def send(self, order: Mapping[str, Any]) -> None:
+        await self._stdin.send(json.dumps(order).encode() + b"\n")
+
+    async def run(self) -> dict[str, Any]:
+        await self.send({})
+        return await self.answer()
+
+    async def answer(self) -> dict[str, Any]:
+        try:
+            with anyio.fail_after(LONGEST_RUN):
+                line = await self._answers.receive_until(b"\n", LONGEST_ANSWER)
+        except TimeoutError:
+            raise VersionFailedError(self._what, f"no answer in {LONGEST_RUN:.0f} s") from None
+        except (anyio.EndOfStream, anyio.IncompleteRead):
+            last = self._errors.read_text(errors="replace").strip().rpartition("\n")[2]
+            raise VersionFailedError(self._what, last or "its process died") from None
+        said: dict[str, Any] = json.loads(line)
+        if "error" in said:
+            raise VersionFailedError(self._what, said["error"])
+        return said
+
+
+@asynccontextmanager
+async def _open_probe(what: str, order: Mapping[str, Any], folder: str) -> AsyncIterator[_Probe]:
+    handle, errors = tempfile.mkstemp(dir=folder)
+    with os.fdopen(handle, "wb") as stderr:
+        process = await anyio.open_process(
+            [sys.executable, "-m", "aconcur.compare.probe"],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=os.environ | {"TMPDIR": folder},
+            start_new_session=True,  # the terminal's Ctrl-C is for us alone: we end the group
+        )
+    try:
+        probe = _Probe(what, process, Path(errors))
+        await probe.send(order)
+        await probe.answer()
+        yield probe
+        with anyio.move_on_after(GRACE):
+            await process.aclose()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _end_group(process)
+
+
+async def _end_group(process: anyio.abc.Process) -> None:
+    if process.returncode is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        with anyio.move_on_after(GRACE):
+            await process.wait()
+    # The leader may have been reaped, and members that ignore SIGTERM keep the group's id taken.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.aclose()

@@ -1,0 +1,18 @@
+"""Lessons made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aconcur.compare.lesson import Lesson
+from tests.support.lesson import make_lesson
+
+
+@pytest.fixture
+def lesson_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lesson]:
+    """Make the small lesson, with some of its files replaced."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return lambda **changes: make_lesson(tmp_path, **changes)
