@@ -1,0 +1,1 @@
+"""Item 40: the Game of Life, whose cells are coroutines."""
