@@ -6,8 +6,6 @@ same system on async/await; ``aconcur compare`` runs them on one input and shows
 
 __all__ = ("AconcurError", "__version__")
 
-from importlib.metadata import version as _version
-
 from aconcur.errors import AconcurError as AconcurError
 
-__version__: str = _version("aconcur")
+__version__ = "0.1.0"

@@ -1,10 +1,10 @@
 """One specification for every version of a lesson.
 
-A test module names its lesson in ``LESSON``. A test marked ``entry("run")`` asks for ``call`` and runs
-once for every version file that defines ``run``: an original on asyncio's loop only (it does not use
-it), a rebuilt version on asyncio and uvloop, a toolkit version on trio too. ``entry`` takes several
-names where the versions have several functions of one meaning. ``asyncio_only`` is for tests of what
-only a rebuilt version has.
+A test module names its lesson in ``LESSON``. A test marked ``entry("run")`` asks for ``call`` and
+runs once for every version file that defines ``run``: an original on asyncio's loop only (it does
+not use it), a rebuilt version on asyncio and uvloop, a toolkit version on trio too. ``entry`` takes
+several names where the versions have several functions of one meaning. ``asyncio_only`` is for
+tests of what only a rebuilt version has.
 """
 
 from __future__ import annotations

@@ -24,7 +24,11 @@ import threading
 
 def total(numbers):
     found = []
-    thread = threading.Thread(target=lambda: found.append(sum(numbers)))
+
+    def add():
+        found.append(sum(numbers))
+
+    thread = threading.Thread(target=add)
     thread.start()
     thread.join()
     return found[0]

@@ -254,8 +254,8 @@ class _Probe:
 
 @asynccontextmanager
 async def _open_probe(what: str, order: Mapping[str, Any], folder: str) -> AsyncIterator[_Probe]:
-    handle, errors = tempfile.mkstemp(dir=folder)
-    with os.fdopen(handle, "wb") as stderr:
+    stderr, errors = tempfile.mkstemp(dir=folder)
+    try:
         process = await anyio.open_process(
             [sys.executable, "-m", "aconcur.compare.probe"],
             stdout=subprocess.PIPE,
@@ -263,6 +263,8 @@ async def _open_probe(what: str, order: Mapping[str, Any], folder: str) -> Async
             env=os.environ | {"TMPDIR": folder},
             start_new_session=True,  # the terminal's Ctrl-C is for us alone: we end the group
         )
+    finally:
+        os.close(stderr)
     try:
         probe = _Probe(what, process, Path(errors))
         await probe.send(order)

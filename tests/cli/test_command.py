@@ -1,0 +1,225 @@
+"""The command ``aconcur`` as a shell and a terminal see it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from aconcur import __version__
+from aconcur.compare.lesson import load_lessons
+
+ACONCUR = [sys.executable, "-m", "aconcur"]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*ACONCUR, *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_version_is_data() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"aconcur {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "arguments are required: COMMAND"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["compare", "35"], "no item '35': choose from 36 (subprocess)"),
+        (["compare", "--slowly"], "unrecognized arguments: --slowly"),
+        (["compare", "--check", "--write"], "--check measures and writes nothing: give it alone"),
+        (["compare", "--record", "--quick"], "--record takes neither --quick nor --json"),
+        (["compare", "--write", "39"], "--write is for the whole page: name no item"),
+    ],
+)
+def test_a_wrong_command_line_exits_with_two(arguments: Sequence[str], complaint: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def test_a_page_outside_a_checkout_is_asked_for_by_name(tmp_path: Path) -> None:
+    code = (
+        "import aconcur, aconcur.cli, sys, pathlib;"
+        f"aconcur.__file__ = {str(tmp_path / 'a/b/c/d.py')!r};"
+        "aconcur.cli.main(['compare', '--check'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "aconcur: COMPARISON.md was not found here: run this in a checkout of aconcur\n",
+    )
+
+
+def test_a_lesson_is_shown_on_stdout_and_its_progress_on_stderr() -> None:
+    done = run("compare", "38", "--quick", COLUMNS="100")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Item 38 · ")
+    for part in ("gave the same answer in every run", "Verdict.", "python -m aconcur.lessons."):
+        assert part in done.stdout
+    assert done.stderr.startswith("measuring item 38 (lock): ")
+    assert "\x1b[" not in done.stdout + done.stderr
+
+
+def test_raw_figures_are_json() -> None:
+    done = run("compare", "38", "--quick", "--json")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)["lock"]
+    assert record["machine"]["python"].endswith(sys.version.split()[0])
+    assert all(v["wall"] for case in record["cases"] for v in case["versions"])
+
+
+def test_a_missing_program_fails_its_lesson_and_no_other(tmp_path: Path) -> None:
+    done = run("compare", "36", "38", "--quick", PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "item 36 (subprocess): program openssl was not found: install" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout.startswith("Item 38 · ")
+
+
+def test_a_missing_module_fails_its_lesson_and_no_other() -> None:
+    hide = "import sys, aconcur.lessons.needs as n; n.find_spec = lambda name: None;"
+    code = f"{hide} import aconcur.cli; aconcur.cli.main(['compare', 'queue', '--quick'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "item 39 (queue): module" in done.stderr
+    assert "was not found: pip install 'aconcur[images]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    with subprocess.Popen(
+        [*ACONCUR, "compare", "38", "38", "--quick"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    assert "Broken pipe" not in errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+def test_a_full_disk_is_named() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device, not a path
+        done = subprocess.run(
+            [*ACONCUR, "compare", "38", "--quick"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.endswith("aconcur: [Errno 28] No space left on device\n")
+
+
+def _group_members(group: int) -> list[str]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(its_group) == group and state != "Z":
+            found.append(stat.parent.name)
+    return found
+
+
+def _probes_of(parent: int) -> list[int]:
+    children = Path(f"/proc/{parent}/task").glob("*/children")
+    return [int(pid) for file in children for pid in file.read_text().split()]
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "parent-only"])
+def test_ctrl_c_in_the_middle_ends_everything_at_once(whole_group: bool) -> None:
+    process = subprocess.Popen(
+        [*ACONCUR, "compare", "37"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("measuring item 37")
+    while not (probes := _probes_of(process.pid)):
+        time.sleep(0.01)
+    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert (output, errors) == ("", "aconcur: interrupted\n")
+    assert not [member for probe in probes for member in _group_members(probe)]
+
+
+def _in_terminal(columns: int, arguments: Sequence[str]) -> tuple[int, str]:
+    """Run aconcur in a terminal of its own; return its exit code and the screen's raw text."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "NO_COLOR", "CI"}}
+    process = subprocess.Popen(
+        [*ACONCUR, *arguments],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env=environment | {"TERM": "xterm-256color"},
+        process_group=0,
+    )
+    os.close(follower)
+    screen = b""
+    while process.poll() is None or select.select([leader], [], [], 0)[0]:
+        if select.select([leader], [], [], 0.1)[0]:
+            try:
+                screen += os.read(leader, 1 << 16)
+            except OSError:  # Linux says EIO once the last writer has gone
+                break
+    os.close(leader)
+    return process.wait(), screen.decode()
+
+
+@pytest.mark.parametrize("columns", [40, 120])
+def test_a_terminal_gets_colours_and_no_line_too_long(columns: int) -> None:
+    from rich.text import Text
+
+    code, screen = _in_terminal(columns, ["compare", "38", "--quick"])
+    assert code == 0, screen
+    assert "\x1b[" in screen
+    lines = [Text.from_ansi(line.rpartition("\r")[2]).plain for line in screen.split("\r\n")]
+    assert max(len(line) for line in lines) <= columns
+    assert "Item 38" in screen
+
+
+def test_the_committed_page_is_true() -> None:
+    done = run("compare", "--check")
+    assert (done.returncode, done.stderr) == (0, "COMPARISON.md matches the lessons\n")
+
+
+def test_every_lesson_has_figures_of_its_own_sources() -> None:
+    for lesson in load_lessons():
+        assert lesson.record.is_file(), f"aconcur compare {lesson.item} --record"

@@ -1,0 +1,71 @@
+"""Code is quoted by the names it defines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aconcur.compare.excerpt import ExcerptError, excerpt, normalized_digest
+
+SOURCE = '''\
+"""Doc."""
+
+LIMIT = 3  # why
+KIND: int = 4
+
+
+@first
+@second(1)
+def plain(a):
+    # kept
+    return a
+
+
+class Box:
+    async def open(self):
+        """Say so."""
+        return 1
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a.py").write_text(SOURCE)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "quoted"),
+    [
+        ("LIMIT", "LIMIT = 3  # why"),
+        ("KIND", "KIND: int = 4"),
+        ("plain", "@first\n@second(1)\ndef plain(a):\n    # kept\n    return a"),
+        ("Box.open", 'async def open(self):\n    """Say so."""\n    return 1'),
+        ("LIMIT + KIND", "LIMIT = 3  # why\n\nKIND: int = 4"),
+    ],
+)
+def test_a_definition_is_quoted_as_it_stands(folder: Path, name: str, quoted: str) -> None:
+    assert excerpt(folder, f"a.py::{name}") == quoted
+
+
+@pytest.mark.parametrize(
+    ("reference", "complaint"),
+    [
+        ("a.py::absent", "a.py defines no 'absent'"),
+        ("a.py::Box.close", "a.py defines no 'Box.close'"),
+        ("b.py::plain", "has no file 'b.py'"),
+    ],
+)
+def test_what_is_not_there_is_named(folder: Path, reference: str, complaint: str) -> None:
+    with pytest.raises(ExcerptError, match=complaint):
+        excerpt(folder, reference)
+
+
+def test_the_digest_sees_code_not_comments(folder: Path) -> None:
+    file = folder / "a.py"
+    before = normalized_digest(file)
+    file.write_text(SOURCE.replace("    # kept\n", "\n    # another\n\n"))
+    assert normalized_digest(file) == before
+    file.write_text(SOURCE.replace("return a", "return -a"))
+    assert normalized_digest(file) != before

@@ -1,0 +1,68 @@
+"""A lesson.toml and the files beside it must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from aconcur.compare.excerpt import ExcerptError
+from aconcur.compare.lesson import Lesson, LessonError, UnknownItemError, find_lessons, load_lessons
+from tests.support.lesson import LESSON_TOML, TABLE_TOML
+
+LessonWith = Callable[..., Lesson]
+
+
+def test_a_lesson_is_what_its_toml_says(lesson_with: LessonWith) -> None:
+    lesson = lesson_with(toml=LESSON_TOML + TABLE_TOML)
+    assert (lesson.item, lesson.name, lesson.title) == (99, "sum", "Sums")
+    assert list(lesson.cases[0].versions) == ["threads", "asyncio"]
+    assert lesson.tables[0].columns == ("µs", "KiB")
+    assert lesson.files == ("work.py", "original.py", "rebuilt.py", "costs.py")
+    assert lesson.code("original.py::total").startswith("def total")
+
+
+def test_a_missing_key_is_named(lesson_with: LessonWith) -> None:
+    with pytest.raises(LessonError, match=r"lesson\.toml has no 'change'"):
+        lesson_with(toml=LESSON_TOML.replace("change =", "chance ="))
+
+
+def test_an_arrow_must_stand_in_the_source(lesson_with: LessonWith) -> None:
+    with pytest.raises(LessonError, match=r"original\.py does not say 'def sum'"):
+        lesson_with(toml=LESSON_TOML.replace('original = "def total"', 'original = "def sum"'))
+
+
+def test_an_arrow_may_point_into_another_file(lesson_with: LessonWith) -> None:
+    arrow = 'original = "def total"'
+    lesson_with(
+        toml=LESSON_TOML.replace(arrow, 'original = "def numbers"\noriginal_file = "work.py"')
+    )
+
+
+def test_a_pair_must_stand_in_the_source(lesson_with: LessonWith) -> None:
+    with pytest.raises(ExcerptError, match=r"rebuilt\.py defines no 'sum'"):
+        lesson_with(toml=LESSON_TOML.replace('"rebuilt.py::total"\n\n', '"rebuilt.py::sum"\n\n'))
+
+
+def test_an_id_is_used_once(lesson_with: LessonWith) -> None:
+    with pytest.raises(LessonError, match=r"uses an id twice: \['add'\]"):
+        lesson_with(toml=LESSON_TOML + TABLE_TOML.replace('"steps"', '"add"', 1))
+
+
+def test_the_chapter_has_six_lessons_in_order() -> None:
+    assert [lesson.item for lesson in load_lessons()] == [36, 37, 38, 39, 40, 41]
+
+
+@pytest.mark.parametrize("asked", [["39"], ["queue"], ["queue", "39"]])
+def test_a_lesson_goes_by_number_and_by_name(asked: list[str]) -> None:
+    assert [lesson.item for lesson in find_lessons(asked)] == [39]
+
+
+def test_lessons_come_in_the_order_asked_and_all_when_none_is() -> None:
+    assert [lesson.item for lesson in find_lessons(["futures", "36"])] == [41, 36]
+    assert find_lessons([]) == load_lessons()
+
+
+def test_an_unknown_lesson_is_named_with_those_that_exist() -> None:
+    with pytest.raises(UnknownItemError, match=r"no item '35': choose from 36 \(subprocess\), 37"):
+        find_lessons(["36", "35"])

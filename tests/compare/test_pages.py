@@ -1,0 +1,176 @@
+"""The same blocks as Markdown, as plain text and in colours."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from aconcur.compare import colour, markdown, plain
+from aconcur.compare.document import (
+    Arrows,
+    CodePair,
+    Figures,
+    Heading,
+    Paragraph,
+    describe,
+)
+from aconcur.compare.lesson import Lesson, LessonError
+from aconcur.compare.markdown import OutdatedError, StaleRecordError, check_page, page
+from aconcur.compare.record import (
+    CaseRecord,
+    Record,
+    RecordError,
+    TableRecord,
+    VersionRecord,
+    write_record,
+)
+from tests.support.lesson import LESSON_TOML, SOURCES, TABLE_TOML
+
+LessonWith = Callable[..., Lesson]
+FULL = LESSON_TOML + TABLE_TOML
+
+
+def record_of(lesson: Lesson) -> Record:
+    versions = (
+        VersionRecord("threads", (2.0, 2.0, 2.0), (1.0,) * 3, 1 << 20, 3, 0),
+        VersionRecord("asyncio", (1.0, 1.0, 1.0), (0.5,) * 3, 0, 0, 0),
+    )
+    machine = {
+        "processor": "a processor",
+        "cores": "2",
+        "kernel": "Linux 6",
+        "python": "CPython 3.11",
+        "anyio": "4.16.0",
+        "load": "0.10",
+        "date": "2026-01-02",
+    }
+    return Record(
+        machine,
+        lesson.digests(),
+        (CaseRecord("add", 50, "1475", versions),),
+        (TableRecord("steps", 3, {"first": {"µs": (2.0,) * 3, "KiB": (3.0, 4.0, 5.0)}}),),
+    )
+
+
+def only(kind: type, lesson: Lesson, record: Record | None = None) -> list[object]:
+    return [block for block in describe(lesson, record) if isinstance(block, kind)]
+
+
+def test_every_part_of_a_lesson_is_described(lesson_with: LessonWith) -> None:
+    lesson = lesson_with(toml=FULL)
+    assert only(Heading, lesson) == [Heading("Item 99 · Sums")]
+    assert only(Arrows, lesson) == [Arrows((("a unit", "def total", "async def total"),))]
+    case, table = only(Figures, lesson, record_of(lesson))
+    assert isinstance(case, Figures)
+    assert isinstance(table, Figures)
+    assert case.title == "50 numbers"
+    assert [row[:4] for row in case.rows] == [
+        ("threads", "2 s", "", "baseline"),
+        ("asyncio", "1 s", "2.00 – 2.00", "2 ×"),
+    ]
+    assert "All 2 versions gave the same answer in every run: `1475`" in case.foot
+    assert table.rows == (("first", "2", "4 (3.50 – 4.50)"),)
+
+
+def test_a_verdict_quotes_the_record_or_says_that_there_is_none(lesson_with: LessonWith) -> None:
+    lesson = lesson_with(toml=FULL)
+    told, untold = (only(Paragraph, lesson, r)[-1] for r in (record_of(lesson), None))
+    assert told == Paragraph("**Verdict.** It takes 2 s, then 1 s.")
+    assert untold == Paragraph("**Verdict.** It takes not measured, then not measured.")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["{time:add:trio}", "{speed:sub:asyncio}", "{value:steps:first:ms}", "{time:add}"]
+)
+def test_a_placeholder_that_names_no_figure_is_refused(lesson_with: LessonWith, wrong: str) -> None:
+    lesson = lesson_with(toml=FULL.replace("{time:add:threads}", wrong))
+    for record in (record_of(lesson), None):
+        with pytest.raises(LessonError, match="names no figure"):
+            describe(lesson, record)
+
+
+def test_a_version_that_did_not_run_is_said_not_shown(lesson_with: LessonWith) -> None:
+    lesson = lesson_with(toml=FULL)
+    record = record_of(lesson)
+    case = record.cases[0]
+    absent = VersionRecord("asyncio", (), (), 0, 0, 0, "trio is not installed: pip install trio")
+    record = replace(record, cases=(replace(case, versions=(case.versions[0], absent)),))
+    shown = only(Figures, lesson, record)[0]
+    assert isinstance(shown, Figures)
+    assert [row[0] for row in shown.rows] == ["threads"]
+    assert "asyncio did not run: trio is not installed: pip install trio." in shown.foot
+    assert only(Paragraph, lesson, record)[-1] == Paragraph(
+        "**Verdict.** It takes 2 s, then not measured."
+    )
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_plain_text_keeps_to_its_width(lesson_with: LessonWith, width: int) -> None:
+    lesson = lesson_with(toml=FULL)
+    text = "\n".join(plain.draw(block, width) for block in describe(lesson, record_of(lesson)))
+    code = lesson.code("original.py::total").splitlines()
+    free = [line for line in text.splitlines() if line not in code and "lesson_under" not in line]
+    assert max(map(len, free)) <= width
+
+
+def test_halves_stand_side_by_side_only_where_both_fit(lesson_with: LessonWith) -> None:
+    pair = only(CodePair, lesson_with())[0]
+    assert isinstance(pair, CodePair)
+    together = pair.original.width + pair.rebuilt.width + 3
+    assert " │ " in plain.draw(pair, together)
+    assert " │ " not in plain.draw(pair, together - 1)
+
+
+def test_markdown_stacks_what_github_would_cut(lesson_with: LessonWith) -> None:
+    pair = only(CodePair, lesson_with())[0]
+    assert isinstance(pair, CodePair)
+    assert "<table>" in markdown.draw(pair)
+    wide = replace(pair, rebuilt=replace(pair.rebuilt, text="x" * 60))
+    assert "<table>" not in markdown.draw(wide)
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_colours_say_what_plain_text_says(lesson_with: LessonWith, width: int) -> None:
+    lesson = lesson_with(toml=FULL)
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=True)
+    for block in describe(lesson, record_of(lesson)):
+        console.print(colour.draw(block, width))
+    lines = Text.from_ansi(file.getvalue()).plain.splitlines()
+    assert max(map(len, lines)) <= width
+    words = " ".join(" ".join(lines).split())
+    for word in ("Sums", "threading.Thread", "asyncio", "2 ×", "Verdict"):
+        assert word in words
+    assert "\x1b[" in file.getvalue()
+
+
+def test_the_page_is_checked_against_sources_and_record(
+    lesson_with: LessonWith, tmp_path: Path
+) -> None:
+    lesson = lesson_with(toml=FULL)
+    write_record(lesson.record, record_of(lesson))
+    path = tmp_path / "COMPARISON.md"
+    path.write_text(page([lesson]), encoding="utf-8")
+    check_page(path, [lesson])
+    path.write_text(path.read_text().replace("A thread becomes", "A thread remains"))
+    with pytest.raises(OutdatedError, match=r"run 'aconcur compare --write'\n(.*\n)+-A thread rem"):
+        check_page(path, [lesson])
+
+
+def test_figures_of_other_sources_are_refused(lesson_with: LessonWith) -> None:
+    lesson = lesson_with(toml=FULL)
+    write_record(lesson.record, record_of(lesson))
+    (lesson.folder / "rebuilt.py").write_text(SOURCES["rebuilt.py"] + "\nfaster = True\n")
+    with pytest.raises(StaleRecordError, match=r"measured another rebuilt\.py: run"):
+        page([lesson])
+
+
+def test_a_page_needs_figures(lesson_with: LessonWith) -> None:
+    with pytest.raises(RecordError, match=r"has no record\.json"):
+        page([lesson_with()])
