@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +33,10 @@ def survives(mutant: Mapping[str, str]) -> str:
         if text.count(mutant["old"]) != 1:
             return f"{mutant['old']!r} stands {text.count(mutant['old'])} times in {file.name}"
         file.write_text(text.replace(mutant["old"], mutant["new"]), encoding="utf-8")
-        done = run_tests(mutant["test"], folder)
+        try:
+            done = run_tests(mutant["test"], folder)
+        finally:
+            end_leftovers(folder)
     if done.returncode == FAILED:
         return ""
     last = (done.stdout.strip() or done.stderr.strip()).rpartition("\n")[2]
@@ -52,6 +57,14 @@ def run_tests(selected: str, folder: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def end_leftovers(folder: str) -> None:
+    """Kill what a broken lesson left running: whatever has its sources on PYTHONPATH."""
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"PYTHONPATH={folder}".encode() in environment.read_bytes().split(b"\0"):
+                os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = {"rich", "numpy", "trio", "httpx", "PIL", "aconcur.lessons", "aconcur.compare"}
+HEAVY = {"rich", "numpy", "trio", "httpx2", "PIL", "aconcur.lessons", "aconcur.compare"}
 
 
 def _modules_after(statement: str) -> set[str]:

@@ -17,7 +17,7 @@ from aconcur.errors import AconcurError
 
 # A guess that served: an idle two-core machine shows 0 to 3 %, one busy process shows 50 %.
 BUSY = 0.15
-LIBRARIES = ("anyio", "trio", "uvloop", "httpx", "pillow")
+LIBRARIES = ("anyio", "trio", "uvloop", "httpx2", "pillow")
 
 
 class BusyMachineError(AconcurError):

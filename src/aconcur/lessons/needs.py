@@ -28,7 +28,7 @@ REMEDIES = {
     "openssl": ON_PATH.format("OpenSSL's openssl command"),
     "md5sum": ON_PATH.format("GNU coreutils"),
     "PIL": "pip install 'aconcur[images]'",
-    "httpx": "pip install 'aconcur[images]'",
+    "httpx2": "pip install 'aconcur[images]'",
 }
 
 

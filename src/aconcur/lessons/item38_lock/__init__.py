@@ -1,0 +1,1 @@
+"""Item 38: locks, between threads and between tasks."""

@@ -1,0 +1,1 @@
+"""Item 39: workers that are joined by queues."""
