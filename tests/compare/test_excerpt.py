@@ -42,11 +42,14 @@ def folder(tmp_path: Path) -> Path:
         ("KIND", "KIND: int = 4"),
         ("plain", "@first\n@second(1)\ndef plain(a):\n    # kept\n    return a"),
         ("Box.open", 'async def open(self):\n    """Say so."""\n    return 1'),
-        ("LIMIT + KIND", "LIMIT = 3  # why\n\nKIND: int = 4"),
     ],
 )
 def test_a_definition_is_quoted_as_it_stands(folder: Path, name: str, quoted: str) -> None:
-    assert excerpt(folder, f"a.py::{name}") == quoted
+    assert excerpt(folder, f"a.py::{name}") == (quoted,)
+
+
+def test_several_are_quoted_in_the_order_asked(folder: Path) -> None:
+    assert excerpt(folder, "a.py::KIND + LIMIT") == ("KIND: int = 4", "LIMIT = 3  # why")
 
 
 @pytest.mark.parametrize(

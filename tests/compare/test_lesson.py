@@ -19,7 +19,7 @@ def test_a_lesson_is_what_its_toml_says(lesson_with: LessonWith) -> None:
     assert list(lesson.cases[0].versions) == ["threads", "asyncio"]
     assert lesson.tables[0].columns == ("µs", "KiB")
     assert lesson.files == ("work.py", "original.py", "rebuilt.py", "costs.py")
-    assert lesson.code("original.py::total").startswith("def total")
+    assert lesson.code("original.py::total")[0].startswith("def total")
 
 
 def test_a_missing_key_is_named(lesson_with: LessonWith) -> None:

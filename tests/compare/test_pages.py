@@ -14,6 +14,7 @@ from rich.text import Text
 from aconcur.compare import colour, markdown, plain
 from aconcur.compare.document import (
     Arrows,
+    Code,
     CodePair,
     Figures,
     Heading,
@@ -114,7 +115,7 @@ def test_a_version_that_did_not_run_is_said_not_shown(lesson_with: LessonWith) -
 def test_plain_text_keeps_to_its_width(lesson_with: LessonWith, width: int) -> None:
     lesson = lesson_with(toml=FULL)
     text = "\n".join(plain.draw(block, width) for block in describe(lesson, record_of(lesson)))
-    code = lesson.code("original.py::total").splitlines()
+    code = lesson.code("original.py::total")[0].splitlines()
     free = [line for line in text.splitlines() if line not in code and "lesson_under" not in line]
     assert max(map(len, free)) <= width
 
@@ -127,11 +128,21 @@ def test_halves_stand_side_by_side_only_where_both_fit(lesson_with: LessonWith) 
     assert " │ " not in plain.draw(pair, together - 1)
 
 
+def test_definitions_stand_beside_their_counterparts() -> None:
+    left = Code("a.py::one + two", ("one\none", "two"))
+    right = Code("b.py::one + two", ("eins", "zwei"))
+    lines = plain.draw(CodePair("Look.", left, right), 80).splitlines()
+    assert [line.split("│")[-1].strip() for line in lines[-4:]] == ["eins", "", "", "zwei"]
+    assert markdown.draw(CodePair("Look.", left, right)).count("<tr>") == 3
+    uneven = CodePair("Look.", left, Code("b.py::one", ("eins",)))
+    assert uneven.rows == (("one\none\n\ntwo", "eins"),)
+
+
 def test_markdown_stacks_what_github_would_cut(lesson_with: LessonWith) -> None:
     pair = only(CodePair, lesson_with())[0]
     assert isinstance(pair, CodePair)
     assert "<table>" in markdown.draw(pair)
-    wide = replace(pair, rebuilt=replace(pair.rebuilt, text="x" * 60))
+    wide = replace(pair, rebuilt=replace(pair.rebuilt, parts=("x" * 60,)))
     assert "<table>" not in markdown.draw(wide)
 
 

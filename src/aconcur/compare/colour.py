@@ -97,18 +97,17 @@ def _(block: CodePair, width: int) -> RenderableType:
     table = Table(box=box.ROUNDED, border_style="dim")
     table.add_column(left.reference, min_width=left.width)
     table.add_column(right.reference, min_width=right.width)
-    table.add_row(_coloured(left), _coloured(right))
+    for row in block.rows:
+        table.add_row(*map(_coloured, row), end_section=True)
     return Group(_styled(block.note), table)
 
 
 def _titled(code: Code) -> RenderableType:
-    return Padding(Group(Text(code.reference, "bold"), _coloured(code)), (1, 0, 0, 0))
+    return Padding(Group(Text(code.reference, "bold"), _coloured(code.text)), (1, 0, 0, 0))
 
 
-def _coloured(code: Code) -> Syntax:
-    return Syntax(
-        code.text, "python", theme="ansi_dark", background_color="default", word_wrap=True
-    )
+def _coloured(text: str) -> Syntax:
+    return Syntax(text, "python", theme="ansi_dark", background_color="default", word_wrap=True)
 
 
 @draw.register

@@ -64,10 +64,15 @@ class Arrows:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A piece of source and the name it goes by."""
+    """Definitions quoted from one source file."""
 
     reference: str
-    text: str
+    parts: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """All parts, with a blank line between them."""
+        return "\n\n".join(self.parts)
 
     @property
     def width(self) -> int:
@@ -82,6 +87,14 @@ class CodePair:
     note: str
     original: Code
     rebuilt: Code
+
+    @property
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """What stands side by side: part by part where both have as many, else the whole."""
+        left, right = self.original, self.rebuilt
+        if len(left.parts) == len(right.parts):
+            return tuple(zip(left.parts, right.parts, strict=True))
+        return ((left.text, right.text),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +187,7 @@ def _pair(lesson: Lesson, note: str, original: str, rebuilt: str) -> CodePair:
 def _case(case: Case, measured: CaseRecord) -> Figures:
     present = [version for version in measured.versions if not version.absent]
     baseline, *_ = measured.versions
-    agreed = f"All {len(present)} versions gave the same answer in every run: `{measured.answer}`"
+    agreed = f"All {len(present)} versions gave the same answer in every run: `{measured.answer}`."
     absent = [f"{v.label} did not run: {v.absent}." for v in measured.versions if v.absent]
     rounds = f"{len(baseline.wall)} rounds, versions in turn."
     return Figures(

@@ -16,11 +16,10 @@ class ExcerptError(AconcurError):
     """Raised when a source file does not define what is quoted from it."""
 
 
-def excerpt(folder: Path, reference: str) -> str:
-    """Return the source of ``file.py::name``, dedented, decorators included.
+def excerpt(folder: Path, reference: str) -> tuple[str, ...]:
+    """Return the sources of ``file.py::one + two``, dedented, decorators included.
 
-    ``name`` may be a path (``Class.method``); ``file.py::one + two`` quotes several definitions
-    in the order given, with a blank line between them.
+    A name may be a path (``Class.method``); definitions come in the order given.
 
     Raises:
         ExcerptError: the file is not there or defines no such name.
@@ -37,7 +36,7 @@ def excerpt(folder: Path, reference: str) -> str:
         if node is None:
             raise ExcerptError(f"{folder.name}/{file} defines no {name.strip()!r}")
         quoted.append(_source(text, node))
-    return "\n\n".join(quoted)
+    return tuple(quoted)
 
 
 def _find(tree: ast.AST, path: list[str]) -> ast.stmt | None:

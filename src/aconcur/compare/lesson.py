@@ -118,8 +118,8 @@ class Lesson:
         """Where the recorded figures stand."""
         return self.folder / "record.json"
 
-    def code(self, reference: str) -> str:
-        """Return the source that a pair's reference names, as it stands in the file."""
+    def code(self, reference: str) -> tuple[str, ...]:
+        """Return the definitions that a pair's reference names, as they stand in the file."""
         return excerpt(self.folder, reference)
 
     def digests(self) -> dict[str, str]:

@@ -148,24 +148,26 @@ def _(block: Footnote) -> str:
 
 @draw.register
 def _(block: CodePair) -> str:
+    both = (block.original, block.rebuilt)
     if block.original.width + block.rebuilt.width > SIDE_BY_SIDE:
-        stacked = (f"**{_label(code)}**\n\n{_fenced(code)}" for code in _both(block))
+        stacked = (f"**{_label(code)}**\n\n{_fenced(code.text)}" for code in both)
         return "\n\n".join([block.note, *stacked])
-    heads = "".join(f"<th>{_label(code)}</th>" for code in _both(block))
-    cells = "".join(f'<td valign="top">\n\n{_fenced(code)}\n\n</td>\n' for code in _both(block))
-    return f"{block.note}\n\n<table>\n<tr>{heads}</tr>\n<tr>\n{cells}</tr>\n</table>"
-
-
-def _both(pair: CodePair) -> tuple[Code, Code]:
-    return pair.original, pair.rebuilt
+    heads = "".join(f"<th>{_label(code)}</th>" for code in both)
+    rows = "\n".join(
+        "<tr>\n"
+        + "".join(f'<td valign="top">\n\n{_fenced(text)}\n\n</td>\n' for text in row)
+        + "</tr>"
+        for row in block.rows
+    )
+    return f"{block.note}\n\n<table>\n<tr>{heads}</tr>\n{rows}\n</table>"
 
 
 def _label(code: Code) -> str:
     return code.reference.partition("::")[0]
 
 
-def _fenced(code: Code) -> str:
-    return f"```python\n{code.text}\n```"
+def _fenced(text: str) -> str:
+    return f"```python\n{text}\n```"
 
 
 @draw.register

@@ -104,9 +104,12 @@ def _side_by_side(pair: CodePair) -> str:
     left, right = pair.original, pair.rebuilt
     wide = max(left.width, len(left.reference))
     head = f"{left.reference:<{wide}}{BAR}{right.reference}"
-    lines = zip_longest(left.text.splitlines(), right.text.splitlines(), fillvalue="")
-    body = (f"{old:<{wide}}{BAR}{new}".rstrip() for old, new in lines)
-    return "\n".join([head, "─" * len(head), *body])
+    lines = [head, "─" * len(head)]
+    for row in pair.rows:
+        both = zip_longest(*(part.splitlines() for part in row), fillvalue="")
+        lines += (f"{old:<{wide}}{BAR}{new}".rstrip() for old, new in both)
+        lines.append(f"{'':<{wide}}{BAR}".rstrip())
+    return "\n".join(lines[:-1])
 
 
 def _stacked(pair: CodePair) -> str:

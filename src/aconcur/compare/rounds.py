@@ -139,6 +139,9 @@ class _Plan:
                 )
                 for label in present
             }
+            # They load side by side; nothing is measured before all are ready.
+            for probe in probes.values():
+                await probe.answer()
             runs: dict[str, list[dict[str, Any]]] = {label: [] for label in present}
             for number in range(self._rounds(case) + 1):
                 # Each round begins with another version, so that none is always first.
@@ -175,6 +178,7 @@ class _Plan:
                 f"{self._lesson.item} {table.id}", table.call, self._size(table), None, "asyncio"
             )
             async with probe as running:
+                await running.answer()
                 rounds.append((await running.run())["rows"])
         rows = {
             row: {column: tuple(r[row][column] for r in rounds) for column in table.columns}
@@ -268,7 +272,6 @@ async def _open_probe(what: str, order: Mapping[str, Any], folder: str) -> Async
     try:
         probe = _Probe(what, process, Path(errors))
         await probe.send(order)
-        await probe.answer()
         yield probe
         with anyio.move_on_after(GRACE):
             await process.aclose()
