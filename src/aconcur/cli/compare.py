@@ -82,14 +82,13 @@ def _show(lessons: Sequence[Lesson], *, quick: bool, as_data: bool) -> None:
         for lesson in lessons:
             try:
                 record = _measure(lesson, screen, quick=quick)
+                if as_data:
+                    data[lesson.name] = as_json(record)
+                else:
+                    screen.show(describe(lesson, record, hearts_only=True))
             except AconcurError as error:
                 failed = True
                 screen.error(f"item {lesson.item} ({lesson.name}): {error}")
-                continue
-            if as_data:
-                data[lesson.name] = as_json(record)
-            else:
-                screen.show(describe(lesson, record, hearts_only=True))
     if as_data:
         print(json.dumps(data, indent=1, ensure_ascii=False))
     if failed:

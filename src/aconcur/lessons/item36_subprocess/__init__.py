@@ -1,0 +1,1 @@
+"""Item 36: run commands, and join them by pipes."""
