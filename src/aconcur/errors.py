@@ -19,4 +19,5 @@ class MissingRequirementError(AconcurError):
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"{what} was not found: {remedy}")
-        self.what, self.remedy = what, remedy
+        self.what: str = what
+        self.remedy: str = remedy

@@ -41,7 +41,8 @@ class Started:
     """
 
     def __init__(self) -> None:
-        self.threads = self.children = 0
+        self.threads: int = 0
+        self.children: int = 0
         sys.addaudithook(self._hear)
         self._count_starts(Thread, "threads")
         self._count_starts(BaseProcess, "children")
@@ -98,7 +99,9 @@ def driver(entry: Callable[..., Any], backend: str) -> Callable[..., Any]:
     return run
 
 
-def measured(run: Callable[..., Any], arguments: tuple[Any, ...], started: Started) -> Any:  # noqa: ANN401
+def measured(
+    run: Callable[..., Any], arguments: tuple[Any, ...], started: Started
+) -> dict[str, Any]:
     """Run once; return the figures and the answer."""
     gc.collect()
     forget_peak()

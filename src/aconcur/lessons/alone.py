@@ -21,7 +21,8 @@ def positive(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(
-            f"must be a whole number from 1 up, not {text!r}"
+            "must be a whole number from 1 up,"
+            f" not {text!r}"
         )
     return number
 
@@ -46,9 +47,9 @@ def alone(
         unit: what ``--size`` counts, as a plural noun.
     """
     path = Path(file)
-    module = f"aconcur.lessons.{path.parent.name}.{path.stem}"
+    lesson = f"aconcur.lessons.{path.parent.name}"
     parser = argparse.ArgumentParser(
-        prog=f"python -m {module}",
+        prog=f"python -m {lesson}.{path.stem}",
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

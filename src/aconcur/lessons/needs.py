@@ -52,7 +52,7 @@ def read_needs(toml: Mapping[str, Any]) -> Needs:
 
 
 def needs_beside(file: str) -> Needs:
-    """Return the needs in the lesson.toml beside ``file``."""
+    """Return what the lesson.toml beside a file needs."""
     path = Path(file).with_name("lesson.toml")
     return read_needs(
         tomllib.loads(path.read_text(encoding="utf-8"))
