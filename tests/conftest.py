@@ -82,6 +82,10 @@ def no_leaks(private_temporary_folder: Path) -> Iterator[None]:
     """Fail the test that leaves a task, thread, descriptor, child process or temporary file."""
     before = _descriptors(), _children(), _threads(), set(private_temporary_folder.iterdir())
     yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("asyncio-waitpid"):
+            # Before Python 3.12 asyncio waits for a child in a thread, which reports and then ends.
+            thread.join(1)
     descriptors = {fd: to for fd, to in _descriptors().items() if before[0].get(fd) != to}
     left = {
         "descriptors": descriptors,

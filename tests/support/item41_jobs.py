@@ -1,8 +1,11 @@
-"""Jobs for worker processes: light to import, and steered by files, never by time."""
+"""Jobs for worker processes: light to import, and steered by files, never by time.
+
+Rule: a job that a failed test has forgotten kills its worker in the end, so that pytest ends.
+"""
 
 from __future__ import annotations
 
-__all__ = ("die", "die_once", "relay", "stuck", "wait_for")
+__all__ = ("die", "die_once", "relay", "relay_or_fail", "stuck", "wait_for")
 
 import os
 import signal
@@ -10,11 +13,16 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+FORGOTTEN = 25
+"""Seconds: longer than any test waits."""
+
 
 def wait_for(path: str) -> None:
     """Return when the file is there."""
+    signal.alarm(FORGOTTEN)
     while not Path(path).exists():
         time.sleep(0.005)
+    signal.alarm(0)
 
 
 def relay(job: tuple[str, str]) -> str:
@@ -25,8 +33,17 @@ def relay(job: tuple[str, str]) -> str:
     return announced
 
 
+def relay_or_fail(job: tuple[str, str]) -> str:
+    """Do as relay, but raise if that was to wait for another."""
+    announced = relay(job)
+    if job != (announced, announced):
+        raise ValueError(announced)
+    return announced
+
+
 def stuck(path: str) -> NoReturn:
     """Announce the file, then run for ever."""
+    signal.alarm(FORGOTTEN)
     Path(path).touch()
     while True:
         signal.pause()

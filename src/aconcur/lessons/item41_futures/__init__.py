@@ -1,0 +1,1 @@
+"""Item 41: real parallelism through an executor."""
