@@ -1,0 +1,1 @@
+"""Item 37: threads for calls that wait, not for sums."""
