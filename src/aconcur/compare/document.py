@@ -246,7 +246,9 @@ def _table(table: Table, measured: TableRecord) -> Figures:
         title=table.what.format(size=measured.size),
         columns=("", *table.columns),
         rows=tuple((row, *cells) for row, cells in numbers.items()),
-        foot=f"Medians of {rounds} rounds, each in a fresh process; in brackets the middle half.",
+        foot="One round, in a fresh process."
+        if rounds == 1
+        else f"Medians of {rounds} rounds, each in a fresh process; in brackets the middle half.",
     )
 
 

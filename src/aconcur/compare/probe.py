@@ -1,10 +1,11 @@
 """Run one version of a lesson and measure it from inside: the child side of :mod:`.rounds`.
 
-``python -m aconcur.compare.probe`` reads its orders as lines of JSON on stdin and answers each with
-one line of JSON on stdout. A fresh process for each version, so that no version inherits another's
-memory, imports or pools; it lives through all rounds, so that imports are not measured again.
+It reads its orders as lines of JSON on stdin and answers each with one line of JSON on stdout. A
+fresh process for each version, so that no version inherits another's memory, imports or pools; it
+lives through all rounds, so that imports are not measured again.
 
 Rule: what the lesson prints goes nowhere; stdout belongs to the answers.
+Rule: this file imports next to nothing, for every worker that a lesson spawns imports it again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ __all__ = ("main",)
 
 import gc
 import hashlib
-import inspect
 import json
 import os
 import resource
@@ -28,8 +28,6 @@ from pathlib import Path
 from threading import Thread
 from types import FrameType
 from typing import Any, TextIO
-
-import anyio
 
 SHOWN = 160
 
@@ -88,8 +86,12 @@ def processor_seconds() -> float:
 
 def driver(entry: Callable[..., Any], backend: str) -> Callable[..., Any]:
     """Return a plain function that runs ``entry`` to its answer."""
+    import inspect
+
     if not inspect.iscoroutinefunction(entry):
         return entry
+    import anyio
+
     options = {"use_uvloop": True} if backend == "uvloop" else {}
     loop = "trio" if backend == "trio" else "asyncio"
 

@@ -24,13 +24,14 @@ from typing import Any
 import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from aconcur.compare import probe
 from aconcur.compare.lesson import Case, Lesson, Table
 from aconcur.compare.machine import describe_machine
 from aconcur.compare.record import CaseRecord, Record, TableRecord, VersionRecord
 from aconcur.errors import AconcurError
 from aconcur.lessons.needs import check_needs
 
-QUICK_ROUNDS = 3
+QUICK_ROUNDS = {Case: 3, Table: 1}
 # Far beyond what any version takes: it ends a version that hangs, not one that is slow.
 LONGEST_RUN = 120.0
 GRACE = 2.0
@@ -80,7 +81,7 @@ async def measure(
 
     Args:
         lesson: what to measure.
-        quick: small inputs and three rounds.
+        quick: small inputs, three rounds a case and one a table.
         seed: makes the same input again; a new one by default.
         on_step: called before every run.
 
@@ -114,7 +115,7 @@ class _Plan:
         self._total += sum(map(self._rounds, lesson.tables))
 
     def _rounds(self, measured: Case | Table) -> int:
-        return min(QUICK_ROUNDS, measured.rounds) if self._quick else measured.rounds
+        return QUICK_ROUNDS[type(measured)] if self._quick else measured.rounds
 
     def _size(self, measured: Case | Table) -> int:
         return measured.quick if self._quick else measured.size
@@ -140,8 +141,8 @@ class _Plan:
                 for label in present
             }
             # They load side by side; nothing is measured before all are ready.
-            for probe in probes.values():
-                await probe.answer()
+            for each in probes.values():
+                await each.answer()
             runs: dict[str, list[dict[str, Any]]] = {label: [] for label in present}
             for number in range(self._rounds(case) + 1):
                 # Each round begins with another version, so that none is always first.
@@ -174,10 +175,10 @@ class _Plan:
         rounds: list[dict[str, dict[str, float]]] = []
         for _ in range(self._rounds(table)):
             self._step(table.id)
-            probe = self._open_probe(
+            opening = self._open_probe(
                 f"{self._lesson.item} {table.id}", table.call, self._size(table), None, "asyncio"
             )
-            async with probe as running:
+            async with opening as running:
                 await running.answer()
                 rounds.append((await running.run())["rows"])
         rows = {
@@ -198,8 +199,8 @@ class _Plan:
             "input": make_input,
             "backend": backend,
         }
-        async with _open_probe(f"item {what}", order, self.folder) as probe:
-            yield probe
+        async with _open_probe(f"item {what}", order, self.folder) as opened:
+            yield opened
 
 
 def _backend(reference: str) -> str:
@@ -261,7 +262,7 @@ async def _open_probe(what: str, order: Mapping[str, Any], folder: str) -> Async
     stderr, errors = tempfile.mkstemp(dir=folder)
     try:
         process = await anyio.open_process(
-            [sys.executable, "-m", "aconcur.compare.probe"],
+            [sys.executable, "-P", probe.__file__],
             stdout=subprocess.PIPE,
             stderr=stderr,
             env=os.environ | {"TMPDIR": folder},
@@ -270,9 +271,9 @@ async def _open_probe(what: str, order: Mapping[str, Any], folder: str) -> Async
     finally:
         os.close(stderr)
     try:
-        probe = _Probe(what, process, Path(errors))
-        await probe.send(order)
-        yield probe
+        opened = _Probe(what, process, Path(errors))
+        await opened.send(order)
+        yield opened
         with anyio.move_on_after(GRACE):
             await process.aclose()
     finally:
