@@ -82,6 +82,9 @@ def no_leaks(private_temporary_folder: Path) -> Iterator[None]:
     """Fail the test that leaves a task, thread, descriptor, child process or temporary file."""
     before = _descriptors(), _children(), _threads(), set(private_temporary_folder.iterdir())
     yield
+    if not _children():
+        # Nobody needs the tracker: end it, or a later test counts it among its own children.
+        resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
     for thread in threading.enumerate():
         if thread.name.startswith("asyncio-waitpid"):
             # Before Python 3.12 asyncio waits for a child in a thread, which reports and then ends.

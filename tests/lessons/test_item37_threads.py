@@ -92,6 +92,9 @@ class Held:
         time.sleep(0.05)
         self.running = False
 
+    async def has_begun(self) -> None:
+        assert await anyio.to_thread.run_sync(self.begun.wait, 10)
+
 
 def negative(x: int | None) -> int:
     if x is None:
@@ -246,8 +249,13 @@ async def test_processes_are_others_and_at_most_one_a_core(call: Version) -> Non
 @pytest.mark.asyncio_only
 async def test_the_loop_runs_on_while_the_threads_end() -> None:
     held = Held()
-    running = asyncio.ensure_future(rebuilt.threads(list[Job]([fail, held])))
-    await asyncio.to_thread(held.begun.wait)
+
+    def fail_meanwhile() -> None:
+        assert held.begun.wait(10)
+        fail()
+
+    running = asyncio.ensure_future(rebuilt.threads(list[Job]([held, fail_meanwhile])))
+    await held.has_begun()
     done, _ = await asyncio.wait([running], timeout=0.05)
     assert not done
     held.let_go.set()
@@ -261,7 +269,7 @@ async def test_the_loop_runs_on_while_the_threads_end() -> None:
 async def test_cancelled_threads_are_waited_for(version: Version) -> None:
     held = Held()
     running = asyncio.ensure_future(version([held]))
-    await asyncio.to_thread(held.begun.wait)
+    await held.has_begun()
     running.cancel()
     done, _ = await asyncio.wait([running], timeout=0.05)
     assert not done
@@ -287,7 +295,7 @@ async def test_anyio_waits_for_cancelled_threads() -> None:
     held = Held()
     async with anyio.create_task_group() as group:
         group.start_soon(toolkit.threads, [held])
-        await anyio.to_thread.run_sync(held.begun.wait)
+        await held.has_begun()
         group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await anyio.sleep(0.05)
@@ -300,7 +308,7 @@ async def test_anyio_waits_for_cancelled_threads() -> None:
 async def test_threads_cancelled_twice_still_end() -> None:
     held = Held()
     running = asyncio.ensure_future(rebuilt.threads([held]))
-    await asyncio.to_thread(held.begun.wait)
+    await held.has_begun()
     for _ in range(2):
         running.cancel()
         await asyncio.wait([running], timeout=0.02)
@@ -316,8 +324,8 @@ async def test_cancelled_to_thread_leaves_its_calls_running() -> None:
     held = [Held() for _ in range(default_pool_size())]
     queued = Held()
     running = asyncio.ensure_future(rebuilt.to_thread([*held, queued]))
-    while not all(job.begun.is_set() for job in held):
-        await asyncio.sleep(0.001)
+    for job in held:
+        await job.has_begun()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -358,7 +366,8 @@ class Readers:
     def __exit__(self, *exc: object) -> None:
         # Opened for both, a FIFO lets every reader in; removed, it keeps none waiting later.
         for fifo in self._fifos:
-            self._ends.setdefault(fifo, os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
+            if fifo not in self._ends:
+                self._ends[fifo] = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
             fifo.unlink()
         self.let_go()
 
@@ -502,16 +511,15 @@ def test_kept_processes_begin_no_job_after_a_cancellation(
 ) -> None:
     async def cancel() -> set[Path]:
         async with anyio.create_task_group() as group:
-            group.start_soon(toolkit.kept_processes, readers.jobs + marks(tmp_path))
-            await readers.all_run()
-            # trio starts tasks in any order: some may have had their turn.
-            before = set(tmp_path.glob("*.done"))
-            group.cancel_scope.cancel()
-            readers.let_go()
+            with Readers(tmp_path) as readers:
+                group.start_soon(toolkit.kept_processes, readers.jobs + marks(tmp_path))
+                await readers.all_run()
+                # trio starts tasks in any order: some may have had their turn.
+                before = set(tmp_path.glob("*.done"))
+                group.cancel_scope.cancel()
         return before
 
-    with Readers(tmp_path) as readers:
-        assert anyio_run(cancel) == set(tmp_path.glob("*.done"))
+    assert anyio_run(cancel) == set(tmp_path.glob("*.done"))
 
 
 @pytest.mark.skipif(CORES < 2, reason="on one core no second process starts")
@@ -521,16 +529,15 @@ def test_no_process_is_lost_that_is_cancelled_as_it_starts(
     async def cancel() -> None:
         await toolkit.kept_processes([int])
         async with anyio.create_task_group() as group:
-            group.start_soon(toolkit.kept_processes, readers.jobs)
-            # The process that was kept is at work, the others are still starting.
-            await readers.one_runs()
-            group.cancel_scope.cancel()
-            with anyio.CancelScope(shield=True):
-                await readers.all_run()
-            readers.let_go()
+            with Readers(tmp_path) as readers:
+                group.start_soon(toolkit.kept_processes, readers.jobs)
+                # The process that was kept is at work, the others are still starting.
+                await readers.one_runs()
+                group.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await readers.all_run()
 
-    with Readers(tmp_path) as readers:
-        anyio_run(cancel)
+    anyio_run(cancel)
 
 
 # The work and its inputs.

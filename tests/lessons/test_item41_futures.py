@@ -29,7 +29,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aconcur.lessons.item41_futures import costs, original, rebuilt, work
-from aconcur.lessons.item41_futures.pool import WORKERS, ProcessPool, ctrl_c_held
+from aconcur.lessons.item41_futures.pool import WORKERS, ProcessPool, ctrl_c_after, ctrl_c_held
 from aconcur.lessons.item41_futures.work import DEADLY, LONG, Pair, fragile, gcd, make_pairs
 from tests.support import item41_jobs as jobs
 
@@ -199,7 +199,9 @@ async def test_in_a_pool_too_an_early_answer_waits_for_its_turn(
 
 
 @pytest.mark.entry(*IN_A_POOL)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(pairs=st.lists(pairs_of_positives, max_size=12))
 async def test_a_pool_that_is_there_already_gives_the_same(
     call: Call, pool: ProcessPool, pairs: list[Pair]
@@ -479,14 +481,16 @@ def test_a_pool_that_cannot_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("others", [0, 1])
 def test_ctrl_c_is_held_and_then_comes(others: int) -> None:
-    # With another thread there, the system gives it to that one.
+    # The system gives it to a thread that does not block it, if there is one.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGINT)
     reached, done = [], threading.Event()
     threads = [threading.Thread(target=done.wait) for _ in range(others)]
 
     def press() -> None:
+        receiver = threads[0] if threads else threading.main_thread()
+        assert receiver.ident is not None
         with ctrl_c_held():
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.pthread_kill(receiver.ident, signal.SIGINT)
             until(lambda: (signal.SIGINT in signal.sigpending()) == (others == 0))
             reached.append(True)
 
@@ -502,6 +506,65 @@ def test_ctrl_c_is_held_and_then_comes(others: int) -> None:
     assert reached == [True]
     after = signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGINT)
     assert after == before
+
+
+def test_ctrl_c_comes_after_the_block() -> None:
+    said: list[str] = []
+
+    def press(times: int) -> None:
+        with ctrl_c_after(lambda: said.append("again")):
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+            said.append("end")
+
+    press(0)
+    assert said == ["end"]
+    with pytest.raises(KeyboardInterrupt):
+        press(1)
+    assert said == ["end", "end"]
+    with pytest.raises(KeyboardInterrupt):
+        press(2)
+    assert said == ["end", "end", "again", "end"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_stays_ignored_where_it_is() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with ctrl_c_after():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.timeout(20)
+def test_ctrl_c_pressed_again_ends_what_is_stuck(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stopped, main = threading.Event(), threading.get_ident()
+    stop = ProcessPool.stop_workers
+
+    def noted(self: ProcessPool) -> None:
+        stop(self)
+        stopped.set()
+
+    def press() -> None:
+        until((tmp_path / "job 0").exists)
+        # Two in a row may come as one.
+        while not stopped.is_set():
+            signal.pthread_kill(main, signal.SIGINT)
+            stopped.wait(0.5)
+
+    monkeypatch.setattr(ProcessPool, "stop_workers", noted)
+    thread = threading.Thread(target=press)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt), original.ending(ProcessPool()) as pool:
+            list(pool.map(jobs.stuck, names(tmp_path, 1)))
+    finally:
+        stopped.set()
+        thread.join()
+    assert not children()
 
 
 def test_ctrl_c_is_not_held_up_in_another_thread() -> None:
@@ -535,10 +598,17 @@ IDLE = 0.0
 BUSY = 0.6
 
 
+def stat(pid: int | str) -> list[str]:
+    """Return what proc(5) says of a process, from its state on; nothing if it has gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 def computed(pid: int) -> float:
-    """Return the CPU seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
+    """Return the CPU seconds of a process, in user mode."""
+    return int(stat(pid)[11]) / os.sysconf("SC_CLK_TCK")
 
 
 def workers_of(pid: int) -> list[int]:
@@ -550,11 +620,9 @@ def workers_of(pid: int) -> list[int]:
 
 
 def group_is_there(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Return whether a process of the group lives; who only waits to be reaped does not."""
+    every = (stat(path.name) for path in Path("/proc").glob("[0-9]*"))
+    return any(said[2] == str(group) and said[0] != "Z" for said in every if said)
 
 
 @contextmanager

@@ -69,7 +69,7 @@ async def kept_processes(jobs: Jobs[T]) -> list[T]:
         # anyio 4.16 loses a worker process that is
         # cancelled while it starts: shield it.
         async with cores:
-            with anyio.CancelScope(shield=False):
+            with anyio.CancelScope(shield=True):
                 answer = await anyio.to_process.run_sync(
                     job
                 )

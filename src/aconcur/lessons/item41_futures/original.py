@@ -18,7 +18,7 @@ __all__ = (
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from aconcur.lessons.alone import alone
 from aconcur.lessons.item41_futures.pool import (
     WORKERS,
     ProcessPool,
+    ThreadPool,
 )
 from aconcur.lessons.item41_futures.work import (
     Pairs,
@@ -57,7 +58,7 @@ def serial(pairs: Pairs) -> list[int]:
 
 def threads(pairs: Pairs) -> list[int]:
     """Compute in threads, which take turns in one GIL."""
-    with ending(ThreadPoolExecutor(WORKERS)) as pool:
+    with ending(ThreadPool(WORKERS)) as pool:
         return list(pool.map(gcd, pairs))
 
 
@@ -115,6 +116,6 @@ def main(size: int) -> None:
 
 if __name__ == "__main__":
     with alone(
-        __file__, __doc__, size=100, unit="pairs"
+        __file__, __doc__, size=60, unit="pairs"
     ) as size:
         main(size)

@@ -1,30 +1,100 @@
-"""The worker processes that all versions share.
+"""The standard library's two pools, made safe to leave.
 
-Laws: a worker never sees Ctrl-C, its owner ends it; the
-owner can always end it, whatever it runs; and no worker
-outlives its owner.
+Laws: Ctrl-C never strikes inside a pool; a worker process
+never sees it, its owner ends it; the owner can always end
+it, whatever it runs; and no worker outlives its owner.
 """
 
 from __future__ import annotations
 
-__all__ = ("WORKERS", "ProcessPool", "ctrl_c_held")
+__all__ = (
+    "WORKERS",
+    "ProcessPool",
+    "ThreadPool",
+    "ctrl_c_after",
+    "ctrl_c_held",
+)
 
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import (
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from contextlib import contextmanager
 from multiprocessing import parent_process
 from multiprocessing.context import (
     SpawnContext,
     SpawnProcess,
 )
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 # The notes' number: it shows the gain on any machine that
 # has two cores, and is the same work on all of them.
 WORKERS: Final = 2
+
+
+R = TypeVar("R")
+
+
+class CalmPool(Executor):
+    """What both pools add: Ctrl-C waits until it is safe.
+
+    Python raises KeyboardInterrupt between any two steps of
+    the main thread. Inside an executor it may leave a lock
+    taken, and the program hangs as it ends. `asyncio.run`
+    has no such trouble: there Ctrl-C comes at an `await`.
+    """
+
+    def stop_workers(self) -> None:
+        """Stop what runs: no way to do it for a thread."""
+
+    def map(
+        self,
+        fn: Callable[..., R],
+        *iterables: Iterable[Any],
+        **options: Any,  # noqa: ANN401 - Executor's own
+    ) -> Iterator[R]:
+        """Map; Ctrl-C comes between two answers.
+
+        Pressed again before the next answer, it stops the
+        workers.
+        """
+        with ctrl_c_after(self.stop_workers):
+            answers = super().map(fn, *iterables, **options)
+        return self.one_by_one(answers)
+
+    def one_by_one(
+        self, answers: Iterator[R]
+    ) -> Iterator[R]:
+        """Yield the answers."""
+        while True:
+            with ctrl_c_after(self.stop_workers):
+                try:
+                    answer = next(answers)
+                except StopIteration:
+                    return
+            yield answer
+
+    def shutdown(
+        self,
+        wait: bool = True,
+        *,
+        cancel_futures: bool = False,
+    ) -> None:
+        """End; Ctrl-C comes afterwards."""
+        with ctrl_c_after(self.stop_workers):
+            super().shutdown(
+                wait, cancel_futures=cancel_futures
+            )
+
+
+class ThreadPool(CalmPool, ThreadPoolExecutor):
+    """A `ThreadPoolExecutor` that Ctrl-C leaves whole."""
 
 
 class Crew(SpawnContext):
@@ -52,12 +122,12 @@ class Crew(SpawnContext):
         return worker
 
 
-class ProcessPool(ProcessPoolExecutor):
+class ProcessPool(CalmPool, ProcessPoolExecutor):
     """A `ProcessPoolExecutor` that can be killed.
 
     All workers start with it, in about 5 ms; each is ready
-    some 80 ms later, or as late as the main module takes to
-    import. Ctrl-C does not reach them.
+    some 100 ms later, or when it has imported the main
+    module. Ctrl-C does not reach them.
     """
 
     def __init__(self, workers: int = WORKERS) -> None:
@@ -75,6 +145,12 @@ class ProcessPool(ProcessPoolExecutor):
             self.kill()
             raise
 
+    def stop_workers(self) -> None:
+        """Kill the workers; nothing is waited for."""
+        for worker in list(self.crew.workers):
+            if worker.pid is not None:
+                worker.kill()
+
     def kill(self) -> None:
         """End in about 2 ms, whatever the workers run.
 
@@ -82,9 +158,7 @@ class ProcessPool(ProcessPoolExecutor):
         them may wait and be cancelled, as Python 3.11 trips
         over it. Python 3.14 has `kill_workers` for this.
         """
-        for worker in list(self.crew.workers):
-            if worker.pid is not None:
-                worker.kill()
+        self.stop_workers()
         self.shutdown()
 
     def shutdown(
@@ -140,31 +214,40 @@ def ctrl_c_held() -> Iterator[None]:
         signal.pthread_sigmask(
             signal.SIG_BLOCK, {signal.SIGINT}
         )
-        with handler_held():
+        # Another thread may receive it. Python raises it in
+        # this one all the same.
+        with ctrl_c_after():
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
-def handler_held() -> Iterator[None]:
-    """Hold back the Ctrl-C that another thread receives.
+def ctrl_c_after(
+    again: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Let Ctrl-C come when the block has ended.
 
-    Whichever thread the system gives it to, Python raises
-    it in the main thread, also where that one blocks it.
+    Pressed once more before that, it calls `again`. A block
+    outside the main thread is left alone: Ctrl-C is never
+    raised there.
     """
+    came: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        if came:
+            again()
+        came.append(number)
+
     handler = signal.getsignal(signal.SIGINT)
     thread = threading.current_thread()
     if (
         thread is not threading.main_thread()
-        or handler is None
+        or not callable(handler)
     ):
         yield
         return
-    came: list[int] = []
-    signal.signal(
-        signal.SIGINT, lambda number, _: came.append(number)
-    )
+    signal.signal(signal.SIGINT, note)
     try:
         yield
     finally:

@@ -351,6 +351,6 @@ async def main(size: int) -> None:
 
 if __name__ == "__main__":
     with alone(
-        __file__, __doc__, size=100, unit="pairs"
+        __file__, __doc__, size=60, unit="pairs"
     ) as size:
         asyncio.run(main(size))

@@ -43,7 +43,7 @@ DEADLY: Final[Pair] = (13, 13)
 def gcd(pair: Pair) -> int:
     """Return the greatest number that divides both.
 
-    About 0.1 µs for every number from the smaller of the
+    About 0.05 µs for every number from the smaller of the
     two down to the answer.
 
     Raises:
@@ -76,8 +76,8 @@ def make_pairs(size: int, seed: int) -> list[Pair]:
     random = Random(seed)
     return [
         (
-            random.randint(50_000, 150_000),
-            random.randint(150_000, 400_000),
+            random.randint(100_000, 300_000),
+            random.randint(300_000, 600_000),
         )
         for _ in range(size)
     ]
