@@ -31,7 +31,7 @@ from aconcur.compare.record import CaseRecord, Record, TableRecord, VersionRecor
 from aconcur.errors import AconcurError
 from aconcur.lessons.needs import check_needs
 
-QUICK_ROUNDS = {Case: 3, Table: 1}
+QUICK_ROUNDS: dict[type, int] = {Case: 3, Table: 1}
 # Far beyond what any version takes: it ends a version that hangs, not one that is slow.
 LONGEST_RUN = 120.0
 GRACE = 2.0
