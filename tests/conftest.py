@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import tempfile
@@ -82,8 +83,10 @@ def no_leaks(private_temporary_folder: Path) -> Iterator[None]:
     """Fail the test that leaves a task, thread, descriptor, child process or temporary file."""
     before = _descriptors(), _children(), _threads(), set(private_temporary_folder.iterdir())
     yield
-    if not _children():
-        # Nobody needs the tracker: end it, or a later test counts it among its own children.
+    if resource_tracker._resource_tracker._pid and not _children():  # type: ignore[attr-defined]
+        # Nobody needs the tracker: end it, or a later test counts it among its own children. A
+        # semaphore that is collected later would start it again.
+        gc.collect()
         resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
     for thread in threading.enumerate():
         if thread.name.startswith("asyncio-waitpid"):
