@@ -537,37 +537,6 @@ def test_ctrl_c_stays_ignored_where_it_is() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.timeout(20)
-def test_ctrl_c_pressed_again_ends_what_is_stuck(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    stopped, main = threading.Event(), threading.get_ident()
-    stop = ProcessPool.stop_workers
-
-    def noted(self: ProcessPool) -> None:
-        stop(self)
-        stopped.set()
-
-    def press() -> None:
-        until((tmp_path / "job 0").exists)
-        # Two in a row may come as one; a third might come when the block has ended.
-        signal.pthread_kill(main, signal.SIGINT)
-        time.sleep(0.5)
-        signal.pthread_kill(main, signal.SIGINT)
-        stopped.wait(10)
-
-    monkeypatch.setattr(ProcessPool, "stop_workers", noted)
-    thread = threading.Thread(target=press)
-    thread.start()
-    try:
-        with pytest.raises(KeyboardInterrupt), original.ending(ProcessPool()) as pool:
-            list(pool.map(jobs.stuck, names(tmp_path, 1)))
-    finally:
-        stopped.set()
-        thread.join()
-    assert not children()
-
-
 def test_ctrl_c_is_not_held_up_in_another_thread() -> None:
     entered = []
 
