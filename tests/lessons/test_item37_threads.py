@@ -628,21 +628,6 @@ async def test_workers_block_ctrl_c_from_their_first_instruction() -> None:
     assert ask() == before
 
 
-def test_ctrl_c_reaches_the_parent_after_the_block() -> None:
-    done = python(
-        "import os, signal\n"
-        f"from {PACKAGE}.child import ctrl_c_held\n"
-        "try:\n"
-        "    with ctrl_c_held():\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
-        "        print('unheard')\n"
-        "    print('never')\n"
-        "except KeyboardInterrupt:\n"
-        "    print('heard')\n"
-    )
-    assert (done.stdout, done.stderr) == ("unheard\nheard\n", "")
-
-
 @pytest.mark.parametrize("block", ["server.echo_server(1)", "costs.busy_processes(1)"])
 def test_no_child_outlives_a_killed_parent(block: str) -> None:
     done = python(

@@ -29,7 +29,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aconcur.lessons.item41_futures import costs, original, rebuilt, work
-from aconcur.lessons.item41_futures.pool import WORKERS, ProcessPool, ctrl_c_after, ctrl_c_held
+from aconcur.lessons.item41_futures.pool import WORKERS, ProcessPool
 from aconcur.lessons.item41_futures.work import DEADLY, LONG, Pair, fragile, gcd, make_pairs
 from tests.support import item41_jobs as jobs
 
@@ -50,14 +50,6 @@ def light_main_module() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
         yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ctrl_c_works() -> Iterator[None]:
-    """Undo what a shell does to a job in the background: that one ignores Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
@@ -477,78 +469,6 @@ def test_a_pool_that_cannot_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch
         ProcessPool()
     assert len(started) == 1
     assert not children()
-
-
-@pytest.mark.parametrize("others", [0, 1])
-def test_ctrl_c_is_held_and_then_comes(others: int) -> None:
-    # The system gives it to a thread that does not block it, if there is one.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGINT)
-    reached, done = [], threading.Event()
-    threads = [threading.Thread(target=done.wait) for _ in range(others)]
-
-    def press() -> None:
-        receiver = threads[0] if threads else threading.main_thread()
-        assert receiver.ident is not None
-        with ctrl_c_held():
-            signal.pthread_kill(receiver.ident, signal.SIGINT)
-            until(lambda: (signal.SIGINT in signal.sigpending()) == (others == 0))
-            reached.append(True)
-
-    try:
-        for thread in threads:
-            thread.start()
-        with pytest.raises(KeyboardInterrupt):
-            press()
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-    assert reached == [True]
-    after = signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGINT)
-    assert after == before
-
-
-def test_ctrl_c_comes_after_the_block() -> None:
-    said: list[str] = []
-
-    def press(times: int) -> None:
-        with ctrl_c_after(lambda: said.append("again")):
-            for _ in range(times):
-                signal.raise_signal(signal.SIGINT)
-            said.append("end")
-
-    press(0)
-    assert said == ["end"]
-    with pytest.raises(KeyboardInterrupt):
-        press(1)
-    assert said == ["end", "end"]
-    with pytest.raises(KeyboardInterrupt):
-        press(2)
-    assert said == ["end", "end", "again", "end"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_ctrl_c_stays_ignored_where_it_is() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with ctrl_c_after():
-            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def test_ctrl_c_is_not_held_up_in_another_thread() -> None:
-    entered = []
-
-    def hold() -> None:
-        with ctrl_c_held():
-            entered.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    thread.join()
-    assert entered == [{signal.SIGINT}]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_workers_do_not_see_ctrl_c() -> None:

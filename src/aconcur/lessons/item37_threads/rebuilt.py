@@ -22,9 +22,7 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 from aconcur.lessons.alone import alone
-from aconcur.lessons.item37_threads.child import (
-    ctrl_c_held,
-)
+from aconcur.lessons.ctrl_c import ctrl_c_held
 from aconcur.lessons.item37_threads.work import (
     Job,
     Jobs,

@@ -20,6 +20,7 @@ from multiprocessing.reduction import ForkingPickler
 from statistics import median
 from timeit import timeit
 
+from aconcur.lessons.ctrl_c import ctrl_c_held
 from aconcur.lessons.item41_futures import (
     original,
     rebuilt,
@@ -29,7 +30,6 @@ from aconcur.lessons.item41_futures.pool import (
     WORKERS,
     Crew,
     ProcessPool,
-    ctrl_c_held,
 )
 from aconcur.lessons.item41_futures.work import Pair, gcd
 

@@ -11,12 +11,9 @@ __all__ = (
     "WORKERS",
     "ProcessPool",
     "ThreadPool",
-    "ctrl_c_after",
-    "ctrl_c_held",
 )
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
@@ -25,13 +22,14 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
-from contextlib import contextmanager
 from multiprocessing import parent_process
 from multiprocessing.context import (
     SpawnContext,
     SpawnProcess,
 )
 from typing import Any, Final, TypeVar
+
+from aconcur.lessons.ctrl_c import ctrl_c_after, ctrl_c_held
 
 # The notes' number: it shows the gain on any machine that
 # has two cores, and is the same work on all of them.
@@ -195,62 +193,3 @@ def follow() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-@contextmanager
-def ctrl_c_held() -> Iterator[None]:
-    """Hold Ctrl-C back until the block has ended.
-
-    A process inherits the signals that its starter blocks,
-    so one that starts in this block never sees Ctrl-C. To
-    ignore it in an initializer would be too late: a new
-    interpreter takes some 20 ms to get there, and an early
-    Ctrl-C ends it with a traceback.
-    """
-    # Asked first, as the next line may raise what came in
-    # just before it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:
-        signal.pthread_sigmask(
-            signal.SIG_BLOCK, {signal.SIGINT}
-        )
-        # Another thread may receive it. Python raises it in
-        # this one all the same.
-        with ctrl_c_after():
-            yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def ctrl_c_after(
-    again: Callable[[], None] = lambda: None,
-) -> Iterator[None]:
-    """Let Ctrl-C come when the block has ended.
-
-    Pressed once more before that, it calls `again`. A block
-    outside the main thread is left alone: Ctrl-C is never
-    raised there.
-    """
-    came: list[int] = []
-
-    def note(number: int, _: object) -> None:
-        if came:
-            again()
-        came.append(number)
-
-    handler = signal.getsignal(signal.SIGINT)
-    thread = threading.current_thread()
-    if (
-        thread is not threading.main_thread()
-        or not callable(handler)
-    ):
-        yield
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if came:
-            signal.raise_signal(signal.SIGINT)
