@@ -24,6 +24,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 
 from aconcur.lessons.ctrl_c import ctrl_c_after, ctrl_c_held
 from aconcur.lessons.item41_futures.pool import WORKERS, ProcessPool
@@ -67,10 +68,15 @@ def held_and_received_by_another_thread() -> None:
         with ctrl_c_held():
             inner = signal.getsignal(signal.SIGINT)
             assert callable(inner)
-            noted: list[int] = []
-            signal.signal(signal.SIGINT, lambda n, f: (noted.append(n), inner(n, f)))
+            noted = threading.Event()
+
+            def note(number: int, frame: FrameType | None) -> None:
+                inner(number, frame)
+                noted.set()
+
+            signal.signal(signal.SIGINT, note)
             os.kill(os.getpid(), signal.SIGINT)
-            until(lambda: bool(noted))
+            until(noted.is_set)
             reached.append("the end of the block")
         reached.append("beyond it")
     except KeyboardInterrupt:
