@@ -1,0 +1,84 @@
+"""What an exploration found, as values and as text."""
+
+from __future__ import annotations
+
+__all__ = ("Exploration", "Failure")
+
+from dataclasses import dataclass
+
+from aconcur.testing._timeline import Step, show
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The first schedule that failed, with as few deviations as possible."""
+
+    error: BaseException
+    """What the scenario raised, with its traceback; :exc:`Deadlock` or :exc:`Livelock`."""
+    token: str
+    """Names the schedule, for :func:`replay`: on both back-ends and all versions of Python."""
+    deviations: int
+    """Turns that were taken against the base order."""
+    found_at: int
+    """The number of the schedule that failed first, from 1 up."""
+    timeline: tuple[Step, ...]
+    """What ran, in its order."""
+
+    def __str__(self) -> str:
+        turns = "1 deviation" if self.deviations == 1 else f"{self.deviations} deviations"
+        text = f"{type(self.error).__name__}: {self.error}".rstrip(": ")
+        return "\n".join(
+            [text, f"after {turns} from the base order, replay token {self.token!r}:"]
+            + [f"  {line}" for line in show(self.timeline)]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """The schedules that were run, and the one that failed."""
+
+    backend: str
+    """``asyncio``, ``trio`` or ``threads``."""
+    strategy: str
+    """``bounded``, ``random`` or ``pct``."""
+    bound: int | None
+    """The most deviations a schedule may have; None for the strategies by lot."""
+    schedules: int
+    """Schedules that were run, without those that shrank the failure."""
+    failed: int
+    """Schedules that failed; at most 1 unless the exploration kept going."""
+    steps: int
+    """Steps of all schedules together."""
+    seconds: float
+    """Real time."""
+    exhausted: bool
+    """Whether every schedule within the bound was run."""
+    failure: Failure | None
+    """The first that failed."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether no schedule failed."""
+        return self.failure is None
+
+    def check(self) -> Exploration:
+        """Return this if no schedule failed.
+
+        Raises:
+            BaseException: the scenario's own error; a note tells the schedule.
+        """
+        if self.failure is None:
+            return self
+        _, _, told = str(self.failure).partition("\nafter ")
+        note = f"{self.backend}, schedule {self.failure.found_at}: after {told}"
+        if note not in getattr(self.failure.error, "__notes__", ()):
+            self.failure.error.add_note(note)
+        raise self.failure.error
+
+    def __str__(self) -> str:
+        limit = f" with at most {self.bound} deviations" if self.bound is not None else ""
+        every = "all " if self.exhausted else ""
+        text = f"{self.backend}, {self.strategy}: {every}{self.schedules} schedules{limit} run"
+        if self.failure is None:
+            return f"{text}, none failed"
+        return f"{text}, {self.failed} failed\n{self.failure}"

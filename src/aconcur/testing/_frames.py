@@ -1,0 +1,114 @@
+"""What a suspended coroutine is doing, read from its frames.
+
+Rule: nothing here runs the scenario's code; it only looks.
+"""
+
+from __future__ import annotations
+
+__all__ = ("frames_of", "is_users", "place", "variable_name", "where")
+
+import sysconfig
+from collections import deque
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from types import FrameType, MemberDescriptorType, ModuleType
+from typing import Any, Final
+
+_HERE: Final = str(Path(__file__).parent)
+_STANDARD: Final = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+_MANY: Final = 1000  # a container with more elements is not searched for a name
+
+
+@cache
+def _is_library(filename: str) -> bool:
+    return "-packages" in filename or filename.startswith((_HERE, *_STANDARD))
+
+
+def is_users(frame: FrameType) -> bool:
+    """Return whether a frame runs the user's code: no standard, installed or generated code."""
+    filename = frame.f_code.co_filename
+    if filename.startswith("<"):
+        return frame.f_globals.get("__name__") == "__main__"
+    return not _is_library(filename)
+
+
+def frames_of(awaitable: object) -> list[FrameType]:
+    """Return the frames of a suspended coroutine, the outermost first."""
+    frames: list[FrameType] = []
+    one: Any = awaitable
+    while one is not None:
+        kind = next((k for k in ("cr", "gi", "ag") if hasattr(one, f"{k}_frame")), None)
+        if kind is None:
+            break
+        frame: FrameType | None = getattr(one, f"{kind}_frame")
+        if frame is not None:
+            frames.append(frame)
+        one = getattr(one, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
+    return frames
+
+
+def where(frames: list[FrameType]) -> str:
+    """Return ``file:line in function`` of the innermost frame that is the user's."""
+    mine = [frame for frame in frames if is_users(frame)] or frames
+    return place(mine[-1]) if mine else "an unknown place"
+
+
+def place(frame: FrameType) -> str:
+    """Return ``file:line in function``."""
+    code = frame.f_code
+    return f"{Path(code.co_filename).name}:{frame.f_lineno} in {code.co_name}"
+
+
+def variable_name(thing: object, frames: list[FrameType]) -> str:
+    """Return what the source calls a thing: ``lock``, ``self.lock``, ``forks[1]``.
+
+    Frames are searched from the innermost on, first their variables and then one level into
+    these. Where nothing holds the thing, its class is named.
+    """
+    for frame in reversed(frames):
+        for scope in (frame.f_locals, frame.f_globals):
+            found = _name_in(thing, dict(scope))
+            if found:
+                return found
+    return f"a {type(thing).__name__}"
+
+
+def _name_in(thing: object, scope: dict[str, Any]) -> str:
+    for name, value in scope.items():
+        if value is thing and name != "self":
+            return name
+    for name, value in scope.items():
+        if not isinstance(value, type | ModuleType):
+            inner = _name_inside(thing, value)
+            if inner:
+                return name + inner
+    return ""
+
+
+def _name_inside(thing: object, value: object) -> str:
+    if isinstance(value, list | tuple | deque):
+        if len(value) <= _MANY:
+            for number, element in enumerate(value):
+                if element is thing:
+                    return f"[{number}]"
+        return ""
+    if isinstance(value, dict):
+        for key, element in value.items() if len(value) <= _MANY else ():
+            if element is thing:
+                return f"[{key!r}]"
+        return ""
+    return next((f".{name}" for name, element in _attributes(value) if element is thing), "")
+
+
+def _attributes(value: object) -> list[tuple[str, object]]:
+    # Never getattr: a property would run the scenario's code.
+    found = list(getattr(value, "__dict__", {}).items())
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            slot = kind.__dict__.get(name)
+            if isinstance(slot, MemberDescriptorType):
+                with suppress(AttributeError):
+                    found.append((name, slot.__get__(value)))
+    return found

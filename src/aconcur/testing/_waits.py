@@ -1,0 +1,74 @@
+"""Who waits for whom: why no task can go on."""
+
+from __future__ import annotations
+
+__all__ = ("explain",)
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aconcur.testing._errors import Deadlock, Waiting
+from aconcur.testing._frames import frames_of, is_users, variable_name, where
+
+# Where locks keep their holder: trio's and anyio's own attributes, and ours.
+_HOLDERS = ("_owner", "_owner_task", "_holder")
+
+
+def explain(
+    tasks: Iterable[tuple[object, str, object]], holders: Mapping[object, object]
+) -> Deadlock:
+    """Return the error that names each task's wait, and the cycle if there is one.
+
+    Args:
+        tasks: each task that is left, with its name and its coroutine.
+        holders: lock → task, for locks that do not remember it themselves.
+    """
+    tasks = list(tasks)
+    names = {id(task): name for task, name, _ in tasks}
+    waiting: list[Waiting] = []
+    next_of: dict[str, str] = {}
+    for _, name, coroutine in tasks:
+        one, holder = _wait(name, coroutine, holders, names)
+        waiting.append(one)
+        if holder:
+            next_of[name] = holder
+    return Deadlock(tuple(waiting), _cycle(next_of))
+
+
+def _wait(
+    name: str, coroutine: object, holders: Mapping[object, object], names: Mapping[int, str]
+) -> tuple[Waiting, str]:
+    frames = frames_of(coroutine)
+    users = [number for number, frame in enumerate(frames) if is_users(frame)]
+    last = users[-1] if users else -1
+    thing: Any = None
+    operation = ""
+    holder: object = None
+    for frame in frames[last + 1 :]:
+        one = frame.f_locals.get("self")
+        if one is None:
+            continue
+        if thing is None:
+            thing, operation = one, f"{type(one).__name__}.{frame.f_code.co_name}"
+        holder = holder or _holder(one, holders)
+    on = variable_name(thing, [frames[number] for number in users]) if operation else ""
+    held = names.get(id(holder), "") if holder is not None else ""
+    return Waiting(name, operation, on, held, where(frames)), held
+
+
+def _holder(thing: object, holders: Mapping[object, object]) -> object:
+    found = next((h for a in _HOLDERS if (h := getattr(thing, a, None)) is not None), None)
+    try:
+        return found or holders.get(thing)
+    except TypeError:  # not hashable
+        return found
+
+
+def _cycle(next_of: Mapping[str, str]) -> tuple[str, ...]:
+    for start in next_of:
+        path = [start]
+        while (after := next_of.get(path[-1])) is not None:
+            if after in path:
+                return (*path[path.index(after) :], after)
+            path.append(after)
+    return ()
