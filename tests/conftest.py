@@ -17,6 +17,8 @@ import pytest
 
 from tests.support.backends import BACKENDS
 
+pytest_plugins = ("pytester",)
+
 
 @pytest.fixture(scope="session", params=list(BACKENDS.values()), ids=list(BACKENDS))
 def anyio_backend(request: pytest.FixtureRequest) -> object:

@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--version", action="version", version=f"aconcur {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_compare(commands)
+    _add_race(commands)
     chosen = parser.parse_args(arguments)
     with clean_exits(parser.prog):
         try:
@@ -69,3 +70,28 @@ def _compare(chosen: argparse.Namespace) -> None:
     from aconcur.cli import compare
 
     compare.run(chosen)
+
+
+def _add_race(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "race",
+        help="show the order of wake-ups that breaks a scenario",
+        description=(
+            "Run an async function without arguments under every order of wake-ups within a bound "
+            "and show the first that fails, line by line. Without FILE::FUNCTION: item 38, the "
+            "lost update, and its absence where there is a lock."
+        ),
+    )
+    add = parser.add_argument
+    add("scenario", nargs="?", metavar="FILE::FUNCTION", help="the function: bank.py::transfer")
+    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="default: asyncio")
+    add("--bound", type=int, default=2, help="most turns against the base order (default: 2)")
+    add("--schedules", type=int, default=20_000, help="most schedules to run (default: 20000)")
+    add("--replay", metavar="TOKEN", help="run only the schedule that a failure printed")
+    parser.set_defaults(run=_race, parser=parser)
+
+
+def _race(chosen: argparse.Namespace) -> None:
+    from aconcur.cli import race
+
+    race.run(chosen)

@@ -323,10 +323,12 @@ async def _aclose(generator: AsyncGenerator[Any, Any]) -> None:
     await generator.aclose()
 
 
-async def _call(answer: asyncio.Future[T], func: Callable[..., T], args: tuple[Any, ...]) -> None:
+async def _call(  # noqa: ASYNC124 - a task of its own, so that a schedule decides when it runs
+    answer: asyncio.Future[T], func: Callable[..., T], args: tuple[Any, ...]
+) -> None:
     try:
         value = func(*args)
-    except BaseException as error:
+    except BaseException as error:  # noqa: ASYNC103 - it is the caller's: nothing awaits here
         if not answer.done():
             answer.set_exception(error)
         if not isinstance(error, Exception):

@@ -6,7 +6,7 @@ __all__ = ("Exploration", "Failure")
 
 from dataclasses import dataclass
 
-from aconcur.testing._timeline import Step, show
+from aconcur.testing._timeline import Step, show, show_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,20 @@ class Failure:
     """What ran, in its order."""
 
     def __str__(self) -> str:
-        turns = "1 deviation" if self.deviations == 1 else f"{self.deviations} deviations"
         text = f"{type(self.error).__name__}: {self.error}".rstrip(": ")
+        return f"{text}\n{self.how()}"
+
+    def how(self, width: int | None = None) -> str:
+        """Return the schedule as text.
+
+        Args:
+            width: columns on the screen; given, each task gets a column of its own.
+        """
+        turns = "1 deviation" if self.deviations == 1 else f"{self.deviations} deviations"
+        lines = show(self.timeline) if width is None else show_columns(self.timeline, width - 2)
         return "\n".join(
-            [text, f"after {turns} from the base order, replay token {self.token!r}:"]
-            + [f"  {line}" for line in show(self.timeline)]
+            [f"after {turns} from the base order, replay token {self.token!r}:"]
+            + [f"  {line}" for line in lines]
         )
 
 
@@ -69,16 +78,17 @@ class Exploration:
         """
         if self.failure is None:
             return self
-        _, _, told = str(self.failure).partition("\nafter ")
-        note = f"{self.backend}, schedule {self.failure.found_at}: after {told}"
+        note = f"{self.backend}, schedule {self.failure.found_at}, {self.failure.how()}"
         if note not in getattr(self.failure.error, "__notes__", ()):
             self.failure.error.add_note(note)
         raise self.failure.error
 
     def __str__(self) -> str:
+        return self.summary() if self.failure is None else f"{self.summary()}\n{self.failure}"
+
+    def summary(self) -> str:
+        """Return one line: how many schedules were run, and how many failed."""
         limit = f" with at most {self.bound} deviations" if self.bound is not None else ""
         every = "all " if self.exhausted else ""
-        text = f"{self.backend}, {self.strategy}: {every}{self.schedules} schedules{limit} run"
-        if self.failure is None:
-            return f"{text}, none failed"
-        return f"{text}, {self.failed} failed\n{self.failure}"
+        ran = f"{every}{self.schedules} schedule{'s' * (self.schedules != 1)}{limit}"
+        return f"{self.backend}, {self.strategy}: {self.failed or 'none'} of {ran} failed"

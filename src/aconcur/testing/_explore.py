@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from inspect import iscoroutinefunction
 from typing import Any, Literal, Protocol, TypeAlias
 
-from anyio import NoEventLoopError
+import anyio
 from anyio.lowlevel import current_token
 
 from aconcur.errors import MissingRequirementError
@@ -266,7 +266,7 @@ def _undisturbed(backend: str) -> Iterator[None]:
     """Keep out what no schedule decides: real threads, collections of garbage, another loop."""
     try:
         current_token()
-    except NoEventLoopError:
+    except anyio.NoEventLoopError:
         pass
     else:
         raise RuntimeError(

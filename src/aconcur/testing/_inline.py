@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import copy_context
 from typing import Any, NoReturn, TypeVar
 
-from anyio import CancelScope
+import anyio
 from anyio.lowlevel import checkpoint
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ async def _call(
     await checkpoint()
     async with limiter or nullcontext():
         # Others go on before the call and after it, as beside a thread.
-        with CancelScope(shield=not abandon_on_cancel):
+        with anyio.CancelScope(shield=not abandon_on_cancel):
             await checkpoint()
             answer: Callable[[], T] = _outcome(copy_context().run, sync_fn, *args)
             await checkpoint()
@@ -71,7 +71,7 @@ def _outcome(call: Callable[..., T], *args: Any) -> Callable[[], T]:
     """Call, and return what returns or raises the outcome later."""
     try:
         value = call(*args)
-    except BaseException as error:  # noqa: BLE001 - raised again where it is asked for
+    except BaseException as error:  # noqa: BLE001, ASYNC104 - raised where it is asked for
         caught = error
 
         def fail() -> NoReturn:

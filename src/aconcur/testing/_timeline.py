@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Recorder", "Step", "busiest", "show")
+__all__ = ("Recorder", "Step", "busiest", "show", "show_columns")
 
 import linecache
 import sys
@@ -16,6 +16,7 @@ from typing import Any
 
 from aconcur.testing._frames import is_users
 
+_NARROW = 24  # columns
 _RECENT = 300  # steps that tell what a livelock is busy with
 
 
@@ -124,3 +125,26 @@ def busiest(steps: Iterable[Step]) -> tuple[str, ...]:
     recent = list(steps)[-_RECENT:]
     found = Counter(f"{step.task} at {step.where} in {step.function}" for step in recent)
     return tuple(text for text, _ in found.most_common(4))
+
+
+def show_columns(steps: Sequence[Step], width: int) -> Iterator[str]:
+    """Yield the timeline with a column for each task; ``main``'s own lines run across.
+
+    Falls back to :func:`show` where the columns would be narrower than a line of code needs.
+    """
+    tasks = list(dict.fromkeys(step.task for step in steps if step.task != "main"))
+    places = max((len(step.where) for step in steps), default=0)
+    room = (width - places - 2) // max(len(tasks), 1) - 2
+    if room < _NARROW:
+        yield from show(steps)
+        return
+    yield f"{'':{places}}  " + "  ".join(f"{task:{room}}" for task in tasks).rstrip()
+    for step in steps:
+        mark = "> " if step.deviates else ""
+        code = mark + step.code
+        if step.task == "main":
+            yield f"{step.where:{places}}  {code}"[:width].rstrip()
+        else:
+            code = code if len(code) <= room else code[: room - 1] + "…"
+            before = (room + 2) * tasks.index(step.task)
+            yield f"{step.where:{places}}  {'':{before}}{code}".rstrip()

@@ -1,0 +1,128 @@
+"""``aconcur race``: item 38 in the terminal, and the user's own function."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BANK = """
+import anyio
+from anyio.lowlevel import checkpoint
+
+balance = None
+
+async def withdraw(amount):
+    global balance
+    if balance >= amount:
+        await checkpoint()
+        balance -= amount
+
+async def twice():
+    global balance
+    balance = 100
+    async with anyio.create_task_group() as group:
+        group.start_soon(withdraw, 80)
+        group.start_soon(withdraw, 80)
+    assert balance >= 0, balance
+
+async def once():
+    global balance
+    balance = 100
+    await withdraw(80)
+
+def plain(): pass
+"""
+
+
+def race(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "aconcur", "race", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        check=False,
+    )
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> str:
+    path = tmp_path / "bank.py"
+    path.write_text(BANK)
+    return str(path)
+
+
+def test_item_38_is_shown_in_two_columns_and_with_the_lock_nothing_fails() -> None:
+    done = race(COLUMNS="100")
+    assert (done.returncode, done.stderr) == (0, "")
+    without, separator, locked = done.stdout.partition("With an asyncio.Lock:")
+    assert separator
+    header, *steps = without[without.index(" increment#1") :].splitlines()
+    first, second = (header.index(f"increment#{number}") for number in (1, 2))
+    offset = len(header) - len(header.lstrip())
+    assert offset == first
+    update = "self.count += await sensor()"
+    starts = [line.index(update) for line in steps if update in line]
+    assert len(starts) == 2
+    assert starts[0] < second <= starts[1]
+    assert "AssertionError: 1 of 2" in without
+    assert "none of all " in locked
+
+
+def test_narrow_terminals_get_one_column() -> None:
+    done = race(COLUMNS="50")
+    assert done.returncode == 0
+    assert "\n  > increment#2  rebuilt.py:" in done.stdout
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_function_of_the_users_is_explored(bank: str, backend: str) -> None:
+    done = race(f"{bank}::twice", "--backend", backend)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith(f"{backend}, bounded: 1 of 3 schedules")
+    assert "AssertionError: -60" in done.stdout
+    again = race(f"{bank}::twice", "--backend", backend, "--replay", "1=1")
+    assert again.returncode == 1
+    assert again.stdout.partition("replay token")[2] == done.stdout.partition("replay token")[2]
+
+
+def test_a_function_without_a_race_ends_with_0(bank: str) -> None:
+    done = race(f"{bank}::once")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        done.stdout == "asyncio, bounded: none of all 1 schedule with at most 2 deviations failed\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bank.py"], "scenario must be FILE::FUNCTION, like bank.py::transfer, not 'bank.py'"),
+        (["nowhere.py::f"], "nowhere.py is not a file"),
+        (["{bank}::plain"], "has no async function 'plain'; it has: "),
+        (["{bank}::other"], "checkpoint, withdraw, twice, once"),
+        (["{bank}::twice", "--bound", "-1"], "bound must be at least 0, not -1"),
+        (["{bank}::twice", "--replay", "7"], "token must be 'base' or like '1=1,9=2'"),
+        (["--replay", "1=1"], "--replay needs the FILE::FUNCTION"),
+        (["{broken}::f"], "cannot be imported: SyntaxError"),
+    ],
+)
+def test_wrong_input_exits_with_2(
+    bank: str, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("def f(:\n")
+    done = race(*(part.format(bank=bank, broken=broken) for part in arguments))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_token_that_fits_no_schedule_is_an_error(bank: str) -> None:
+    done = race(f"{bank}::twice", "--replay", "77=1")
+    assert done.returncode == 1
+    assert "aconcur: choice point 77 had 2 tasks ready before and has 0 now" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,149 @@
+"""The marks, as a user's test suite has them: each test runs pytest on a suite of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+HEAD = """
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+
+class Account:
+    def __init__(self):
+        self.balance = 100
+
+    async def withdraw(self, amount, lock=None):
+        async with lock or anyio.Lock():
+            if self.balance >= amount:
+                await checkpoint()
+                self.balance -= amount
+
+
+async def two_withdrawals(lock):
+    account = Account()
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(account.withdraw, 80, lock)
+    assert account.balance >= 0
+"""
+
+Suite = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> Suite:
+    def run(tests: str, *options: str) -> pytest.RunResult:
+        pytester.makepyfile(HEAD + tests)
+        pytester.makeini("[pytest]\nfilterwarnings = error\nstrict_markers = true\n")
+        return pytester.runpytest_inprocess("-p", "no:cacheprovider", *options)
+
+    return run
+
+
+def test_a_race_fails_on_both_back_ends_and_is_shown_with_its_schedule(suite: Suite) -> None:
+    done = suite("@pytest.mark.explore\nasync def test_race(): await two_withdrawals(None)\n")
+    done.assert_outcomes(failed=2)
+    out = done.stdout.str()
+    for part in ("test_race[asyncio]", "test_race[trio]", "assert account.balance >= 0"):
+        assert part in out
+    # pytest explains the assertion, and the note tells the order of events.
+    assert "where -60 = <" in out
+    assert re.search(r"> withdraw#2 +test_\w+\.py:11 +async with lock", out)
+    assert "replay token '" in out
+
+
+def test_what_has_no_race_passes_in_all_schedules(suite: Suite) -> None:
+    done = suite(
+        "@pytest.mark.explore(bound=3)\n"
+        "async def test_locked(): await two_withdrawals(anyio.Lock())\n"
+    )
+    done.assert_outcomes(passed=2)
+
+
+def test_the_token_of_a_failure_runs_that_schedule_alone(suite: Suite) -> None:
+    tests = (
+        "runs = []\n"
+        "@pytest.mark.explore\n"
+        "async def test_race():\n"
+        "    runs.append(1)\n"
+        "    await two_withdrawals(None)\n"
+        "def test_runs(): assert len(runs) == 2 * 1\n"
+    )
+    found = re.search(r"replay token '([\d=,]+)'", suite(tests).stdout.str())
+    assert found
+    again = suite(tests, "--explore-replay", found[1])
+    again.assert_outcomes(failed=2, passed=1)
+    suite(tests, "--explore-replay", "base").assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize("option", ["bound=-1", "strategy='best'", "backed='trio'"])
+def test_wrong_options_are_named(suite: Suite, option: str) -> None:
+    done = suite(f"@pytest.mark.explore({option})\nasync def test_it(): pass\n")
+    done.assert_outcomes(failed=2)
+    assert option.partition("=")[0] in done.stdout.str()
+
+
+@pytest.mark.parametrize("mark", ["explore", "cancel_everywhere"])
+def test_a_mark_on_a_plain_test_is_an_error(suite: Suite, mark: str) -> None:
+    done = suite(f"@pytest.mark.{mark}\ndef test_it(): pass\n")
+    assert f"test_it: @pytest.mark.{mark} needs an async test" in (
+        done.stdout.str() + done.stderr.str()
+    )
+
+
+def test_fixtures_parameters_and_classes_work(suite: Suite) -> None:
+    done = suite(
+        "@pytest.fixture\n"
+        "def amount(): return 30\n"
+        "@pytest.mark.explore\n"
+        "class TestAll:\n"
+        "    @pytest.mark.parametrize('times', [1, 2])\n"
+        "    async def test_it(self, amount, times):\n"
+        "        account = Account()\n"
+        "        async with anyio.create_task_group() as group:\n"
+        "            for _ in range(times): group.start_soon(account.withdraw, amount)\n"
+        "        assert account.balance == 100 - 30 * times\n"
+    )
+    done.assert_outcomes(passed=4)
+
+
+def test_hypothesis_drives_the_inputs(suite: Suite) -> None:
+    done = suite(
+        "from hypothesis import given, settings, strategies as st\n"
+        "@pytest.mark.explore(bound=1)\n"
+        "@settings(max_examples=30, deadline=None, database=None, derandomize=True)\n"
+        "@given(st.integers(1, 100))\n"
+        "async def test_it(amount):\n"
+        "    account = Account()\n"
+        "    async with anyio.create_task_group() as group:\n"
+        "        for _ in range(2): group.start_soon(account.withdraw, amount)\n"
+        "    assert account.balance >= 0\n"
+    )
+    done.assert_outcomes(failed=2)
+    assert "amount=51" in done.stdout.str()
+
+
+def test_other_async_tests_are_left_to_anyio(suite: Suite) -> None:
+    done = suite("@pytest.mark.anyio\nasync def test_it(): await checkpoint()\n")
+    done.assert_outcomes(passed=2)
+
+
+def test_a_deadlock_is_a_failure_that_names_the_cycle(suite: Suite) -> None:
+    done = suite(
+        "@pytest.mark.explore\n"
+        "async def test_abba():\n"
+        "    a, b = anyio.Lock(), anyio.Lock()\n"
+        "    async def take(first, second):\n"
+        "        async with first:\n"
+        "            async with second: pass\n"
+        "    async with anyio.create_task_group() as group:\n"
+        "        group.start_soon(take, a, b)\n"
+        "        group.start_soon(take, b, a)\n"
+    )
+    done.assert_outcomes(failed=2)
+    assert "cycle: take#1 -> take#2 -> take#1" in done.stdout.str()
