@@ -1,0 +1,122 @@
+"""Park a task until another wakes it, on asyncio and trio: the cheapest way that each has.
+
+Rule 1: nothing is handed to a parked task but a truth value; who is cancelled can own nothing.
+Rule 2: who is woken was not cancelled before; it may be, natively, before it runs.
+Rule 3: trio is touched only where it runs already.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Bell", "Lot", "Soon", "Waiter", "in_trio", "new_waiter", "pause", "soon_caller")
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Any, Protocol, TypeAlias
+
+Soon: TypeAlias = Callable[[Callable[[], object]], None]
+
+
+class Bell(Protocol):
+    """What stands in a lot: the part of :class:`asyncio.Future` that wakes."""
+
+    def done(self) -> bool:
+        """Return whether it was woken or cancelled."""
+
+    def cancelled(self) -> bool:
+        """Return whether it was cancelled before it was woken."""
+
+    def result(self) -> bool:
+        """Return what it was woken with."""
+
+    def set_result(self, result: bool, /) -> object:
+        """Wake it."""
+
+
+class Waiter(Bell, Protocol):
+    """One parked task."""
+
+    def __await__(self) -> Generator[Any, Any, bool]:
+        """Wait for the result."""
+
+
+class Lot(deque[Bell]):
+    """Parked tasks, the first to come first."""
+
+    __slots__ = ()
+
+    def wake(self, value: bool = True) -> bool:  # noqa: FBT001, FBT002 - as Future.set_result
+        """Wake the first that still waits; return whether there was one."""
+        while self:
+            waiter = self.popleft()
+            if not waiter.done():
+                waiter.set_result(value)
+                return True
+        return False
+
+    def wake_all(self, value: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Wake them all, and none that parks meanwhile."""
+        for _ in range(len(self)):
+            self.wake(value)
+
+    def leave(self, waiter: Bell) -> bool:
+        """Take out a waiter whose task is cancelled.
+
+        Returns:
+            Whether it had been woken with True already: what that meant is to be given back.
+        """
+        if waiter.done() and not waiter.cancelled():
+            return waiter.result()
+        if waiter in self:
+            self.remove(waiter)
+        return False
+
+
+def in_trio() -> bool:
+    """Return whether the caller is a task of trio; a task of asyncio otherwise."""
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_task())
+
+
+def new_waiter() -> Waiter:
+    """Return what the running task can await.
+
+    Raises:
+        RuntimeError: no event loop runs.
+    """
+    if in_trio():
+        from aconcur._core.trio_parking import TrioWaiter
+
+        return TrioWaiter()
+    return asyncio.get_running_loop().create_future()
+
+
+async def pause() -> None:
+    """Let others run.
+
+    **Cancelled**: raises; nothing else happens here.
+    """
+    if in_trio():
+        from trio.lowlevel import checkpoint
+
+        await checkpoint()
+    else:
+        await asyncio.sleep(0)
+
+
+def soon_caller() -> Soon:
+    """Return what calls a function soon in the loop that runs here, from any thread.
+
+    It raises RuntimeError when the loop has ended.
+    """
+    if in_trio():
+        from aconcur._core.trio_parking import trio_soon_caller
+
+        return trio_soon_caller()
+    loop = asyncio.get_running_loop()
+
+    def call_soon(function: Callable[[], object]) -> None:
+        loop.call_soon_threadsafe(function)
+
+    return call_soon

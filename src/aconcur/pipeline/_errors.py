@@ -1,0 +1,42 @@
+"""The errors of queues: each is a fact and a remedy."""
+
+from __future__ import annotations
+
+__all__ = ("QueueClosed", "QueueEmpty", "QueueFull")
+
+import asyncio
+import sys
+
+from aconcur.errors import AconcurError
+
+if sys.version_info >= (3, 13):
+    from asyncio import QueueShutDown
+else:
+
+    class QueueShutDown(Exception):  # noqa: N818 - the name that Python 3.13 gives it
+        """What Python 3.13 has as asyncio.QueueShutDown."""
+
+
+class QueueClosed(AconcurError, QueueShutDown):  # noqa: N818 - as QueueShutDown
+    """Raised by put after close, and by get when a closed queue is empty.
+
+    From Python 3.13 on it is an ``asyncio.QueueShutDown`` too.
+    """
+
+    def __init__(self, operation: str) -> None:
+        why = "after close()" if operation.startswith("put") else "and nothing is left"
+        super().__init__(f"queue is closed: {operation}() {why}")
+
+
+class QueueEmpty(AconcurError, asyncio.QueueEmpty):
+    """Raised by get_nowait when there is nothing to get yet."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing to get now: await get(), or try again later")
+
+
+class QueueFull(AconcurError, asyncio.QueueFull):
+    """Raised by put_nowait when there is no room now."""
+
+    def __init__(self, maxsize: int) -> None:
+        super().__init__(f"all {maxsize} places are taken: await put(), or try again later")
