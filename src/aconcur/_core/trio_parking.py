@@ -30,7 +30,8 @@ class TrioWaiter:
         self._cancelled = self._result = False
 
     def __await__(self) -> Generator[Any, Any, bool]:
-        return (yield from wait_task_rescheduled(self._abort).__await__())
+        yield from wait_task_rescheduled(self._abort).__await__()
+        return self._result
 
     def _abort(self, _: object) -> Abort:
         self._task, self._cancelled = None, True

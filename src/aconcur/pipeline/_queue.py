@@ -151,6 +151,8 @@ class Queue(Generic[T]):
             raise QueueClosed("put_nowait")
         if self._free() <= 0:
             raise QueueFull(self._maxsize)
+        if len(self._items) >= self._high:
+            self._mark()
         self._items.append(item)
         self._put += 1
         if self._getters:
@@ -188,7 +190,13 @@ class Queue(Generic[T]):
                 break
         if self._closed:
             raise QueueClosed(operation)
-        self._high = min(self._limit - self._promised, len(self._items) + STRIDE)
+        self._mark()
+
+    def _mark(self) -> None:
+        """Say when put() and get() are to yield next, from here."""
+        size = len(self._items)
+        self._high = min(self._limit - self._promised, size + STRIDE)
+        self._low = max(self._owed, size - STRIDE)
 
     # ------------------------------------------------------------------ get
 
