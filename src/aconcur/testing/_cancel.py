@@ -1,7 +1,7 @@
 """Cancel a scenario at every step, and look for what each cancel left behind.
 
 Rule: this file chooses the cancels and judges the runs; a driver runs one on its loop.
-Rule: each run has its own loop, its own folder for temporary files and its own first snapshot.
+Rule: each run has a loop and a first snapshot of its own, and an empty folder for temporary files.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ __all__ = ("Backend", "cancel_everywhere")
 
 import asyncio
 import re
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, Literal, TypeAlias, final
 
 from aconcur.testing._cancel_asyncio import run_on_asyncio
@@ -119,9 +118,13 @@ def cancel_everywhere(
     """
     ways = _checked(backend, how, twice, grace, limit, max_steps)
     _refuse_in_a_loop()
-    sweep = _Sweep(_driver(scenario, backend, limit), invariant, grace, limit)
     began = time.perf_counter()
-    with adopting_orphans(), young_garbage_only():
+    with (
+        TemporaryDirectory(prefix="aconcur-", ignore_cleanup_errors=True) as folder,
+        adopting_orphans(),
+        young_garbage_only(),
+    ):
+        sweep = _Sweep(_driver(scenario, backend, limit), Path(folder), invariant, grace, limit)
         unswept = sweep.run(ways, int(twice), max_steps)
     return CancelSweep(
         backend=backend,
@@ -171,9 +174,6 @@ def _refuse_in_a_loop() -> None:
         )
 
 
-_Driver: TypeAlias = Callable[..., Outcome]
-
-
 def _driver(
     scenario: Callable[[], Awaitable[object]], backend: Backend, limit: float
 ) -> Callable[..., Outcome]:
@@ -193,6 +193,7 @@ def _driver(
 @dataclass(slots=True)
 class _Sweep:
     drive: Callable[..., Outcome]
+    folder: Path
     invariant: Callable[[], object] | None
     grace: float
     limit: float
@@ -273,18 +274,14 @@ class _Sweep:
         )
 
     def _one(self, shot: Shot, *, first: bool = False) -> tuple[Outcome, list[tuple[Kind, str]]]:
-        folder = Path(tempfile.mkdtemp(prefix="aconcur-"))
-        try:
-            before = Snapshot.take(folder)
-            with temporary_files_in(folder), hear_noise() as noise:
-                outcome = self.drive(shot=shot, noise=noise)
-                left = settle(before, folder)
-                noise.deaf = True
-                # What the first run opens may be the process's own: libuv aborts without its pipe.
-                if left and not first:
-                    end_leftovers(left, before, folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        before = Snapshot.take(self.folder)
+        with temporary_files_in(self.folder), hear_noise() as noise:
+            outcome = self.drive(shot=shot, noise=noise)
+            left = settle(before, self.folder)
+            noise.deaf = True
+            # What the first run opens may be the process's own: libuv aborts without its pipe.
+            if left and not first:
+                end_leftovers(left, before, self.folder)
         return outcome, list(self._faults(shot, outcome, left, noise.heard))
 
     def _faults(

@@ -87,7 +87,8 @@ class _Run:
 
     async def _scoped(self) -> None:
         if self._shot.how == "native":
-            return await self._to_the_end()
+            await self._to_the_end()
+            return
         with anyio.CancelScope() as outer, anyio.CancelScope() as inner:
             self._scopes += inner, outer
             if self._early:
@@ -116,7 +117,7 @@ class _Run:
 
             return call_soon(step, *args, context=context)
 
-        self._loop.call_soon = watched  # type: ignore[assignment,method-assign]
+        self._loop.call_soon = watched  # type: ignore[method-assign]
 
     def _place(self, task: _Task) -> Place | None:
         return _place(task) or _place(self._main)

@@ -35,7 +35,7 @@ class Leak:
     what: str
     """The thing left behind or the error, as it showed first."""
     how: How | None
-    """What cancelled: a ``"scope"``, or ``"native"``ly the task; None: it shows without a cancel."""
+    """A cancel ``"scope"``, or ``"native"`` ``Task.cancel()``; None: it shows without a cancel."""
     step: int
     """The step, from 1; 0 without a cancel."""
     before: bool
@@ -98,9 +98,10 @@ class CancelSweep:
     def __str__(self) -> str:
         ways = " and ".join(self.hows)
         verdict = f"{self.dirty} left something behind" if self.leaks else "nothing left behind"
+        swept = f"{self.cancels} cancels ({ways}) at {self.steps} steps on {self.backend}"
+        times = f"{self.seconds:.2f} s, slowest unwinding {self.slowest_unwinding * 1000:.1f} ms"
         lines = [
-            f"{self.cancels} cancels ({ways}) at {self.steps} steps on {self.backend}: {verdict}; "
-            f"{self.seconds:.2f} s, slowest unwinding {self.slowest_unwinding * 1000:.1f} ms",
+            f"{swept}: {verdict}; {times}",
             *([f"  not all was swept: {self.unswept}"] if self.unswept else ()),
             *(f"  {leak}" for leak in self.leaks),
         ]

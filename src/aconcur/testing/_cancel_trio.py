@@ -50,7 +50,7 @@ class _Run(trio.abc.Instrument):
             noise.deaf = True
             self._steps.end()
             seen.waiting = self._waiting()
-        except BaseException as error:  # noqa: BLE001 - the sweep judges it
+        except BaseException as error:  # noqa: BLE001, ASYNC103 - the sweep judges it
             seen.error = error
         return seen
 
@@ -67,9 +67,7 @@ class _Run(trio.abc.Instrument):
                     self._steps.end()
         finally:
             left = [task for task in anyio.get_running_tasks() if task.id not in before]
-            self._steps.outcome.tasks = [
-                told(task.coro, task.name or "?") for task in left
-            ]
+            self._steps.outcome.tasks = [told(task.coro, task.name or "?") for task in left]
 
     def _cancel(self, number: int) -> None:
         self._scopes[number].cancel()

@@ -13,7 +13,8 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -51,9 +52,9 @@ class Snapshot:
     """What each open file descriptor points to: a path, or such as ``pipe:[4711]``."""
     children: Mapping[int, str]
     """The command's name of each process below this one by its pid; a dead one says so."""
-    threads: Set[threading.Thread]
+    threads: AbstractSet[threading.Thread]
     """The threads that are alive."""
-    files: Set[Path]
+    files: AbstractSet[Path]
     """The entries of the folder that :meth:`take` was given."""
 
     @classmethod

@@ -41,12 +41,21 @@ class Noise:
         message = str(context.get("message"))
         self.hear(f"{message}: {error!r}" if error else message)
 
-    def _hear_unraisable(self, unraisable: UnraisableHookArgs, /) -> None:
+    def hear_warning(
+        self, message: Warning | str, category: type[Warning], *_: object, **__: object
+    ) -> None:
+        """Stand in for :func:`warnings.showwarning`."""
+        if issubclass(category, _TELLING):
+            self.hear(f"{category.__name__}: {message}")
+
+    def hear_unraisable(self, unraisable: UnraisableHookArgs, /) -> None:
+        """Stand in for :func:`sys.unraisablehook`."""
         name = getattr(unraisable.object, "__qualname__", type(unraisable.object).__qualname__)
         error = unraisable.exc_value or unraisable.exc_type
         self.hear(f"{unraisable.err_msg or 'exception ignored'} in {name}: {error!r}")
 
-    def _hear_thread(self, failed: threading.ExceptHookArgs, /) -> None:
+    def hear_thread(self, failed: threading.ExceptHookArgs, /) -> None:
+        """Stand in for :func:`threading.excepthook`."""
         error = failed.exc_value or failed.exc_type
         self.hear(f"thread {failed.thread.name if failed.thread else '?'!r} failed: {error!r}")
 
@@ -75,14 +84,10 @@ def hear_noise() -> Iterator[Noise]:
     log.addHandler(handler)
     log.propagate = False
     try:
-        sys.unraisablehook, threading.excepthook = noise._hear_unraisable, noise._hear_thread  # noqa: SLF001
+        sys.unraisablehook, threading.excepthook = noise.hear_unraisable, noise.hear_thread
         with warnings.catch_warnings(record=True):
             warnings.simplefilter("always")
-            warnings.showwarning = lambda message, category, *_, **__: (
-                noise.hear(f"{category.__name__}: {message}")
-                if issubclass(category, _TELLING)
-                else None
-            )
+            warnings.showwarning = noise.hear_warning
             yield noise
     finally:
         sys.unraisablehook, threading.excepthook = hooks

@@ -17,6 +17,7 @@ from typing import Final, final
 _LIBRARIES: Final = (
     *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
     str(Path(__file__).parent) + "/_",
+    "uvloop/",  # its frames name the source that it was compiled from
     "<",
 )
 # These wrap an async generator or a coroutine and give no access to it but through gc.

@@ -5,11 +5,12 @@ Rule: only what is new since the run began is waited for, reaped, killed or clos
 
 from __future__ import annotations
 
-__all__ = ("end_leftovers", "settle", "young_garbage_only")
+__all__ = ("end_leftovers", "join_child_watchers", "settle", "young_garbage_only")
 
 import gc
 import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -53,7 +54,7 @@ def settle(before: Snapshot, folder: Path) -> Snapshot:
     gc.collect()
     end = time.monotonic() + _SETTLE
     while True:
-        _join_child_watchers()
+        join_child_watchers(_PAUSE)
         left = Snapshot.take(folder).since(before)
         if left.children and (orphans := _dead(left) - _awaited_pids()):
             # Its parent has gone before it, so init would wait for it if we had not adopted it.
@@ -65,24 +66,32 @@ def settle(before: Snapshot, folder: Path) -> Snapshot:
 
 
 def end_leftovers(left: Snapshot, before: Snapshot, folder: Path) -> None:
-    """Kill the children, close the descriptors; threads cannot be ended."""
+    """Kill the children, close the descriptors, delete the files; threads cannot be ended."""
     _close(left.descriptors)
+    for file in left.files:
+        if file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file, ignore_errors=True)
+        else:
+            file.unlink(missing_ok=True)
     end = time.monotonic() + 10 * _SETTLE
     while left.children and time.monotonic() < end:
         for pid in left.children:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         _reap(left.children)
-        _join_child_watchers()
+        join_child_watchers(_PAUSE)
         left = Snapshot.take(folder).since(before)
         time.sleep(_PAUSE)
 
 
-def _join_child_watchers() -> None:
-    # Before Python 3.12 asyncio waits for each child in a thread; it ends right after the child.
+def join_child_watchers(seconds: float) -> None:
+    """Let the threads end in which asyncio waits for a child before Python 3.12.
+
+    Such a thread ends right after its child; at most ``seconds`` are spent on each.
+    """
     for thread in threading.enumerate():
         if thread.name.startswith("asyncio-waitpid-"):
-            thread.join(_PAUSE)
+            thread.join(seconds)
 
 
 def _dead(left: Snapshot) -> set[int]:
