@@ -38,7 +38,7 @@ _PROMPT: Final = 0.25
 # Each hung run costs its limit. The first few tell what there is to know.
 _HUNG_ENOUGH: Final = 5
 # What differs from run to run in one and the same leak: numbers, addresses, tempfile's names.
-_VARIES: Final = re.compile(r"0x[0-9a-f]+|\d+|(?<=tmp)[a-z0-9_]{8}")
+_VARIES: Final = re.compile(r"(?<=\btmp)[a-z0-9_]{8}|0x[0-9a-f]+|\d+")
 
 
 def cancel_everywhere(
@@ -74,8 +74,9 @@ def cancel_everywhere(
     found is killed or closed, so that the next run starts clean. What already the run without a
     cancel leaves is reported with ``how`` None.
 
-    Cancelled natively, the scenario may end normally if the cancel came just before its very last
-    step, for then all that it waited for had happened; otherwise it has swallowed the cancel.
+    Cancelled natively just before a step, the scenario may end normally in that very step, for
+    then all that it waited for had happened; otherwise it has swallowed the cancel. A scope is
+    not asked: it cancels again at the next checkpoint.
 
     Descriptors and processes are measured on Linux only (see ``Snapshot``). A dead child that was
     made by a bare ``os.fork()`` and never waited for is not told from an orphan, and is reaped.

@@ -43,7 +43,7 @@ class Leak:
     again: int
     """How many moments (two a step) later a second cancel came; 0: one cancel is enough."""
     place: Place | None
-    """Where the task stood whose step it was, or else the scenario; None before it had begun."""
+    """Where the task stood whose step it was, or else the scenario; None if it never began."""
     cancels: int
     """How many cancelled runs of this ``how`` showed it."""
 
@@ -54,7 +54,7 @@ class Leak:
         when = f"{'before' if self.before else 'after'} step {self.step}"
         again = f" and again {self.again} moment(s) later" if self.again else ""
         times = f"{self.cancels} cancel{'s' if self.cancels > 1 else ''}"
-        where = self.place or "before the scenario began"
+        where = self.place or "no line: the scenario never began"
         return f"{self.kind}: {self.what}: {times}, first {way} {when}{again}\n    at {where}"
 
 

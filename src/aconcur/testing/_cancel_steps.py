@@ -79,6 +79,8 @@ class Steps:
             return
         seen, shot = self.outcome, self._shot
         seen.moments += 1
+        if seen.fired and not seen.place:
+            seen.place = place()  # cancelled before it had begun, it comes to its first await
         if shot.at and seen.moments == shot.at:
             seen.place = place()
             self._fire()
