@@ -430,7 +430,7 @@ def test_every_moment_of_every_step_is_hit(backend: Backend) -> None:
     async def three_checkpoints() -> None:
         passed.append(0)
         for _ in range(3):
-            await anyio.sleep(0)
+            await checkpoint()
             passed[-1] += 1
 
     sweep = cancel_everywhere(three_checkpoints, backend=backend, how="scope", twice=False)
@@ -460,7 +460,7 @@ def test_natively_the_awaited_result_may_be_there_already() -> None:
     async def take() -> None:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[int] = loop.create_future()
-        loop.call_soon(lambda: waiter.cancelled() or waiter.set_result(1))
+        loop.call_soon(lambda: None if waiter.cancelled() else waiter.set_result(1))
         try:
             await waiter
         except asyncio.CancelledError:
@@ -491,7 +491,7 @@ def test_every_way_is_swept_by_default() -> None:
 @on_each
 def test_the_place_is_the_users_line(backend: Backend) -> None:
     async def inner() -> None:
-        await anyio.sleep(0)  # the place
+        await checkpoint()  # the place
 
     async def outer() -> None:
         descriptor = os.open(os.devnull, os.O_RDONLY)
@@ -501,7 +501,7 @@ def test_the_place_is_the_users_line(backend: Backend) -> None:
     leak = found(cancel_everywhere(outer, backend=backend), "fd")
     assert leak.place
     assert Path(leak.place.file).name == HERE
-    assert leak.place.source == "await anyio.sleep(0)  # the place"
+    assert leak.place.source == "await checkpoint()  # the place"
     assert leak.place.function.endswith("inner")
     assert "scenario" in leak.place.task or backend == "trio"
     assert (leak.step, leak.before) == (1, True)
@@ -581,11 +581,13 @@ async def files() -> None:
 async def sockets() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "socket"
-        async with await anyio.create_unix_listener(path) as listener:
-            async with await anyio.connect_unix(path) as client:
-                async with await listener.accept() as server:
-                    await client.send(b"hello")
-                    await server.receive()
+        async with (
+            await anyio.create_unix_listener(path) as listener,
+            await anyio.connect_unix(path) as client,
+            await listener.accept() as server,
+        ):
+            await client.send(b"hello")
+            await server.receive()
 
 
 async def killed_child() -> None:
