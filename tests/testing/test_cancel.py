@@ -112,10 +112,10 @@ def test_a_descriptor_is_closed_through_the_object_that_owns_it() -> None:
     kept = []
 
     async def file_left() -> None:
-        file = open(os.devnull, "rb")  # noqa: PTH123, SIM115
+        file = open(os.devnull, "rb")  # noqa: PTH123, SIM115, ASYNC230
         kept.append(file)
         await checkpoint()
-        file.close()
+        file.close()  # noqa: ASYNC232
 
     found(cancel_everywhere(file_left, how="native"), "fd")
     assert all(file.closed for file in kept)
@@ -126,7 +126,7 @@ def test_a_child_is_found_and_killed(backend: Backend) -> None:
     pids = []
 
     async def child_left() -> None:
-        with subprocess.Popen(["sleep", "60"]) as child:
+        with subprocess.Popen(["sleep", "60"]) as child:  # noqa: ASYNC220
             pids.append(child.pid)
             try:
                 await checkpoint()
@@ -179,7 +179,7 @@ def test_a_dead_child_that_nobody_waited_for_is_found() -> None:
     kept = []
 
     async def zombie() -> None:
-        child = subprocess.Popen(["true"], stdout=subprocess.PIPE)
+        child = subprocess.Popen(["true"], stdout=subprocess.PIPE)  # noqa: ASYNC220
         kept.append(child)
         assert child.stdout
         child.stdout.read()
@@ -303,7 +303,7 @@ def test_a_swallowed_cancel_is_found() -> None:
         try:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # noqa: ASYNC103
             pass
 
     sweep = cancel_everywhere(swallows, how="native", twice=False)
@@ -319,7 +319,7 @@ def test_an_error_in_place_of_the_cancel_is_found(backend: Backend) -> None:
         try:
             await checkpoint()
         except anyio.get_cancelled_exc_class():
-            raise LookupError("instead") from None
+            raise LookupError("instead") from None  # noqa: ASYNC104
 
     assert (
         found(cancel_everywhere(turns, backend=backend), "error").what == "LookupError('instead')"
@@ -331,7 +331,7 @@ def test_a_hang_is_found_and_left(backend: Backend) -> None:
     async def hangs() -> None:
         try:
             await checkpoint()
-        except anyio.get_cancelled_exc_class():
+        except anyio.get_cancelled_exc_class():  # noqa: ASYNC103
             with anyio.CancelScope(shield=True):
                 await anyio.sleep_forever()
 
@@ -349,7 +349,7 @@ def test_a_task_that_cannot_be_cancelled_is_left_too(backend: Backend) -> None:
         try:
             await checkpoint()
             await checkpoint()
-        except anyio.get_cancelled_exc_class():
+        except anyio.get_cancelled_exc_class():  # noqa: ASYNC103
             for _ in range(50):
                 with suppress(BaseException), anyio.CancelScope(shield=True):
                     await anyio.sleep_forever()
@@ -363,7 +363,7 @@ def test_a_run_that_keeps_its_trio_loop_busy_is_left() -> None:
     async def busy() -> None:
         try:
             await checkpoint()
-        except anyio.get_cancelled_exc_class():
+        except anyio.get_cancelled_exc_class():  # noqa: ASYNC103
             with anyio.CancelScope(shield=True):
                 while True:
                     await checkpoint()
@@ -591,7 +591,7 @@ async def sockets() -> None:
 
 
 async def killed_child() -> None:
-    with subprocess.Popen(["sleep", "60"]) as child:
+    with subprocess.Popen(["sleep", "60"]) as child:  # noqa: ASYNC220
         try:
             await checkpoint()
         finally:
