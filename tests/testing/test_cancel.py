@@ -19,6 +19,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from aconcur.errors import MissingRequirementError
 from aconcur.testing import CancelSweep, CancelSweepFailed, Leak, cancel_everywhere
 
 Scenario: TypeAlias = Callable[[], Awaitable[object]]
@@ -653,6 +654,30 @@ def test_a_scenario_that_fails_by_itself_raises(backend: Backend) -> None:
     assert raised.value.__notes__ == [
         "raised without any cancel: the sweep needs a scenario that succeeds"
     ]
+
+
+def test_damage_that_shows_in_a_later_run_is_found() -> None:
+    held = False
+
+    async def holds() -> None:
+        nonlocal held
+        if held and len(runs) > 2:
+            raise LookupError("still held")
+        held = True
+        runs.append(held)
+        await checkpoint()
+        held = False
+
+    runs: list[bool] = []
+    sweep = cancel_everywhere(holds, how="native", twice=False)
+    assert ("error", None) in {(leak.kind, leak.how) for leak in sweep.leaks}
+
+
+@pytest.mark.parametrize("backend", ["trio", "uvloop"])
+def test_a_back_end_that_is_not_there(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aconcur.testing._cancel.find_spec", lambda _: None)
+    with pytest.raises(MissingRequirementError, match=f"^{backend} was not found: pip install"):
+        cancel_everywhere(checkpoint, backend=backend)
 
 
 def test_an_invariant_that_is_broken_anyway_raises() -> None:

