@@ -96,8 +96,8 @@ def test_a_dead_child_says_so() -> None:
 def test_an_orphan_is_held_by_who_adopts_it() -> None:
     before = Snapshot.take()
     with adopting_orphans():
-        subprocess.run(["sh", "-c", "sleep 60 &"], check=True)
-        (orphan,) = Snapshot.take().since(before).children
+        orphan = orphaned()
+        assert set(Snapshot.take().since(before).children) == {orphan}
         os.kill(orphan, signal.SIGKILL)
         os.waitpid(orphan, 0)
     assert not Snapshot.take().since(before)
@@ -108,19 +108,21 @@ def test_adoption_ends_with_its_block_and_nests() -> None:
     with adopting_orphans():
         with adopting_orphans():
             pass
-        subprocess.run(
-            ["sh", "-c", "sleep 60 & echo $! >&2"], check=True, stderr=subprocess.DEVNULL
-        )
-        children = Snapshot.take().children
-        assert "sleep" in children.values(), "the inner block restores the outer one's state"
-        for pid in [pid for pid, name in children.items() if name == "sleep"]:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-    done = subprocess.run(
-        ["sh", "-c", "sleep 60 >&- 2>&- & echo $!"], check=True, capture_output=True
-    )
-    assert "sleep" not in Snapshot.take().children.values()
-    os.kill(int(done.stdout), signal.SIGKILL)
+        orphan = orphaned()
+        held = Snapshot.take().children
+        os.kill(orphan, signal.SIGKILL)
+        os.waitpid(orphan, 0)
+        assert orphan in held, "the inner block restores the outer one's state"
+    orphan = orphaned()
+    held = Snapshot.take().children
+    os.kill(orphan, signal.SIGKILL)
+    assert orphan not in held
+
+
+def orphaned() -> int:
+    """Return the pid of a process whose parent has gone."""
+    script = ["sh", "-c", "sleep 60 >&- 2>&- & echo $!"]
+    return int(subprocess.run(script, check=True, capture_output=True).stdout)
 
 
 def test_the_files_of_a_folder_are_held(tmp_path: Path) -> None:

@@ -6,35 +6,23 @@ Rule: each run has a loop and a first snapshot of its own, and an empty folder f
 
 from __future__ import annotations
 
-__all__ = ("Backend", "cancel_everywhere")
+__all__ = ("cancel_everywhere",)
 
-import asyncio
 import re
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, Literal, TypeAlias, final
+from typing import Final, final
 
-from aconcur.errors import MissingRequirementError
-from aconcur.testing._cancel_asyncio import run_on_asyncio
+from aconcur.testing._cancel_backends import Backend, checked_ways, driver, refuse_in_a_loop
 from aconcur.testing._cancel_report import CancelSweep, Kind, Leak
 from aconcur.testing._cancel_steps import How, Outcome, Shot
 from aconcur.testing._leaks import Snapshot, adopting_orphans, temporary_files_in
 from aconcur.testing._noise import hear_noise
 from aconcur.testing._settle import end_leftovers, settle, young_garbage_only
 
-Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
-
-_WAYS: Final[dict[str, tuple[How, ...]]] = {
-    "asyncio": ("scope", "native"),
-    "uvloop": ("scope", "native"),
-    "trio": ("scope",),
-}
 # What a clean-up takes when it has nothing to wait for, on a machine that is busy: a guess.
 _PROMPT: Final = 0.25
 # Each hung run costs its limit. The first few tell what there is to know.
@@ -120,15 +108,15 @@ def cancel_everywhere(
     Source: "How SQLite Is Tested", on out-of-memory testing: a loop lets the first allocation
     fail, then the second, until a run comes to its end without a failure.
     """
-    ways = _checked(backend, how, twice, grace, limit, max_steps)
-    _refuse_in_a_loop()
+    ways = checked_ways(backend, how, twice, grace, limit, max_steps)
+    refuse_in_a_loop()
     began = time.perf_counter()
     with (
         TemporaryDirectory(prefix="aconcur-", ignore_cleanup_errors=True) as folder,
         adopting_orphans(),
         young_garbage_only(),
     ):
-        sweep = _Sweep(_driver(scenario, backend, limit), Path(folder), invariant, grace, limit)
+        sweep = _Sweep(driver(scenario, backend, limit), Path(folder), invariant, grace, limit)
         unswept = sweep.run(ways, int(twice), max_steps)
     return CancelSweep(
         backend=backend,
@@ -141,58 +129,6 @@ def cancel_everywhere(
         seconds=time.perf_counter() - began,
         slowest_unwinding=sweep.slowest,
     )
-
-
-def _checked(
-    backend: str, how: How | None, twice: int, grace: float, limit: float, max_steps: int
-) -> tuple[How, ...]:
-    if backend not in _WAYS:
-        raise ValueError(f"backend must be one of {', '.join(_WAYS)}, not {backend!r}")
-    ways = _WAYS[backend]
-    if how is not None and how not in ways:
-        raise ValueError(f"how must be one of {', '.join(ways)} or None on {backend}, not {how!r}")
-    if twice < 0:
-        raise ValueError(f"twice must be False, True or a number of moments, not {twice}")
-    if grace < 0:
-        raise ValueError(f"grace must be at least 0 seconds, not {grace}")
-    if limit <= grace:
-        raise ValueError(f"limit must be more than grace={grace} seconds, not {limit}")
-    if max_steps < 1:
-        raise ValueError(f"max_steps must be at least 1, not {max_steps}")
-    return ways if how is None else (how,)
-
-
-def _refuse_in_a_loop() -> None:
-    trio = sys.modules.get("trio")
-    inside = trio is not None and trio.lowlevel.in_trio_run()
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        inside = True
-    if inside:
-        raise RuntimeError(
-            "cancel_everywhere() runs loops of its own and one is running in this thread: "
-            "call it from a plain function"
-        )
-
-
-def _driver(
-    scenario: Callable[[], Awaitable[object]], backend: Backend, limit: float
-) -> Callable[..., Outcome]:
-    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop
-    if backend != "asyncio" and find_spec(backend) is None:
-        raise MissingRequirementError(backend, f"pip install {backend}")
-    if backend == "trio":
-        from aconcur.testing._cancel_trio import run_on_trio
-
-        return partial(run_on_trio, scenario, limit=limit)
-    if backend == "uvloop":
-        import uvloop
-
-        new_loop = uvloop.new_event_loop
-    return partial(run_on_asyncio, scenario, limit=limit, new_loop=new_loop)
 
 
 @final

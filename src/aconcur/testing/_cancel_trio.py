@@ -57,6 +57,7 @@ class _Run(trio.abc.Instrument):
     async def _watched(self) -> None:
         before = {task.id for task in anyio.get_running_tasks()}
         self._main = trio.lowlevel.current_task()
+        self._main.name = "scenario"
         self.before_task_step(self._main)
         inner, outer = self._scopes
         try:
