@@ -44,7 +44,8 @@ def cancel_everywhere(
 ) -> CancelSweep:
     """Run ``scenario()`` afresh again and again, each time cancelled at another step.
 
-    A *step* is one resumption of any task of the scenario, children included. There are two
+    A *step* is one resumption of any task of the scenario, children included (an eager task's
+    first step is part of its parent's). There are two
     moments to each: just before it is run (what the task waited for has happened, but the task
     doesn't know) and just after it (the task has blocked, and the cancel arrives while it waits).
     The scenario is cancelled at every moment up to its end, in every way its back-end has: by a
