@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aconcur.errors import AconcurError
@@ -295,7 +296,7 @@ async def test_a_long_run_of_puts_and_gets_lets_others_run() -> None:
     for act in (long_put, long_get):
         async with anyio.create_task_group() as group:
             group.start_soon(act, queue)
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             group.start_soon(other)
     assert ran == ["other", "put", "other", "get"]
 

@@ -1,4 +1,4 @@
-"""Under every schedule of two producers, two consumers and one cancel, the queue's books balance."""
+"""Under every schedule of two producers, two consumers and one cancel, the books balance."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def scenario(role: Role, kind: Kind, *, maxsize: int, each: int, many: bool) -> 
 
         async def consume() -> None:
             async for item in queue:
-                books.came.append(item)  # noqa: PERF401 - kept when cancelled
+                books.came.append(item)
 
         async def consume_many() -> None:
             while True:

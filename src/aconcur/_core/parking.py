@@ -46,7 +46,7 @@ class Lot(deque[Bell]):
 
     __slots__ = ()
 
-    def wake(self, value: bool = True) -> bool:  # noqa: FBT001, FBT002 - as Future.set_result
+    def wake(self, value: bool = True) -> bool:
         """Wake the first that still waits; return whether there was one."""
         while self:
             waiter = self.popleft()
@@ -55,7 +55,7 @@ class Lot(deque[Bell]):
                 return True
         return False
 
-    def wake_all(self, value: bool = False) -> None:  # noqa: FBT001, FBT002
+    def wake_all(self, value: bool = False) -> None:
         """Wake them all, and none that parks meanwhile."""
         for _ in range(len(self)):
             self.wake(value)

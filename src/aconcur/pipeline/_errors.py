@@ -28,14 +28,14 @@ class QueueClosed(AconcurError, QueueShutDown):  # noqa: N818 - as QueueShutDown
         super().__init__(f"queue is closed: {operation}() {why}")
 
 
-class QueueEmpty(AconcurError, asyncio.QueueEmpty):
+class QueueEmpty(AconcurError, asyncio.QueueEmpty):  # noqa: N818 - as asyncio's
     """Raised by get_nowait when there is nothing to get yet."""
 
     def __init__(self) -> None:
         super().__init__("nothing to get now: await get(), or try again later")
 
 
-class QueueFull(AconcurError, asyncio.QueueFull):
+class QueueFull(AconcurError, asyncio.QueueFull):  # noqa: N818 - as asyncio's
     """Raised by put_nowait when there is no room now."""
 
     def __init__(self, maxsize: int) -> None:

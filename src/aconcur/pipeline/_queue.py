@@ -1,6 +1,6 @@
 """A queue that can be closed, for tasks of asyncio and trio.
 
-Rule 1: an item stands in one deque until the step in which its getter returns; nobody is handed one.
+Rule 1: an item stands in the deque until the step in which its getter returns: none is handed over.
 Rule 2: to wake a getter is to reserve an item, to wake a putter is to reserve a place. Newcomers
 leave alone what is reserved; who is cancelled gives it back, and the next is woken.
 Rule 3: a getter waits only if every item is reserved, a putter only if every place is.
@@ -356,7 +356,7 @@ class Queue(Generic[T]):
             self.close()
 
     def close(self) -> None:
-        """Let nothing more be put. Whoever waits in put() gets QueueClosed; what is there can be got.
+        """Let nothing more be put; what is there can be got. Who waits in put() gets QueueClosed.
 
         Closing again does nothing.
         """
@@ -369,7 +369,7 @@ class Queue(Generic[T]):
             if not self._items:
                 self._getters.wake_all()
 
-    def shutdown(self, immediate: bool = False) -> None:  # noqa: FBT001, FBT002 - asyncio's
+    def shutdown(self, immediate: bool = False) -> None:
         """Close, as :meth:`asyncio.Queue.shutdown` of Python 3.13.
 
         Args:
