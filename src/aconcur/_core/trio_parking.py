@@ -30,7 +30,7 @@ class TrioWaiter:
         self._cancelled = self._result = False
 
     def __await__(self) -> Generator[Any, Any, bool]:
-        yield from wait_task_rescheduled(self._abort).__await__()
+        yield from wait_task_rescheduled(self._abort).__await__()  # noqa: ASYNC105 - it is awaited
         return self._result
 
     def _abort(self, _: object) -> Abort:

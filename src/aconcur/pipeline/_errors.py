@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("QueueClosed", "QueueEmpty", "QueueFull")
+__all__ = ("ItemCancelledError", "QueueClosed", "QueueEmpty", "QueueFull")
 
 import asyncio
 import sys
@@ -40,3 +40,13 @@ class QueueFull(AconcurError, asyncio.QueueFull):  # noqa: N818 - as asyncio's
 
     def __init__(self, maxsize: int) -> None:
         super().__init__(f"all {maxsize} places are taken: await put(), or try again later")
+
+
+class ItemCancelledError(AconcurError):
+    """Raised for an item whose function met a cancellation that nobody asked of the pipeline.
+
+    What the function waited for was cancelled, not the function. The cancellation is the cause.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("what the function waited for was cancelled: catch CancelledError there")

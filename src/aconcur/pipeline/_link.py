@@ -1,0 +1,114 @@
+"""The buffer between two stages, and who waits at its ends.
+
+Rule 1: room is looked for before an item is taken: a result never waits in anybody's hands.
+Rule 2: one searcher: of those who wait at an end at most one is woken at a time; whoever leaves
+work behind wakes the next. A burst for eight idle workers costs one or two switches, not eight.
+"""
+
+from __future__ import annotations
+
+__all__ = ("GONE", "PENDING", "Link")
+
+from collections import deque
+from typing import Any, Final
+
+from aconcur._core.parking import Lot, new_waiter
+
+
+class _Mark:
+    __slots__ = ()
+
+
+GONE: Final = _Mark()
+"""In place of a result: none leaves the stage."""
+PENDING: Final = _Mark()
+"""In place of a result that is not there yet."""
+
+
+class Link:
+    """Results of one stage on their way to the next.
+
+    Args:
+        capacity: results, and places kept for results, up to which there is room.
+        writers: how many workers fill it; it is closed when all have left.
+    """
+
+    __slots__ = (
+        "capacity",
+        "closed",
+        "getter_woken",
+        "getters",
+        "items",
+        "putter_woken",
+        "putters",
+        "slots",
+        "writers",
+    )
+
+    def __init__(self, capacity: int, writers: int) -> None:
+        self.items = deque[Any]()
+        # Of an ordered stage: a place for each item under work behind the first, in order.
+        self.slots = deque[list[Any]]()
+        self.capacity, self.writers = capacity, writers
+        self.getters, self.putters = Lot(), Lot()
+        self.getter_woken = self.putter_woken = self.closed = False
+
+    def has_room(self) -> bool:
+        """Return whether one more item may be taken by those who write here."""
+        return len(self.items) + len(self.slots) < self.capacity
+
+    async def until_item(self) -> bool:
+        """Wait for an item; return False if none will come.
+
+        **Cancelled**: nothing was taken, and another who waits is woken instead.
+        """
+        again = False
+        while not self.items:
+            if self.closed:
+                return False
+            await self._park(self.getters, again)
+            self.getter_woken, again = False, True
+        return True
+
+    async def until_room(self) -> None:
+        """Wait for room."""
+        again = False
+        while not self.has_room():
+            await self._park(self.putters, again)
+            self.putter_woken, again = False, True
+
+    async def _park(self, lot: Lot, again: bool) -> None:
+        waiter = new_waiter()
+        if again:
+            lot.appendleft(waiter)
+        else:
+            lot.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            if lot.leave(waiter):
+                self._pass_on(lot)
+            raise
+
+    def _pass_on(self, lot: Lot) -> None:
+        if lot is self.getters:
+            self.getter_woken = bool(self.items) and lot.wake()
+        else:
+            self.putter_woken = self.has_room() and lot.wake()
+
+    def wake_getter(self) -> None:
+        """Wake one who waits for an item, unless one is on its way."""
+        if not self.getter_woken:
+            self.getter_woken = self.getters.wake()
+
+    def wake_putter(self) -> None:
+        """Wake one who waits for room, unless one is on its way or there is none."""
+        if not self.putter_woken and self.has_room():
+            self.putter_woken = self.putters.wake()
+
+    def writer_left(self) -> None:
+        """Close when the last writer leaves."""
+        self.writers -= 1
+        if not self.writers:
+            self.closed = True
+            self.getters.wake_all()

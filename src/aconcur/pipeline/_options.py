@@ -1,0 +1,164 @@
+"""What can be asked of a stage: values, checked when the pipeline is described."""
+
+from __future__ import annotations
+
+__all__ = (
+    "COLLECT",
+    "RAISE",
+    "SKIP",
+    "THREADS",
+    "Failure",
+    "OnError",
+    "Options",
+    "Retry",
+    "StageOptions",
+    "Threads",
+    "Via",
+)
+
+import random
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, Literal, TypeAlias, TypedDict
+
+from aconcur.pipeline._queue import Queue
+
+
+class OnError(Enum):
+    """What becomes of an item on which a stage fails."""
+
+    RAISE = "raise"
+    """The run ends with the error."""
+    SKIP = "skip"
+    """The item is counted as failed and forgotten."""
+    COLLECT = "collect"
+    """The item stands in ``run.failures``, with its error."""
+
+
+class Threads(Enum):
+    """Where a blocking function is called."""
+
+    THREADS = "threads"
+    """In threads of the stage's own, as many as it has workers."""
+
+
+RAISE: Final = OnError.RAISE
+SKIP: Final = OnError.SKIP
+COLLECT: Final = OnError.COLLECT
+THREADS: Final = Threads.THREADS
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An item on which a stage failed."""
+
+    item: Any
+    """What the stage was given."""
+    stage: str
+    """The stage's name."""
+    error: BaseException
+    """What it raised at the last attempt."""
+    attempts: int
+    """How often it was tried, at least once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Try an item again, each time after a longer wait.
+
+    Before attempt n + 1 the stage's worker waits ``backoff`` × 2 ** (n - 1) seconds, at most
+    ``longest``, less a part of it drawn by lot, so that those who failed together do not all come
+    again together.
+
+    Args:
+        attempts: how often an item is tried in all, at least 1.
+        backoff: seconds before the second attempt.
+        longest: the most seconds to wait.
+        jitter: the largest part of a wait that the lot takes off, 0 to 1.
+        on: the errors after which it is tried again.
+
+    Raises:
+        ValueError: a number is out of its range.
+
+    Source: Marc Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
+    """
+
+    attempts: int = 3
+    backoff: float = 0.1
+    longest: float = 30.0
+    jitter: float = 0.5
+    on: type[Exception] | tuple[type[Exception], ...] = Exception
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"attempts must be at least 1, not {self.attempts}")
+        for name in ("backoff", "longest"):
+            if (value := getattr(self, name)) < 0:
+                raise ValueError(f"{name} must be at least 0 seconds, not {value}")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"jitter must be from 0 to 1, not {self.jitter}")
+
+    def delay(self, failed: int) -> float:
+        """Return the seconds to wait after this many failed attempts."""
+        # 2 ** 1024 is no float; long before, the wait is the longest.
+        delay = min(self.longest, self.backoff * 2.0 ** min(failed - 1, 1000))
+        return delay * (1 - self.jitter * random.random())  # noqa: S311
+
+
+Reaction: TypeAlias = "OnError | Queue[Failure] | Callable[[Failure], Awaitable[object] | object]"
+Via: TypeAlias = Literal[Threads.THREADS] | Executor
+"""Where a blocking function runs."""
+
+
+class StageOptions(TypedDict, total=False):
+    """The options that stages of one item have in common."""
+
+    workers: int
+    """Items that the stage works on at once; 1."""
+    ordered: bool
+    """Whether results leave in the order in which their items came; True."""
+    buffer: int | None
+    """Results that may wait for the next stage; 2 for each worker, and at least 16."""
+    timeout: float | None
+    """Seconds that one attempt at an item may take; None: any. Not with ``via``."""
+    retry: Retry | None
+    """Whether a failed item is tried again."""
+    on_error: Reaction
+    """What becomes of a failed item: RAISE, SKIP, COLLECT, a function that is called with the
+    :class:`Failure` (and awaited if it returns an awaitable), or a queue that it is put into."""
+    name: str | None
+    """The stage's name in reports and errors; the function's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a stage, with their defaults, checked."""
+
+    workers: int = 1
+    ordered: bool = True
+    buffer: int | None = None
+    timeout: float | None = None
+    retry: Retry | None = None
+    on_error: Reaction = RAISE
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ValueError(f"workers must be at least 1, not {self.workers}")
+        if self.buffer is not None and self.buffer < 1:
+            raise ValueError(f"buffer must be at least 1, not {self.buffer}")
+        if self.timeout is not None and self.timeout <= 0:
+            raise ValueError(f"timeout must be more than 0 seconds, not {self.timeout}")
+        reaction = self.on_error
+        if not isinstance(reaction, OnError | Queue) and not callable(reaction):
+            raise TypeError(
+                f"on_error must be RAISE, SKIP, COLLECT, a Queue or a function, not {reaction!r}"
+            )
+
+    @property
+    def room(self) -> int:
+        """Results that may wait for the next stage."""
+        # Measured: below 16 the tasks switch for every few items, which costs twice the time.
+        return self.buffer or max(16, 2 * self.workers)

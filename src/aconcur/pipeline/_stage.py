@@ -1,0 +1,430 @@
+"""A stage of a run: its workers, and the account of what went through their hands.
+
+Rule 1: workers stay; there is no task for an item.
+Rule 2: what costs time is counted where a worker waits, never where it works: clocks are read only
+in parking, and what a stage holds is told from who waits.
+Rule 3: in = out + filtered + failed + cancelled + inside holds wherever another task, or the
+stage's own function, can look.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Spec", "Stage")
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from inspect import isawaitable
+from reprlib import Repr
+from typing import Any, Final, Literal
+
+import anyio
+
+from aconcur._core.parking import in_trio, pause
+from aconcur.pipeline._calls import Call, Watch
+from aconcur.pipeline._errors import ItemCancelledError
+from aconcur.pipeline._link import GONE, PENDING, Link
+from aconcur.pipeline._options import COLLECT, RAISE, SKIP, Failure, Options, Via
+from aconcur.pipeline._queue import Queue
+from aconcur.pipeline._report import StageReport
+
+_END: Final = object()
+# Items between two yields of a worker that never has to wait. Measured: the yields cost 2 %.
+_STRIDE: Final = 127
+_SHORT: Final = Repr()
+_SHORT.maxother = _SHORT.maxstring = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A stage as it was described."""
+
+    kind: Literal["map", "filter", "flat_map", "batch"]
+    function: Callable[[Any], Any]
+    options: Options
+    name: str
+    via: Via | None = None
+    size: int = 1
+    max_wait: float | None = None
+
+
+class Stage:
+    """A stage of one run.
+
+    Args:
+        spec: how it was described.
+        source: where its items come from: a link, or an iterator that its workers draw from.
+        hands: how many tasks work: as many as workers, twice as many before threads.
+        keep: takes the failures that are to be kept.
+    """
+
+    def __init__(
+        self, spec: Spec, source: Link | Iterator[Any], hands: int, keep: Callable[[Failure], None]
+    ) -> None:
+        self.spec, self.source, self.hands, self._keep = spec, source, hands, keep
+        self.in_order = spec.options.ordered and hands > 1
+        room = spec.options.room
+        self.output = Link(room + hands if self.in_order else room, hands)
+        self.call: Call = spec.function
+        self.watch: Watch | None = None
+        self.out = self.filtered = self.failed = self.cancelled = 0
+        self.emitted = 0
+        self.idle = hands  # hands that hold nothing
+        self.first_out = False  # ordered: the first item under work has no slot
+        self.gone = 0  # ordered: slots whose item is accounted for already
+        self.held = 0  # batch: items that wait for the others of theirs
+        self._parked_for_item = self._parked_for_room = 0
+        self._starved = self._blocked = 0.0
+        self.started = time.monotonic()
+        self.ended: float | None = None
+
+    # ------------------------------------------------------------- a worker
+
+    async def work(self) -> None:
+        """Be one worker, to the end of the source."""
+        try:
+            if self.spec.kind == "batch":
+                await self._work_in_batches()
+            elif self.in_order:
+                await self._work_in_order()
+            else:
+                await self._work()
+        finally:
+            self.output.writer_left()
+            if self.output.closed:
+                self.ended = time.monotonic()
+            self.output.wake_putter()
+
+    async def _work(self) -> None:
+        """Take an item, call, pass the result on: results leave as they come."""
+        output, call = self.output, self.call
+        results, getters, capacity = output.items, output.getters, output.capacity
+        link = self.source if isinstance(self.source, Link) else None
+        waiting = link.items if link else ()
+        worked = 0
+        self.idle -= 1
+        try:
+            while True:
+                if len(results) >= capacity:
+                    await self._until_room()
+                if link is None:
+                    if (item := next(self.source, _END)) is _END:  # type: ignore[arg-type]
+                        return
+                else:
+                    if not waiting and not await self._until_item(link):
+                        return
+                    item = link.items.popleft()
+                    if link.putters and not link.putter_woken:
+                        link.wake_putter()
+                try:
+                    result = await call(item)
+                except BaseException as error:  # noqa: BLE001 - judged there
+                    result = await self._judge(item, error)
+                if result is not GONE:
+                    results.append(result)
+                    self.out += 1
+                    if getters and not output.getter_woken:
+                        output.wake_getter()
+                worked += 1
+                if not worked & _STRIDE:
+                    await self._rest()
+        finally:
+            self.idle += 1
+
+    async def _work_in_order(self) -> None:
+        """The same, with a place in the row kept for each result.
+
+        Who finishes the first item under work moves all finished results behind it, at once. The
+        first has no slot: as long as none overtakes, no slot is made.
+        """
+        output, call = self.output, self.call
+        results, slots, getters, capacity = (
+            output.items,
+            output.slots,
+            output.getters,
+            output.capacity,
+        )
+        link = self.source if isinstance(self.source, Link) else None
+        waiting = link.items if link else ()
+        worked = 0
+        self.idle -= 1
+        try:
+            while True:
+                if len(results) + len(slots) >= capacity:
+                    await self._until_room()
+                if link is None:
+                    if (item := next(self.source, _END)) is _END:  # type: ignore[arg-type]
+                        return
+                else:
+                    if not waiting:
+                        if not await self._until_item(link):
+                            return
+                        if len(results) + len(slots) >= capacity:
+                            link.wake_getter()
+                            continue
+                    item = link.items.popleft()
+                    if link.putters and not link.putter_woken:
+                        link.wake_putter()
+                if self.first_out:
+                    slots.append(slot := [PENDING])
+                else:
+                    slot, self.first_out = None, True
+                try:
+                    result = await call(item)
+                except BaseException as error:  # noqa: BLE001 - judged there
+                    try:
+                        result = await self._judge(item, error)
+                    except BaseException:
+                        self._leave_row(slot)
+                        raise
+                if slot is None:
+                    self.first_out = False
+                    self._flush(result)
+                else:
+                    slot[0] = result
+                    self.gone += result is GONE
+                if slots and not self.first_out:
+                    while slots and (result := slots[0][0]) is not PENDING:
+                        slots.popleft()
+                        self.gone -= result is GONE
+                        self._flush(result)
+                if getters and results and not output.getter_woken:
+                    output.wake_getter()
+                worked += 1
+                if not worked & _STRIDE:
+                    await self._rest()
+        finally:
+            self.idle += 1
+
+    def _leave_row(self, slot: list[Any] | None) -> None:
+        """Give up the place of an item that is accounted for."""
+        if slot is None:
+            self.first_out = False
+        else:
+            slot[0] = GONE
+            self.gone += 1
+
+    def _flush(self, result: Any) -> None:  # noqa: ANN401
+        """Pass on what stands first in the row."""
+        if result is not GONE:
+            self.out += 1
+            if self.spec.kind == "flat_map":
+                self.output.items.extend(result)
+                self.emitted += len(result)
+            else:
+                self.output.items.append(result)
+
+    async def emit_all(self, results: Iterable[Any] | AsyncIterable[Any]) -> None:
+        """Pass on all that one item becomes, as far as there is room."""
+        if isinstance(results, AsyncIterable):
+            async for result in results:
+                await self._emit(result)
+        else:
+            for result in results:
+                await self._emit(result)
+        self.out += 1
+
+    async def _emit(self, result: object) -> None:
+        if not self.output.has_room():
+            await self._until_room(holding=True)
+        self.output.items.append(result)
+        self.emitted += 1
+        if self.output.getters:
+            self.output.wake_getter()
+        if not self.emitted & _STRIDE:
+            await pause()
+
+    async def _work_in_batches(self) -> None:
+        """Gather items until there are enough, or until the first has waited long enough."""
+        output, size, max_wait = self.output, self.spec.size, self.spec.max_wait
+        self.idle -= 1
+        try:
+            while True:
+                if not output.has_room():
+                    await self._until_room()
+                if (item := await self._take()) is _END:
+                    return
+                batch = [item]
+                self.held += 1
+                with anyio.move_on_after(max_wait):
+                    while len(batch) < size and (item := await self._take()) is not _END:
+                        batch.append(item)
+                        self.held += 1
+                self.held -= len(batch)
+                self.out += len(batch)
+                self.emitted += 1
+                output.items.append(batch)
+                if output.getters:
+                    output.wake_getter()
+                await self._rest()
+        finally:
+            self.idle += 1
+
+    async def _take(self) -> Any:  # noqa: ANN401
+        """Return the next item, or _END."""
+        source = self.source
+        if not isinstance(source, Link):
+            return next(source, _END)
+        if not source.items and not await self._until_item(source):
+            return _END
+        item = source.items.popleft()
+        if source.putters:
+            source.wake_putter()
+        return item
+
+    # ------------------------------------------------------------- waiting
+
+    async def _until_item(self, link: Link) -> bool:
+        self.idle += 1
+        self._parked_for_item += 1
+        self._starved -= time.monotonic()
+        try:
+            found = await link.until_item()
+        finally:
+            self._starved += time.monotonic()
+            self._parked_for_item -= 1
+            self.idle -= 1
+        if len(link.items) > 1 and link.getters:
+            link.wake_getter()
+        return found
+
+    async def _until_room(self, *, holding: bool = False) -> None:
+        self.idle += not holding
+        self._parked_for_room += 1
+        self._blocked -= time.monotonic()
+        try:
+            await self.output.until_room()
+        finally:
+            self._blocked += time.monotonic()
+            self._parked_for_room -= 1
+            self.idle -= not holding
+        if self.output.putters:
+            self.output.wake_putter()
+
+    async def _rest(self) -> None:
+        self.idle += 1
+        try:
+            await pause()
+        finally:
+            self.idle -= 1
+
+    # ------------------------------------------------------------- failing
+
+    async def _judge(self, item: object, error: BaseException) -> Any:  # noqa: ANN401
+        """Return the result of another attempt, or GONE; or raise."""
+        attempts = 1
+        options = self.spec.options
+        while True:
+            if not isinstance(error, Exception):
+                if not isinstance(error, asyncio.CancelledError) or _being_cancelled():
+                    self.cancelled += 1
+                    raise error
+                foreign, error = error, ItemCancelledError()
+                error.__cause__ = foreign
+            retry = options.retry
+            if retry is None or attempts >= retry.attempts or not isinstance(error, retry.on):
+                break
+            try:
+                await anyio.sleep(retry.delay(attempts))
+                attempts += 1
+                return await self.call(item)
+            except BaseException as another:  # noqa: BLE001 - judged in the next round
+                error = another
+        return await self._react(Failure(item, self.spec.name, error, attempts))
+
+    async def _react(self, failure: Failure) -> Any:  # noqa: ANN401
+        reaction = self.spec.options.on_error
+        if reaction is RAISE:
+            self.failed += 1
+            self._keep(failure)
+            _add_note(failure)
+            raise failure.error
+        if reaction is COLLECT:
+            self._keep(failure)
+        elif reaction is not SKIP:
+            try:
+                if isinstance(reaction, Queue):
+                    await reaction.put(failure)
+                elif isawaitable(said := reaction(failure)):  # type: ignore[operator]
+                    await said
+            except Exception:
+                self.failed += 1
+                raise
+            except BaseException:
+                self.cancelled += 1
+                raise
+        self.failed += 1
+        return GONE
+
+    # ------------------------------------------------------------ accounts
+
+    @property
+    def depth(self) -> int:
+        """Items that wait for this stage."""
+        return len(self.source.items) if isinstance(self.source, Link) else 0
+
+    @property
+    def inside(self) -> int:
+        """Items that this stage has and is not done with."""
+        if self.in_order:
+            working = len(self.output.slots) + self.first_out - self.gone
+        else:
+            working = self.hands - self.idle
+        return self.depth + working + self.held
+
+    @property
+    def passed_on(self) -> int:
+        """Results that left."""
+        return self.emitted if self.spec.kind in ("flat_map", "batch") else self.out
+
+    def give_up(self) -> None:
+        """Count as cancelled what is inside: the run has ended."""
+        self.cancelled += self.inside
+        self.idle, self.gone, self.held, self.first_out = self.hands, 0, 0, False
+        self.output.slots.clear()
+        if isinstance(self.source, Link):
+            self.source.items.clear()
+
+    def report(self) -> StageReport:
+        """Return the account of now."""
+        now = time.monotonic()
+        seconds = (self.ended or now) - self.started
+        share = 1 / (seconds * self.hands) if seconds > 0 else 0.0
+        starved = (self._starved + self._parked_for_item * now) * share
+        blocked = (self._blocked + self._parked_for_room * now) * share
+        options = self.spec.options
+        return StageReport(
+            name=self.spec.name,
+            workers=options.workers,
+            entered=self.out + self.filtered + self.failed + self.cancelled + self.inside,
+            out=self.out,
+            filtered=self.filtered,
+            failed=self.failed,
+            cancelled=self.cancelled,
+            inside=self.inside,
+            emitted=self.passed_on,
+            depth=self.depth,
+            buffered=len(self.output.items),
+            buffer=options.room,
+            seconds=seconds,
+            starved=min(1.0, starved),
+            blocked=min(1.0, blocked),
+        )
+
+
+def _being_cancelled() -> bool:
+    """Return whether this task is to end; on trio a cancellation always says so."""
+    if in_trio():
+        return True
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _add_note(failure: Failure) -> None:
+    try:
+        shown = _SHORT.repr(failure.item)
+    except Exception:  # noqa: BLE001 - an item's __repr__ is not ours
+        shown = f"a {type(failure.item).__name__}"
+    after = f" at attempt {failure.attempts}" if failure.attempts > 1 else ""
+    failure.error.add_note(f"in stage {failure.stage!r}{after}, item: {shown}")

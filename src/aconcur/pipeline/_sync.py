@@ -1,0 +1,77 @@
+"""Results of an async run, in plain code."""
+
+from __future__ import annotations
+
+__all__ = ("iterate",)
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from contextvars import copy_context
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import Generic, TypeAlias, TypeVar
+
+import anyio
+
+from aconcur._core.parking import soon_caller
+from aconcur.pipeline._queue import Queue
+from aconcur.pipeline._run import Run
+from aconcur.pipeline._thread_end import BATCH, ThreadEnd
+
+T = TypeVar("T")
+Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Run[T]]]
+
+
+def iterate(opened: Opened[T], backend: str) -> Iterator[T]:
+    """Yield what the run gives, which has a loop and a thread of its own."""
+    side = _LoopSide(opened)
+    loop = Thread(
+        target=copy_context().run, args=(side.run, backend), name="iter_sync", daemon=True
+    )
+    loop.start()
+    stop: Callable[[], object] | None = None
+    try:
+        begun = side.begun.get()
+        if begun is not None:
+            end, stop = begun
+            yield from end
+    finally:
+        if stop is not None:
+            stop()
+        loop.join()
+    if side.error is not None:
+        raise side.error
+
+
+class _LoopSide(Generic[T]):
+    """What runs in the thread: it ends when it is told to, whatever the run did."""
+
+    def __init__(self, opened: Opened[T]) -> None:
+        self._opened = opened
+        self.begun = SimpleQueue[tuple[ThreadEnd[T], Callable[[], object]] | None]()
+        self.error: BaseException | None = None
+
+    def run(self, backend: str) -> None:
+        try:
+            anyio.run(self._main, backend=backend)
+        except BaseException as error:  # noqa: BLE001 - raised in the other thread
+            self.error = error
+        self.begun.put(None)
+
+    async def _main(self) -> None:
+        queue = Queue[T](BATCH)
+        soon = soon_caller()
+        with anyio.CancelScope() as scope, queue.from_thread() as end:
+            self.begun.put((end, partial(soon, scope.cancel)))
+            try:
+                await self._pass_on(queue)
+            except Exception as error:  # noqa: BLE001 - raised when the results before it are used
+                self.error = error
+            await anyio.sleep_forever()
+
+    async def _pass_on(self, queue: Queue[T]) -> None:
+        with queue.producer():
+            async with self._opened() as run:
+                while taken := await run.take():
+                    await queue.put_many(taken)
