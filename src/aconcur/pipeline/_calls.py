@@ -198,49 +198,72 @@ def _take_answer(ticket: _Ticket, returns: _Returns, future: Future[Any]) -> Non
 
 @final
 class Watch:
-    """Gives each call a time limit.
+    """Gives each call of a stage a time limit.
 
-    On asyncio one task watches all calls of a stage, which costs a call two looks at the clock;
+    On asyncio one task watches all workers of a stage, which costs a call a look at the clock;
     ``asyncio.timeout`` makes a timer for each. On trio it is anyio's fail_after.
     """
 
     def __init__(self, call: Call, seconds: float) -> None:
         self._call, self._seconds = call, seconds
-        self._running: dict[asyncio.Task[Any], float] = {}
-        self._expired: set[asyncio.Task[Any]] = set()
-        self.call: Call = self._call_on_trio if in_trio() else self._call_on_asyncio
+        self._watched: list[_Watched] = []
+
+    def worker_call(self) -> Call:
+        """Return what the task that runs calls."""
+        if in_trio():
+            return self._call_on_trio
+        task = asyncio.current_task()
+        assert task is not None
+        watched = _Watched(self._call, self._seconds, task)
+        self._watched.append(watched)
+        return watched.call
 
     async def _call_on_trio(self, item: object) -> object:
         with anyio.fail_after(self._seconds):
             return await self._call(item)
 
-    async def _call_on_asyncio(self, item: object) -> object:
-        task = asyncio.current_task()
-        assert task is not None
-        self._running[task] = time.monotonic()
+    async def watch(self) -> None:
+        """Cancel what runs too long, until cancelled. A call is given its time and no more."""
+        if in_trio():
+            return
+        while True:
+            now = time.monotonic()
+            due = [watched.due(now) for watched in self._watched]
+            # What starts from now on is not due before.
+            await anyio.sleep(min(due, default=self._seconds))
+
+
+@final
+class _Watched:
+    """One worker that is watched, on asyncio."""
+
+    __slots__ = ("_call", "_expired", "_seconds", "_started", "_task")
+
+    def __init__(self, call: Call, seconds: float, task: asyncio.Task[Any]) -> None:
+        self._call, self._seconds, self._task = call, seconds, task
+        self._started, self._expired = 0.0, False
+
+    async def call(self, item: object) -> object:
+        self._started = time.monotonic()
         try:
             return await self._call(item)
         except asyncio.CancelledError as error:
             # As asyncio.timeout: who else cancels the task counts more.
-            if task in self._expired and task.cancelling() <= 1:
+            if self._expired and self._task.cancelling() <= 1:
                 raise TimeoutError(f"no result after {self._seconds} s") from error
             raise
         finally:
-            del self._running[task]
-            if self._expired and task in self._expired:
-                self._expired.discard(task)
-                task.uncancel()
+            self._started = 0.0
+            if self._expired:
+                self._expired = False
+                self._task.uncancel()
 
-    async def watch(self) -> None:
-        """Cancel what runs too long, until cancelled."""
-        while not in_trio():
-            now = time.monotonic()
-            due = now + self._seconds
-            for task, started in self._running.items():
-                if task not in self._expired:
-                    if started + self._seconds <= now:
-                        self._expired.add(task)
-                        task.cancel()
-                    else:
-                        due = min(due, started + self._seconds)
-            await anyio.sleep(due - now)
+    def due(self, now: float) -> float:
+        """Cancel a call that is due; return the seconds until the next one can be."""
+        if self._started and not self._expired:
+            left = self._started + self._seconds - now
+            if left > 0:
+                return left
+            self._expired = True
+            self._task.cancel()
+        return self._seconds

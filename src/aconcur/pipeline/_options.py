@@ -104,7 +104,7 @@ class Retry:
         """Return the seconds to wait after this many failed attempts."""
         # 2 ** 1024 is no float; long before, the wait is the longest.
         delay = min(self.longest, self.backoff * 2.0 ** min(failed - 1, 1000))
-        return delay * (1 - self.jitter * random.random())  # noqa: S311
+        return delay * (1 - self.jitter * random.random())
 
 
 Reaction: TypeAlias = "OnError | Queue[Failure] | Callable[[Failure], Awaitable[object] | object]"

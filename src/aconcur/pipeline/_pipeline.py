@@ -14,13 +14,13 @@ import anyio
 from aconcur.pipeline._options import Options, StageOptions, Via
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._run import Run, Source, running
-from aconcur.pipeline._stage import Spec
+from aconcur.pipeline._stage import Kind, Spec
 from aconcur.pipeline._sync import iterate
 
 A = TypeVar("A")
 B = TypeVar("B")
-In = TypeVar("In", contravariant=True)  # noqa: PLC0105
-Out = TypeVar("Out", covariant=True)  # noqa: PLC0105
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
 
 
 @final
@@ -279,7 +279,7 @@ def stage(
 
 
 def _spec(
-    kind: Any, function: Callable[[Any], Any], options: StageOptions, via: Via | None
+    kind: Kind, function: Callable[[Any], Any], options: StageOptions, via: Via | None
 ) -> Spec:
     checked = Options(**options)
     if via is not None and checked.timeout is not None:

@@ -1,11 +1,13 @@
 """A run of a pipeline: its stages, joined and started, and what comes out."""
 
+# ruff: noqa: SLF001 - running() is the maker of Run, whose parts are nobody else's
+
 from __future__ import annotations
 
 __all__ = ("Run", "running")
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final, Generic, Self, TypeAlias, TypeVar, final
@@ -55,7 +57,7 @@ class Run(Generic[Out]):
         return PipelineReport(tuple(stage.report() for stage in self._stages), seconds)
 
     def drain(self) -> None:
-        """Draw no more from the source. What was drawn goes on to the end, and so does iteration."""
+        """Draw no more from the source; what was drawn goes on to the end, as iteration does."""
         self._feeding.cancel()
         first = self._stages[0]
         if not isinstance(first.source, Link):
@@ -102,14 +104,12 @@ class Run(Generic[Out]):
         self, specs: Sequence[Spec], source: Source[Any], soon: Soon, stack: ExitStack
     ) -> Link | None:
         """Make the stages; return the link to be fed, if the source is to be iterated for."""
-        feed: Link | None = None
-        if isinstance(source, AsyncIterable):
-            feed = Link(_FEED, 1)
+        feed = Link(_FEED, 1) if isinstance(source, AsyncIterable) else None
         before: Link | Iterator[Any] = feed or iter(source)  # type: ignore[arg-type]
         for spec in specs:
             hands = spec.options.workers * (2 if spec.via is THREADS else 1)
             stage = Stage(spec, before, hands, self._failures.append)
-            stage.call = _calling(stage, _reached(spec, soon, stack))
+            _set_call(stage, _reached(spec, soon, stack))
             self._stages.append(stage)
             before = stage.output
         self._results = self._stages[-1].output
@@ -140,17 +140,20 @@ def _reached(spec: Spec, soon: Soon, stack: ExitStack) -> Call:
     return in_executor(spec.via, spec.function, soon)
 
 
-def _calling(stage: Stage, call: Call) -> Call:
-    """Return what a worker of the stage calls."""
+def _set_call(stage: Stage, call: Call) -> None:
+    """Give the stage what its workers call."""
     options, kind = stage.spec.options, stage.spec.kind
+    make: Callable[[], Call] = lambda: call  # noqa: E731
     if options.timeout is not None:
         stage.watch = Watch(call, options.timeout)
-        call = stage.watch.call
+        make = stage.watch.worker_call
     if kind == "filter":
-        return partial(_filtered, stage, call)
-    if kind == "flat_map":
-        return partial(_listed if stage.in_order else _emitted, stage, call)
-    return call
+        stage.make_call = lambda: partial(_filtered, stage, make())
+    elif kind == "flat_map":
+        how = _listed if stage.in_order else _emitted
+        stage.make_call = lambda: partial(how, stage, make())
+    else:
+        stage.make_call = make
 
 
 async def _filtered(stage: Stage, call: Call, item: object) -> object:
@@ -208,7 +211,7 @@ async def running(
         stack.callback(run._end)
         try:
             async with anyio.create_task_group() as group:
-                if feed is not None:
+                if feed is not None and isinstance(source, AsyncIterable):
                     group.start_soon(_feed, source, feed, run._feeding)
                 for stage in run._stages:
                     if stage.watch is not None:

@@ -9,19 +9,20 @@ stage's own function, can look.
 
 from __future__ import annotations
 
-__all__ = ("Spec", "Stage")
+__all__ = ("Kind", "Spec", "Stage")
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from inspect import isawaitable
 from reprlib import Repr
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import anyio
 
-from aconcur._core.parking import in_trio, pause
+from aconcur._core.parking import Lot, in_trio, pause
 from aconcur.pipeline._calls import Call, Watch
 from aconcur.pipeline._errors import ItemCancelledError
 from aconcur.pipeline._link import GONE, PENDING, Link
@@ -29,9 +30,11 @@ from aconcur.pipeline._options import COLLECT, RAISE, SKIP, Failure, Options, Vi
 from aconcur.pipeline._queue import Queue
 from aconcur.pipeline._report import StageReport
 
+Kind: TypeAlias = Literal["map", "filter", "flat_map", "batch"]
 _END: Final = object()
 # Items between two yields of a worker that never has to wait. Measured: the yields cost 2 %.
 _STRIDE: Final = 127
+_NOTHING: Final = (deque[Any](), Lot())
 _SHORT: Final = Repr()
 _SHORT.maxother = _SHORT.maxstring = 60
 
@@ -40,7 +43,7 @@ _SHORT.maxother = _SHORT.maxstring = 60
 class Spec:
     """A stage as it was described."""
 
-    kind: Literal["map", "filter", "flat_map", "batch"]
+    kind: Kind
     function: Callable[[Any], Any]
     options: Options
     name: str
@@ -65,8 +68,10 @@ class Stage:
         self.spec, self.source, self.hands, self._keep = spec, source, hands, keep
         self.in_order = spec.options.ordered and hands > 1
         room = spec.options.room
-        self.output = Link(room + hands if self.in_order else room, hands)
-        self.call: Call = spec.function
+        # In order: the first item under work needs no place in the row.
+        self.output = Link(room + hands - 1 if self.in_order else room, hands)
+        # Makes what one worker calls, in its task.
+        self.make_call: Callable[[], Call] = lambda: spec.function
         self.watch: Watch | None = None
         self.out = self.filtered = self.failed = self.cancelled = 0
         self.emitted = 0
@@ -98,10 +103,10 @@ class Stage:
 
     async def _work(self) -> None:
         """Take an item, call, pass the result on: results leave as they come."""
-        output, call = self.output, self.call
+        output, call = self.output, self.make_call()
         results, getters, capacity = output.items, output.getters, output.capacity
         link = self.source if isinstance(self.source, Link) else None
-        waiting = link.items if link else ()
+        waiting, putters = (link.items, link.putters) if link else _NOTHING
         worked = 0
         self.idle -= 1
         try:
@@ -114,13 +119,13 @@ class Stage:
                 else:
                     if not waiting and not await self._until_item(link):
                         return
-                    item = link.items.popleft()
-                    if link.putters and not link.putter_woken:
+                    item = waiting.popleft()
+                    if putters and not link.putter_woken:
                         link.wake_putter()
                 try:
                     result = await call(item)
                 except BaseException as error:  # noqa: BLE001 - judged there
-                    result = await self._judge(item, error)
+                    result = await self._judge(call, item, error)
                 if result is not GONE:
                     results.append(result)
                     self.out += 1
@@ -138,7 +143,7 @@ class Stage:
         Who finishes the first item under work moves all finished results behind it, at once. The
         first has no slot: as long as none overtakes, no slot is made.
         """
-        output, call = self.output, self.call
+        output, call = self.output, self.make_call()
         results, slots, getters, capacity = (
             output.items,
             output.slots,
@@ -146,7 +151,8 @@ class Stage:
             output.capacity,
         )
         link = self.source if isinstance(self.source, Link) else None
-        waiting = link.items if link else ()
+        waiting, putters = (link.items, link.putters) if link else _NOTHING
+        one_for_one = self.spec.kind != "flat_map"
         worked = 0
         self.idle -= 1
         try:
@@ -163,10 +169,10 @@ class Stage:
                         if len(results) + len(slots) >= capacity:
                             link.wake_getter()
                             continue
-                    item = link.items.popleft()
-                    if link.putters and not link.putter_woken:
+                    item = waiting.popleft()
+                    if putters and not link.putter_woken:
                         link.wake_putter()
-                if self.first_out:
+                if self.first_out or slots:
                     slots.append(slot := [PENDING])
                 else:
                     slot, self.first_out = None, True
@@ -174,13 +180,17 @@ class Stage:
                     result = await call(item)
                 except BaseException as error:  # noqa: BLE001 - judged there
                     try:
-                        result = await self._judge(item, error)
+                        result = await self._judge(call, item, error)
                     except BaseException:
                         self._leave_row(slot)
                         raise
                 if slot is None:
                     self.first_out = False
-                    self._flush(result)
+                    if one_for_one and result is not GONE:
+                        results.append(result)
+                        self.out += 1
+                    else:
+                        self._flush(result)
                 else:
                     slot[0] = result
                     self.gone += result is GONE
@@ -311,7 +321,7 @@ class Stage:
 
     # ------------------------------------------------------------- failing
 
-    async def _judge(self, item: object, error: BaseException) -> Any:  # noqa: ANN401
+    async def _judge(self, call: Call, item: object, error: BaseException) -> Any:  # noqa: ANN401
         """Return the result of another attempt, or GONE; or raise."""
         attempts = 1
         options = self.spec.options
@@ -328,7 +338,7 @@ class Stage:
             try:
                 await anyio.sleep(retry.delay(attempts))
                 attempts += 1
-                return await self.call(item)
+                return await call(item)
             except BaseException as another:  # noqa: BLE001 - judged in the next round
                 error = another
         return await self._react(Failure(item, self.spec.name, error, attempts))
@@ -346,7 +356,7 @@ class Stage:
             try:
                 if isinstance(reaction, Queue):
                     await reaction.put(failure)
-                elif isawaitable(said := reaction(failure)):  # type: ignore[operator]
+                elif isawaitable(said := reaction(failure)):
                     await said
             except Exception:
                 self.failed += 1
