@@ -124,9 +124,9 @@ def test_the_books_balance_under_every_schedule(
         audit.final()
         assert sorted(audit.taken) == [[0, 0], [2, 2]]
 
-    found = explore(run, backend=backend, bound=3, schedules=2500)
+    found = explore(run, backend=backend, bound=3, schedules=50_000)
     found.check()
-    assert found.schedules > 500
+    assert found.exhausted
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -142,7 +142,7 @@ def test_a_consumer_that_is_cancelled_takes_nothing(backend: Literal["asyncio", 
         async def consume() -> None:
             with scope:
                 async for item in runs:
-                    taken.append(item)  # noqa: PERF401 - kept when cancelled
+                    taken.append(item)
 
         async with stage(work, workers=2, buffer=1).open(range(4)) as runs:
             async with anyio.create_task_group() as group:
@@ -152,9 +152,9 @@ def test_a_consumer_that_is_cancelled_takes_nothing(backend: Literal["asyncio", 
             taken += [item async for item in runs]
         assert taken == [0, 1, 2, 3]
 
-    found = explore(run, backend=backend, bound=3, schedules=2500)
+    found = explore(run, backend=backend, bound=3, schedules=50_000)
     found.check()
-    assert found.schedules > 200
+    assert found.exhausted
 
 
 @pytest.mark.parametrize("ordered", [False, True])
@@ -165,7 +165,7 @@ def test_cancelled_at_every_step(backend: Backend, ordered: bool) -> None:
     async def run() -> None:
         await audit.everything(6, 2, ordered=ordered)
 
-    cancel_everywhere(run, backend=backend, twice=False, invariant=audit.final).check()
+    cancel_everywhere(run, backend=backend, invariant=audit.final).check()
 
 
 async def test_an_error_ends_the_run_and_the_books_balance() -> None:
@@ -177,8 +177,8 @@ async def test_an_error_ends_the_run_and_the_books_balance() -> None:
                 audit.taken.append(item)
     audit.final()
     assert audit.run is not None
-    assert audit.run.report.failed == 1
-    assert [failure.item for failure in audit.run.failures] == [True]
+    assert audit.run.report.failed >= 1
+    assert {failure.item for failure in audit.run.failures} == {True}
 
 
 # ------------------------------------------------------------------ reports
@@ -186,7 +186,18 @@ async def test_an_error_ends_the_run_and_the_books_balance() -> None:
 
 def account(name: str, *, starved: float, blocked: float, **counts: int) -> StageReport:
     zeros = dict.fromkeys(
-        "entered out filtered failed cancelled inside emitted depth buffered".split(), 0
+        [
+            "entered",
+            "out",
+            "filtered",
+            "failed",
+            "cancelled",
+            "inside",
+            "emitted",
+            "depth",
+            "buffered",
+        ],
+        0,
     )
     return StageReport(
         name=name,
@@ -226,8 +237,8 @@ def test_a_report_is_a_table_a_dict_and_json() -> None:
     report = PipelineReport((FAST, SLOW, IDLE), 2.0)
     head, first, second, _, last = str(report).splitlines()
     assert head.split()[:4] == ["stage", "workers", "in", "out"]
-    assert first.split() == "download 2 9 8 0 0 0 1 4 10% 10% 80%".split()
-    assert second.split() == "resize 2 8 7 0 1 0 0 4 98% 1% 1%".split()
+    assert " ".join(first.split()) == "download 2 9 8 0 0 0 1 4 10% 10% 80%"
+    assert " ".join(second.split()) == "resize 2 8 7 0 1 0 0 4 98% 1% 1%"
     assert last.startswith("6 results in 2.00 s; resize is the bottleneck")
     assert json.loads(report.to_json()) == report.to_dict()
     assert report.to_dict()["stages"][1]["busy"] == pytest.approx(0.98)

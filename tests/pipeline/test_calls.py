@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from multiprocessing import get_context
+from typing import TypeAlias
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aconcur.pipeline import COLLECT, THREADS, Via, stage
@@ -31,7 +33,8 @@ def a_pool_of_threads() -> Iterator[Executor]:
         yield pool
 
 
-WAYS = [threads_of_ours, a_pool_of_threads]
+Way: TypeAlias = Callable[[], AbstractContextManager[Via]]
+WAYS: list[Way] = [threads_of_ours, a_pool_of_threads]
 
 
 def double(item: int) -> int:
@@ -47,8 +50,8 @@ async def until(ready: Callable[[], bool]) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("workers", [1, 3])
-async def test_every_item_passes_once(way: Callable[[], Via], ordered: bool, workers: int) -> None:
-    with way() as via:  # type: ignore[attr-defined]
+async def test_every_item_passes_once(way: Way, ordered: bool, workers: int) -> None:
+    with way() as via:
         pipeline = stage(double, via=via, workers=workers, ordered=ordered)
         pipeline = pipeline.map(double, via=via, workers=workers, ordered=ordered)
         results = await pipeline.collect(range(300))
@@ -82,22 +85,25 @@ async def test_as_many_threads_as_workers_and_none_afterwards() -> None:
 
 
 async def test_threads_see_the_context_of_the_run() -> None:
+    def look(_: int) -> str:
+        return flavour.get()
+
     token = flavour.set("vanilla")
     try:
-        assert await stage(lambda _: flavour.get(), via=THREADS).collect([1]) == ["vanilla"]
+        assert await stage(look, via=THREADS).collect([1]) == ["vanilla"]
     finally:
         flavour.reset(token)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("error", [ValueError, StopIteration, KeyError])
-async def test_errors_come_back(way: Callable[[], Via], error: type[Exception]) -> None:
+async def test_errors_come_back(way: Way, error: type[Exception]) -> None:
     def fail(item: int) -> int:
         if item == 3:
             raise error(item)
         return item
 
-    with way() as via:  # type: ignore[attr-defined]
+    with way() as via:
         pipeline = stage(fail, via=via, workers=2, on_error=COLLECT)
         async with pipeline.open(range(6)) as run:
             assert [item async for item in run] == [0, 1, 2, 4, 5]
@@ -107,7 +113,7 @@ async def test_errors_come_back(way: Callable[[], Via], error: type[Exception]) 
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_leaving_waits_for_calls_that_run_and_makes_no_more(way: Callable[[], Via]) -> None:
+async def test_leaving_waits_for_calls_that_run_and_makes_no_more(way: Way) -> None:
     go, called, ended = threading.Event(), list[int](), list[int]()
 
     def work(item: int) -> int:
@@ -120,7 +126,7 @@ async def test_leaving_waits_for_calls_that_run_and_makes_no_more(way: Callable[
         await anyio.sleep(0.02)
         go.set()
 
-    with way() as via:  # type: ignore[attr-defined]
+    with way() as via:
         async with anyio.create_task_group() as group:
             async with stage(work, via=via, workers=2).open(range(100)) as run:
                 await until(lambda: len(called) == 2)
@@ -134,7 +140,7 @@ async def test_leaving_waits_for_calls_that_run_and_makes_no_more(way: Callable[
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_cancelled_natively_and_twice_it_waits_for_its_threads(
-    way: Callable[[], Via], anyio_backend_name: str
+    way: Way, anyio_backend_name: str
 ) -> None:
     if anyio_backend_name == "trio":
         pytest.skip("trio has no native cancel")
@@ -145,7 +151,7 @@ async def test_cancelled_natively_and_twice_it_waits_for_its_threads(
         assert go.wait(5)
         return item
 
-    with way() as via:  # type: ignore[attr-defined]
+    with way() as via:
         task = asyncio.create_task(stage(work, via=via, workers=2).collect(range(100)))
         await until(lambda: len(called) == 2)
         for _ in range(2):
@@ -161,7 +167,7 @@ async def test_cancelled_natively_and_twice_it_waits_for_its_threads(
 
 
 async def add(item: int) -> int:
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     return item + 1
 
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aconcur.pipeline import COLLECT, SKIP, Failure, ItemCancelledError, Queue, Retry, stage
@@ -16,7 +17,7 @@ async def same(item: int) -> int:
 
 
 async def half(item: int) -> int:
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     if item % 2:
         raise ValueError(f"{item} is odd")
     return item // 2
@@ -45,7 +46,7 @@ async def test_simultaneous_errors_all_come(unwrap: bool) -> None:
         begun.append(item)
         try:
             while len(begun) < 3:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
             if item:
                 await anyio.sleep_forever()
         finally:
@@ -93,7 +94,7 @@ async def test_a_function_that_is_told() -> None:
     told: list[Any] = []
 
     async def tell(failure: Failure) -> None:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         told.append(failure.item)
 
     for reaction in (lambda failure: told.append(failure.item), tell):
@@ -227,17 +228,11 @@ async def test_no_timeout_for_what_cannot_be_stopped() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-async def test_what_was_cancelled_by_others_is_a_failure(
-    workers: int, anyio_backend_name: str
-) -> None:
-    if anyio_backend_name == "trio":
-        pytest.skip("a task of trio is cancelled by scopes alone")
-
+async def test_what_was_cancelled_by_others_is_a_failure(workers: int) -> None:
     async def work(item: int) -> int:
+        await anyio.lowlevel.checkpoint()
         if item == 1:
-            future = asyncio.get_running_loop().create_future()
-            future.cancel()
-            await future
+            raise asyncio.CancelledError
         return item
 
     async with stage(work, workers=workers, on_error=COLLECT).open(range(3)) as run:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aconcur.pipeline import COLLECT, RAISE, Pipeline, Queue, Retry, stage
@@ -17,7 +18,7 @@ async def same(item: int) -> int:
 
 
 async def add(item: int, much: int = 1) -> int:
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     return item + much
 
 
@@ -145,7 +146,7 @@ async def test_as_many_work_at_once_as_there_are_workers() -> None:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         at_once -= 1
         return item
 
@@ -158,8 +159,8 @@ async def test_several_consumers_share_the_results() -> None:
 
     async def consume() -> None:
         async for item in run:
-            got.append(item)  # noqa: PERF401 - several do
-            await anyio.sleep(0)
+            got.append(item)
+            await anyio.lowlevel.checkpoint()
 
     async with stage(add, workers=2).open(range(100)) as run, anyio.create_task_group() as group:
         for _ in range(3):
@@ -228,7 +229,7 @@ async def test_flat_map_of_an_endless_iterator_is_held_back() -> None:
 @pytest.mark.parametrize("workers", [1, 4])
 async def test_filter(workers: int) -> None:
     async def odd(item: int) -> bool:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         return bool(item % 2)
 
     async with stage(same).filter(odd, workers=workers).open(range(100)) as run:

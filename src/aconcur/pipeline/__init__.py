@@ -29,6 +29,7 @@ __all__ = (
     "StageReport",
     "ThreadEnd",
     "Threads",
+    "Via",
     "stage",
 )
 
@@ -45,6 +46,7 @@ from aconcur.pipeline._options import OnError as OnError
 from aconcur.pipeline._options import Retry as Retry
 from aconcur.pipeline._options import StageOptions as StageOptions
 from aconcur.pipeline._options import Threads as Threads
+from aconcur.pipeline._options import Via as Via
 from aconcur.pipeline._pipeline import Pipeline as Pipeline
 from aconcur.pipeline._pipeline import stage as stage
 from aconcur.pipeline._queue import Producer as Producer

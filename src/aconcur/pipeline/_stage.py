@@ -424,10 +424,8 @@ class Stage:
 
 
 def _being_cancelled() -> bool:
-    """Return whether this task is to end; on trio a cancellation always says so."""
-    if in_trio():
-        return True
-    task = asyncio.current_task()
+    """Return whether asyncio's cancellation is this task's: on trio it never is."""
+    task = None if in_trio() else asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 

@@ -1,0 +1,91 @@
+"""What mypy and pyright must understand of pipelines. Checked by them, never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from typing import assert_type
+
+from aconcur.pipeline import (
+    COLLECT,
+    THREADS,
+    Failure,
+    Pipeline,
+    PipelineReport,
+    Queue,
+    Retry,
+    Run,
+    stage,
+)
+
+
+async def download(url: str) -> bytes:
+    return url.encode()
+
+
+async def save(data: bytes, *, folder: Path) -> Path:
+    return folder / str(len(data))
+
+
+def measure(path: Path) -> int:
+    return len(str(path))
+
+
+def lines(path: Path) -> list[str]:
+    return [str(path)]
+
+
+async def parts(path: Path) -> AsyncIterator[str]:
+    yield str(path)
+
+
+class Shop:
+    async def price(self, size: int) -> float:
+        return float(size)
+
+    def tax(self, price: float) -> complex:
+        return complex(price)
+
+
+async def report(_: Failure) -> None: ...
+
+
+def chains(executor: Executor, dead: Queue[Failure]) -> None:
+    first = stage(download, workers=4, timeout=30, retry=Retry(3, backoff=0.2))
+    assert_type(first, Pipeline[str, bytes])
+    second = first.map(partial(save, folder=Path()), on_error=COLLECT)
+    assert_type(second, Pipeline[str, Path])
+    assert_type(second.map(measure, via=THREADS), Pipeline[str, int])
+    assert_type(second.map(measure, via=executor, workers=2), Pipeline[str, int])
+    assert_type(second.map(measure).map(Shop().price).map(Shop().tax), Pipeline[str, complex])
+    assert_type(second.map(lambda path: path.name), Pipeline[str, str])
+    assert_type(second.map(str), Pipeline[str, str])
+    assert_type(second.flat_map(lines, via=THREADS), Pipeline[str, str])
+    assert_type(second.flat_map(parts), Pipeline[str, str])
+    assert_type(second.filter(lambda path: path.name), Pipeline[str, Path])
+    assert_type(second.filter(measure, on_error=dead), Pipeline[str, Path])
+    assert_type(second.filter(measure, on_error=report), Pipeline[str, Path])
+    assert_type(second.batch(10, max_wait=1.5), Pipeline[str, list[Path]])
+    assert_type(first | stage(len), Pipeline[str, int])
+
+
+async def runs(pipeline: Pipeline[str, int], urls: Iterable[str], queue: Queue[str]) -> None:
+    assert_type(await pipeline.collect(urls), list[int])
+    assert_type(await pipeline.run(queue), PipelineReport)
+    assert_type(pipeline.run_sync(["a"]), PipelineReport)
+    for size in pipeline.iter_sync(urls):
+        assert_type(size, int)
+    async with pipeline.open(urls) as run:
+        assert_type(run, Run[int])
+        async for result in run:
+            assert_type(result, int)
+    async for url in queue:
+        assert_type(url, str)
+    assert_type(await queue.get_many(), list[str])
+
+
+def variance(narrow: Pipeline[object, bool]) -> Pipeline[str, int]:
+    """Take anything and give a bool: that is a pipeline from str to int."""
+    return narrow
