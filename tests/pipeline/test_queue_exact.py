@@ -74,7 +74,8 @@ async def natively(acts: list[Act], shares: list[Producer], victim: int) -> None
     for task, share in zip(tasks, shares, strict=False):
         # A task that is cancelled before its first step enters no block.
         task.add_done_callback(share.__exit__)
-    await asyncio.create_task(cancel(), name="cancel")
+    canceller = asyncio.create_task(cancel(), name="cancel")
+    await canceller
     await asyncio.gather(*tasks, return_exceptions=True)
     for number, task in enumerate(tasks):
         if not task.cancelled():

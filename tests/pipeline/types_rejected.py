@@ -15,12 +15,12 @@ def count(numbers: list[int]) -> int:
 
 async def wrong(pipeline: Pipeline[str, bytes], queue: Queue[int]) -> None:
     pipeline.map(count)  # type: ignore[arg-type]
-    pipeline.map(count, via=THREADS)  # type: ignore[arg-type]
+    pipeline.map(count, via=THREADS)  # type: ignore[call-overload]
     pipeline.map(download)  # type: ignore[arg-type]
     pipeline.map(lambda data: data.no_such_method())  # type: ignore[attr-defined]
     pipeline.flat_map(count)  # type: ignore[arg-type]
     pipeline.filter(count)  # type: ignore[arg-type]
-    pipeline | stage(count)  # type: ignore[operator]
+    pipeline | stage(count)  # type: ignore[arg-type]
     await pipeline.collect([1, 2])  # type: ignore[list-item]
     await pipeline.run(queue)  # type: ignore[arg-type]
     stage(download, worker=3)  # type: ignore[call-overload]

@@ -8,15 +8,7 @@ from collections.abc import Callable, Generator
 from typing import Any, final
 
 import outcome
-from trio import RunFinishedError
-from trio.lowlevel import (
-    Abort,
-    Task,
-    current_task,
-    current_trio_token,
-    reschedule,
-    wait_task_rescheduled,
-)
+import trio
 
 
 @final
@@ -26,16 +18,17 @@ class TrioWaiter:
     __slots__ = ("_cancelled", "_result", "_task")
 
     def __init__(self) -> None:
-        self._task: Task | None = current_task()
+        self._task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         self._cancelled = self._result = False
 
     def __await__(self) -> Generator[Any, Any, bool]:
-        yield from wait_task_rescheduled(self._abort).__await__()  # noqa: ASYNC105 - it is awaited
+        waiting = trio.lowlevel.wait_task_rescheduled(self._abort)  # noqa: ASYNC105 - awaited below
+        yield from waiting.__await__()
         return self._result
 
-    def _abort(self, _: object) -> Abort:
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._task, self._cancelled = None, True
-        return Abort.SUCCEEDED
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def done(self) -> bool:
         """Return whether it was woken or cancelled."""
@@ -53,17 +46,17 @@ class TrioWaiter:
         """Wake the task. Nothing can cancel it between this and its next step."""
         task, self._task, self._result = self._task, None, result
         assert task is not None
-        reschedule(task, outcome.Value(result))
+        trio.lowlevel.reschedule(task, outcome.Value(result))
 
 
 def trio_soon_caller() -> Callable[[Callable[[], object]], None]:
     """Return what calls a function soon in this run of trio, from any thread."""
-    token = current_trio_token()
+    token = trio.lowlevel.current_trio_token()
 
     def call_soon(function: Callable[[], object]) -> None:
         try:
             token.run_sync_soon(function)
-        except RunFinishedError as error:
+        except trio.RunFinishedError as error:
             raise RuntimeError("this run of trio has ended") from error
 
     return call_soon

@@ -79,8 +79,8 @@ class _Ticket:
                 while not self.done:
                     try:
                         await self._wait()
-                    except asyncio.CancelledError:  # noqa: ASYNC103 - a second one; the first is raised
-                        continue
+                    except asyncio.CancelledError:  # noqa: ASYNC103 - the first is raised
+                        continue  # noqa: ASYNC104
             raise
 
     async def _wait(self) -> None:
@@ -158,7 +158,7 @@ class ThreadTeam:
             if not ticket.abandoned:
                 try:
                     ticket.result = ticket.function(ticket.item)
-                except BaseException as error:  # noqa: BLE001 - raised in the task
+                except BaseException as error:  # noqa: ASYNC103, BLE001 - raised in the task
                     ticket.error = error
             self._returns.add(ticket)
             del ticket
@@ -250,7 +250,8 @@ class _Watched:
         except asyncio.CancelledError as error:
             # As asyncio.timeout: who else cancels the task counts more.
             if self._expired and self._task.cancelling() <= 1:
-                raise TimeoutError(f"no result after {self._seconds} s") from error
+                late = f"no result after {self._seconds} s"
+                raise TimeoutError(late) from error  # noqa: ASYNC104 - it was our own
             raise
         finally:
             self._started = 0.0

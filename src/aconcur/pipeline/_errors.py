@@ -10,14 +10,12 @@ import sys
 from aconcur.errors import AconcurError
 
 if sys.version_info >= (3, 13):
-    from asyncio import QueueShutDown
+    _ShutDown = asyncio.QueueShutDown
 else:
-
-    class QueueShutDown(Exception):  # noqa: N818 - the name that Python 3.13 gives it
-        """What Python 3.13 has as asyncio.QueueShutDown."""
+    _ShutDown = Exception
 
 
-class QueueClosed(AconcurError, QueueShutDown):  # noqa: N818 - as QueueShutDown
+class QueueClosed(AconcurError, _ShutDown):  # noqa: N818 - as QueueShutDown
     """Raised by put after close, and by get when a closed queue is empty.
 
     From Python 3.13 on it is an ``asyncio.QueueShutDown`` too.

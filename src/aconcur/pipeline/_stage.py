@@ -124,8 +124,8 @@ class Stage:
                         link.wake_putter()
                 try:
                     result = await call(item)
-                except BaseException as error:  # noqa: BLE001 - judged there
-                    result = await self._judge(call, item, error)
+                except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
+                    result = await self._judge(call, item, error)  # noqa: ASYNC102
                 if result is not GONE:
                     results.append(result)
                     self.out += 1
@@ -178,9 +178,9 @@ class Stage:
                     slot, self.first_out = None, True
                 try:
                     result = await call(item)
-                except BaseException as error:  # noqa: BLE001 - judged there
+                except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
                     try:
-                        result = await self._judge(call, item, error)
+                        result = await self._judge(call, item, error)  # noqa: ASYNC102
                     except BaseException:
                         self._leave_row(slot)
                         raise
@@ -339,7 +339,7 @@ class Stage:
                 await anyio.sleep(retry.delay(attempts))
                 attempts += 1
                 return await call(item)
-            except BaseException as another:  # noqa: BLE001 - judged in the next round
+            except BaseException as another:  # noqa: ASYNC103, BLE001 - judged in the next round
                 error = another
         return await self._react(Failure(item, self.spec.name, error, attempts))
 

@@ -55,7 +55,7 @@ class _LoopSide(Generic[T]):
     def run(self, backend: str) -> None:
         try:
             anyio.run(self._main, backend=backend)
-        except BaseException as error:  # noqa: BLE001 - raised in the other thread
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - raised in the other thread
             self.error = error
         self.begun.put(None)
 
