@@ -13,7 +13,7 @@ import pytest
 
 from aconcur.errors import AconcurError
 from aconcur.pipeline import Queue, QueueClosed, QueueEmpty, QueueFull, QueueStatistics
-from aconcur.pipeline._queue import STRIDE
+from aconcur.pipeline._shelf import STRIDE
 from tests.support.backends import BACKENDS
 
 

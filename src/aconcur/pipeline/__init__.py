@@ -49,9 +49,9 @@ from aconcur.pipeline._options import Threads as Threads
 from aconcur.pipeline._options import Via as Via
 from aconcur.pipeline._pipeline import Pipeline as Pipeline
 from aconcur.pipeline._pipeline import stage as stage
-from aconcur.pipeline._queue import Producer as Producer
 from aconcur.pipeline._queue import Queue as Queue
-from aconcur.pipeline._queue import QueueStatistics as QueueStatistics
+from aconcur.pipeline._queue_parts import Producer as Producer
+from aconcur.pipeline._queue_parts import QueueStatistics as QueueStatistics
 from aconcur.pipeline._report import PipelineReport as PipelineReport
 from aconcur.pipeline._report import StageReport as StageReport
 from aconcur.pipeline._run import Run as Run

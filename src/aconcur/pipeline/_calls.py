@@ -8,7 +8,6 @@ from __future__ import annotations
 __all__ = ("Call", "ThreadTeam", "Watch", "awaiting", "in_executor")
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
@@ -17,6 +16,7 @@ from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from queue import SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import Any, Final, TypeAlias, final
 
 import anyio
@@ -52,7 +52,7 @@ class _Ticket:
         self.function, self.item = function, item
         self.result: Any = None
         self.error: BaseException | None = None
-        self.waiter: Waiter | None = None
+        self.waiter: Waiter = new_waiter()
         self.done = self.abandoned = False
         self.stop: Callable[[], object] = self.abandon
 
@@ -63,7 +63,7 @@ class _Ticket:
     def finish(self) -> None:
         """Tell the task, in the loop."""
         self.done = True
-        if self.waiter is not None and not self.waiter.done():
+        if not self.waiter.done():
             self.waiter.set_result(True)
 
     async def until_done(self) -> None:
@@ -72,21 +72,17 @@ class _Ticket:
         **Cancelled**: waits on, because nothing stops a thread, and raises then.
         """
         try:
-            await self._wait()
+            await self.waiter
         except BaseException:
             self.stop()
             with anyio.CancelScope(shield=True):
                 while not self.done:
+                    self.waiter = new_waiter()
                     try:
-                        await self._wait()
+                        await self.waiter
                     except asyncio.CancelledError:  # noqa: ASYNC103 - the first is raised
                         continue  # noqa: ASYNC104
             raise
-
-    async def _wait(self) -> None:
-        if not self.done:
-            self.waiter = new_waiter()
-            await self.waiter
 
     def answer(self) -> Any:  # noqa: ANN401
         """Return the function's result, or raise its error."""
@@ -227,7 +223,7 @@ class Watch:
         if in_trio():
             return
         while True:
-            now = time.monotonic()
+            now = monotonic()
             due = [watched.due(now) for watched in self._watched]
             # What starts from now on is not due before.
             await anyio.sleep(min(due, default=self._seconds))
@@ -244,20 +240,30 @@ class _Watched:
         self._started, self._expired = 0.0, False
 
     async def call(self, item: object) -> object:
-        self._started = time.monotonic()
+        self._started = monotonic()
         try:
-            return await self._call(item)
+            result = await self._call(item)
         except asyncio.CancelledError as error:
             # As asyncio.timeout: who else cancels the task counts more.
-            if self._expired and self._task.cancelling() <= 1:
-                late = f"no result after {self._seconds} s"
-                raise TimeoutError(late) from error  # noqa: ASYNC104 - it was our own
+            ours = self._expired and self._task.cancelling() <= 1
+            self._end()
+            if not ours:
+                raise
+            late = f"no result after {self._seconds} s"
+            raise TimeoutError(late) from error  # noqa: ASYNC104 - it was our own
+        except BaseException:
+            self._end()
             raise
-        finally:
-            self._started = 0.0
-            if self._expired:
-                self._expired = False
-                self._task.uncancel()
+        self._started = 0.0
+        if self._expired:
+            self._end()
+        return result
+
+    def _end(self) -> None:
+        self._started = 0.0
+        if self._expired:
+            self._expired = False
+            self._task.uncancel()
 
     def due(self, now: float) -> float:
         """Cancel a call that is due; return the seconds until the next one can be."""

@@ -8,9 +8,11 @@ __all__ = (
     "SKIP",
     "THREADS",
     "Failure",
+    "Kind",
     "OnError",
     "Options",
     "Retry",
+    "Spec",
     "StageOptions",
     "Threads",
     "Via",
@@ -162,3 +164,19 @@ class Options:
         """Results that may wait for the next stage."""
         # Measured: below 16 the tasks switch for every few items, which costs twice the time.
         return self.buffer or max(16, 2 * self.workers)
+
+
+Kind: TypeAlias = Literal["map", "filter", "flat_map", "batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A stage as it was described."""
+
+    kind: Kind
+    function: Callable[[Any], Any]
+    options: Options
+    name: str
+    via: Via | None = None
+    size: int = 1
+    max_wait: float | None = None

@@ -11,10 +11,9 @@ from typing import Any, Generic, TypeVar, Unpack, final, overload
 
 import anyio
 
-from aconcur.pipeline._options import Options, StageOptions, Via
+from aconcur.pipeline._options import Kind, Options, Spec, StageOptions, Via
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._run import Run, Source, running
-from aconcur.pipeline._stage import Kind, Spec
 from aconcur.pipeline._sync import iterate
 
 A = TypeVar("A")

@@ -1,63 +1,29 @@
 """A queue that can be closed, for tasks of asyncio and trio.
 
-Rule 1: an item stands in the deque until the step in which its getter returns: none is handed over.
-Rule 2: to wake a getter is to reserve an item, to wake a putter is to reserve a place. Newcomers
-leave alone what is reserved; who is cancelled gives it back, and the next is woken.
-Rule 3: a getter waits only if every item is reserved, a putter only if every place is.
-Rule 4: whatever can be cancelled comes before the deque is touched.
+How it waits and who is served is in _shelf.py.
 """
 
 from __future__ import annotations
 
-__all__ = ("Producer", "Queue", "QueueStatistics")
+__all__ = ("Queue",)
 
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import islice
 from operator import length_hint
-from typing import Final, Generic, Self, TypeVar, final
+from typing import Self, TypeVar, final
 
-from aconcur._core.parking import Lot, new_waiter, pause, soon_caller
+from aconcur._core.parking import Lot, soon_caller
 from aconcur.pipeline._errors import QueueClosed, QueueEmpty, QueueFull
+from aconcur.pipeline._queue_parts import Producer, QueueStatistics
+from aconcur.pipeline._shelf import STRIDE, Shelf
 from aconcur.pipeline._thread_end import ThreadEnd
 
 T = TypeVar("T")
 
-# Puts, or gets, between two yields to other tasks. Measured: at 256 the yields cost 5 % of a put
-# and a get, at 64 15 %; 256 of them take less than 0.1 ms.
-STRIDE: Final = 256
-
-
-@dataclass(frozen=True, slots=True)
-class QueueStatistics:
-    """A snapshot of a queue."""
-
-    size: int
-    """Items in it."""
-    maxsize: int
-    """The most that put() leaves in it; 0: any number."""
-    put: int
-    """Items that were ever put."""
-    got: int
-    """Items that were ever taken out."""
-    dropped: int
-    """Items that shutdown(immediate=True) dropped."""
-    unfinished: int
-    """Items that join() waits for: put, and not task_done() yet."""
-    waiting_to_put: int
-    """Tasks that wait for room."""
-    waiting_to_get: int
-    """Tasks that wait for an item."""
-    producers: int
-    """producer() blocks that are open."""
-    closed: bool
-    """Whether nothing can be put any more."""
-
 
 @final
-class Queue(Generic[T]):
+class Queue(Shelf[T]):
     """A queue with asyncio.Queue's names that can be closed, on asyncio and trio.
 
     First in, first out, for the items and for the tasks that wait. It is made anywhere, also
@@ -87,40 +53,15 @@ class Queue(Generic[T]):
     get_many; a task that waits adds about 3 µs.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_closed",
-        "_done",
-        "_dropped",
-        "_ends",
-        "_getters",
-        "_high",
-        "_items",
-        "_joiners",
-        "_limit",
-        "_low",
-        "_maxsize",
-        "_owed",
-        "_producers",
-        "_promised",
-        "_put",
-        "_putters",
-    )
+    __slots__ = ("_done", "_dropped", "_ends", "_joiners", "_maxsize", "_producers")
 
     def __init__(self, maxsize: int = 0) -> None:
         if maxsize < 0:
             raise ValueError(f"maxsize must be at least 0, not {maxsize}")
-        self._maxsize, self._limit = maxsize, maxsize or sys.maxsize
-        self._items = deque[T]()
-        self._getters, self._putters, self._joiners = Lot(), Lot(), Lot()
-        self._owed = 0  # items reserved for getters that are woken and did not run yet
-        self._promised = 0  # places reserved for putters alike
-        # One comparison decides for the quick way: put() if there are fewer items than _high,
-        # get() if there are more than _low. Both are on the safe side of what is reserved, and
-        # nearer where the next yield is due.
-        self._low, self._high = 0, min(self._limit, STRIDE)
-        self._put = self._done = self._dropped = self._producers = 0
-        self._closed = False
+        super().__init__(maxsize or sys.maxsize)
+        self._maxsize = maxsize
+        self._joiners = Lot()
+        self._done = self._dropped = self._producers = 0
         self._ends: list[ThreadEnd[T]] = []
 
     # ------------------------------------------------------------------ put
@@ -179,24 +120,6 @@ class Queue(Generic[T]):
             room = max(1, self._high - len(self._items))
             if self._fill(islice(source, room)) < room:
                 return
-
-    async def _until_room(self, operation: str) -> None:
-        """Return when the caller may put one item, in this step."""
-        if self._free() > 0 and not self._closed:
-            await pause()
-        while not self._closed and self._free() <= 0:
-            if await self._parked(self._putters):
-                self._promised -= 1
-                break
-        if self._closed:
-            raise QueueClosed(operation)
-        self._mark()
-
-    def _mark(self) -> None:
-        """Say when put() and get() are to yield next, from here."""
-        size = len(self._items)
-        self._high = min(self._limit - self._promised, size + STRIDE)
-        self._low = max(self._owed, size - STRIDE)
 
     # ------------------------------------------------------------------ get
 
@@ -259,21 +182,6 @@ class Queue(Generic[T]):
         if self._putters:
             self._reserve_places()
         return item
-
-    async def _until_item(self, operation: str) -> None:
-        """Return when the caller may take one item, in this step."""
-        if len(self._items) > self._owed:
-            await pause()
-        while len(self._items) <= self._owed:
-            if self._at_end():
-                raise QueueClosed(operation)
-            if await self._parked(self._getters):
-                self._owed -= 1
-                if self._items:
-                    break
-        if self._closed and len(self._items) == 1:
-            self._getters.wake_all()  # the caller takes the last one
-        self._low = max(self._owed, len(self._items) - STRIDE)
 
     # ----------------------------------------------------------- accounting
 
@@ -395,93 +303,3 @@ class Queue(Generic[T]):
         end = ThreadEnd(self, soon_caller())
         self._ends.append(end)
         return end
-
-    # --------------------------------------------------- what is reserved
-
-    def _at_end(self) -> bool:
-        return self._closed and not self._items
-
-    def _free(self) -> int:
-        """Return how many places are neither taken nor promised."""
-        return self._limit - len(self._items) - self._promised
-
-    def _reserve_item(self) -> bool:
-        """Wake a getter for an item that was added."""
-        if not self._getters.wake(True):
-            return False
-        self._owed += 1
-        self._low = max(self._low, self._owed)
-        return True
-
-    def _reserve_items(self) -> None:
-        """Wake a getter for every item that is free."""
-        while self._getters and len(self._items) > self._owed and self._reserve_item():
-            pass
-        if self._getters and self._at_end():
-            self._getters.wake_all()
-
-    def _reserve_places(self) -> None:
-        """Wake a putter for every place that is free."""
-        while self._putters and self._free() > 0 and self._putters.wake(True):
-            self._promised += 1
-            self._high = min(self._high, self._limit - self._promised)
-
-    def _fill(self, items: Iterable[T]) -> int:
-        """Add items; return how many. Those that came before an error are added too."""
-        drawn: list[T] = []
-        try:
-            drawn.extend(items)
-        finally:
-            self._items.extend(drawn)
-            self._put += len(drawn)
-            self._reserve_items()
-        return len(drawn)
-
-    def _take(self, count: int) -> list[T]:
-        """Take out this many items, none of them reserved."""
-        items = self._items
-        if count == len(items):
-            taken = list(items)
-            items.clear()
-        else:
-            taken = [items.popleft() for _ in range(count)]
-        if self._putters:
-            self._reserve_places()
-        return taken
-
-    async def _parked(self, lot: Lot) -> bool:
-        """Wait to be woken; return whether something is reserved for the caller."""
-        waiter = new_waiter()
-        lot.append(waiter)
-        try:
-            return await waiter
-        except BaseException:
-            if lot.leave(waiter):
-                self._give_back(lot)
-            raise
-
-    def _give_back(self, lot: Lot) -> None:
-        if lot is self._getters:
-            self._owed -= 1
-            self._reserve_items()
-        elif lot is self._putters:
-            self._promised -= 1
-            self._reserve_places()
-
-
-@final
-class Producer:
-    """A producer's share in a queue, made by :meth:`Queue.producer`: ``with`` ends it, once."""
-
-    __slots__ = ("_leave",)
-
-    def __init__(self, leave: Callable[[], None]) -> None:
-        self._leave: Callable[[], None] | None = leave
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._leave is not None:
-            leave, self._leave = self._leave, None
-            leave()

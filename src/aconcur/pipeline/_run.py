@@ -17,9 +17,9 @@ import anyio
 from aconcur._core.parking import Soon, pause, soon_caller
 from aconcur.pipeline._calls import Call, ThreadTeam, Watch, awaiting, in_executor
 from aconcur.pipeline._link import GONE, Link
-from aconcur.pipeline._options import THREADS, Failure
+from aconcur.pipeline._options import THREADS, Failure, Spec
 from aconcur.pipeline._report import PipelineReport
-from aconcur.pipeline._stage import Spec, Stage
+from aconcur.pipeline._stage import Stage
 
 T = TypeVar("T")
 Out = TypeVar("Out")

@@ -9,47 +9,26 @@ stage's own function, can look.
 
 from __future__ import annotations
 
-__all__ = ("Kind", "Spec", "Stage")
+__all__ = ("Stage",)
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-from dataclasses import dataclass
-from inspect import isawaitable
-from reprlib import Repr
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import anyio
 
-from aconcur._core.parking import Lot, in_trio, pause
+from aconcur._core.parking import Lot, pause
 from aconcur.pipeline._calls import Call, Watch
-from aconcur.pipeline._errors import ItemCancelledError
+from aconcur.pipeline._failing import judge
 from aconcur.pipeline._link import GONE, PENDING, Link
-from aconcur.pipeline._options import COLLECT, RAISE, SKIP, Failure, Options, Via
-from aconcur.pipeline._queue import Queue
+from aconcur.pipeline._options import Failure, Spec
 from aconcur.pipeline._report import StageReport
 
-Kind: TypeAlias = Literal["map", "filter", "flat_map", "batch"]
 _END: Final = object()
 # Items between two yields of a worker that never has to wait. Measured: the yields cost 2 %.
 _STRIDE: Final = 127
 _NOTHING: Final = (deque[Any](), Lot())
-_SHORT: Final = Repr()
-_SHORT.maxother = _SHORT.maxstring = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """A stage as it was described."""
-
-    kind: Kind
-    function: Callable[[Any], Any]
-    options: Options
-    name: str
-    via: Via | None = None
-    size: int = 1
-    max_wait: float | None = None
 
 
 class Stage:
@@ -65,7 +44,7 @@ class Stage:
     def __init__(
         self, spec: Spec, source: Link | Iterator[Any], hands: int, keep: Callable[[Failure], None]
     ) -> None:
-        self.spec, self.source, self.hands, self._keep = spec, source, hands, keep
+        self.spec, self.source, self.hands, self.keep = spec, source, hands, keep
         self.in_order = spec.options.ordered and hands > 1
         room = spec.options.room
         # In order: the first item under work needs no place in the row.
@@ -125,7 +104,7 @@ class Stage:
                 try:
                     result = await call(item)
                 except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
-                    result = await self._judge(call, item, error)  # noqa: ASYNC102
+                    result = await judge(self, call, item, error)  # noqa: ASYNC102
                 if result is not GONE:
                     results.append(result)
                     self.out += 1
@@ -180,7 +159,7 @@ class Stage:
                     result = await call(item)
                 except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
                     try:
-                        result = await self._judge(call, item, error)  # noqa: ASYNC102
+                        result = await judge(self, call, item, error)  # noqa: ASYNC102
                     except BaseException:
                         self._leave_row(slot)
                         raise
@@ -319,54 +298,6 @@ class Stage:
         finally:
             self.idle -= 1
 
-    # ------------------------------------------------------------- failing
-
-    async def _judge(self, call: Call, item: object, error: BaseException) -> Any:  # noqa: ANN401
-        """Return the result of another attempt, or GONE; or raise."""
-        attempts = 1
-        options = self.spec.options
-        while True:
-            if not isinstance(error, Exception):
-                if not isinstance(error, asyncio.CancelledError) or _being_cancelled():
-                    self.cancelled += 1
-                    raise error
-                foreign, error = error, ItemCancelledError()
-                error.__cause__ = foreign
-            retry = options.retry
-            if retry is None or attempts >= retry.attempts or not isinstance(error, retry.on):
-                break
-            try:
-                await anyio.sleep(retry.delay(attempts))
-                attempts += 1
-                return await call(item)
-            except BaseException as another:  # noqa: ASYNC103, BLE001 - judged in the next round
-                error = another
-        return await self._react(Failure(item, self.spec.name, error, attempts))
-
-    async def _react(self, failure: Failure) -> Any:  # noqa: ANN401
-        reaction = self.spec.options.on_error
-        if reaction is RAISE:
-            self.failed += 1
-            self._keep(failure)
-            _add_note(failure)
-            raise failure.error
-        if reaction is COLLECT:
-            self._keep(failure)
-        elif reaction is not SKIP:
-            try:
-                if isinstance(reaction, Queue):
-                    await reaction.put(failure)
-                elif isawaitable(said := reaction(failure)):
-                    await said
-            except Exception:
-                self.failed += 1
-                raise
-            except BaseException:
-                self.cancelled += 1
-                raise
-        self.failed += 1
-        return GONE
-
     # ------------------------------------------------------------ accounts
 
     @property
@@ -421,18 +352,3 @@ class Stage:
             starved=min(1.0, starved),
             blocked=min(1.0, blocked),
         )
-
-
-def _being_cancelled() -> bool:
-    """Return whether asyncio's cancellation is this task's: on trio it never is."""
-    task = None if in_trio() else asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _add_note(failure: Failure) -> None:
-    try:
-        shown = _SHORT.repr(failure.item)
-    except Exception:  # noqa: BLE001 - an item's __repr__ is not ours
-        shown = f"a {type(failure.item).__name__}"
-    after = f" at attempt {failure.attempts}" if failure.attempts > 1 else ""
-    failure.error.add_note(f"in stage {failure.stage!r}{after}, item: {shown}")
