@@ -65,7 +65,7 @@ class ThreadEnd(Generic[T]):
 
     Up to 64 items are on their way in each direction, beside what is in the queue.
 
-    Cost: about COST µs an item in either direction.
+    Cost: about 2 µs an item in either direction.
     """
 
     def __init__(self, queue: Queue[T], soon: Soon) -> None:
