@@ -1,0 +1,93 @@
+"""Link: one searcher at a time, and none who is cancelled keeps the others waiting."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import pytest
+
+from aconcur.pipeline import stage
+from aconcur.pipeline._link import Link
+from tests.support.backends import BACKENDS
+
+NATIVE = pytest.mark.parametrize("anyio_backend", [BACKENDS["asyncio"], BACKENDS["uvloop"]])
+
+
+@NATIVE
+async def test_who_was_woken_for_an_item_and_cancelled_wakes_the_next() -> None:
+    link = Link(1, 1)
+    first, second = (asyncio.create_task(link.until_item()) for _ in range(2))
+    await anyio.wait_all_tasks_blocked()
+    link.items.append(1)
+    link.wake_getter()
+    first.cancel()
+    with anyio.fail_after(5):
+        assert await second
+    assert first.cancelled()
+    assert not link.getters
+
+
+@NATIVE
+async def test_who_was_woken_for_room_and_cancelled_wakes_the_next() -> None:
+    link = Link(1, 1)
+    link.items.append(1)
+    first, second = (asyncio.create_task(link.until_room()) for _ in range(2))
+    await anyio.wait_all_tasks_blocked()
+    link.items.clear()
+    link.wake_putter()
+    first.cancel()
+    with anyio.fail_after(5):
+        await second
+    assert first.cancelled()
+    assert not link.putters
+
+
+async def test_one_is_woken_for_a_burst_and_closing_wakes_all() -> None:
+    link, woken = Link(9, 1), list[bool]()
+
+    async def wait() -> None:
+        woken.append(await link.until_item())
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        for item in range(3):
+            link.items.append(item)
+            link.wake_getter()
+        await anyio.wait_all_tasks_blocked()
+        assert woken == [True]
+        link.items.clear()
+        link.writer_left()
+    assert woken == [True, False, False]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_a_burst_reaches_every_idle_worker(ordered: bool) -> None:
+    """The second stage's workers wake one another, for items and for room."""
+    begun: list[int] = []
+    go = anyio.Event()
+
+    async def burst(item: int) -> list[int]:
+        return [item] * 10
+
+    async def work(item: int) -> int:
+        begun.append(item)
+        await go.wait()
+        return item
+
+    pipeline = stage(burst).flat_map(list[int]).map(work, workers=5, ordered=ordered, buffer=5)
+    async with pipeline.open([0, 1]) as run:
+        await anyio.wait_all_tasks_blocked()
+        assert len(begun) == 5
+        go.set()
+        await anyio.wait_all_tasks_blocked()
+        go = anyio.Event()
+        begun.clear()
+        # All five places are free at once.
+        assert len(await run.take()) >= 5
+        await anyio.wait_all_tasks_blocked()
+        assert len(begun) == 5
+        go.set()
+        assert len([item async for item in run]) + 5 <= 20
