@@ -78,8 +78,9 @@ async def test_a_burst_reaches_every_idle_worker(ordered: bool) -> None:
     pipeline = stage(burst).flat_map(list[int]).map(work, workers=5, ordered=ordered)
     # Not closed: the end of a stage would wake all the workers behind it.
     queue = Queue[int]()
-    queue.put_nowait(0)
     async with pipeline.open(queue):
+        await anyio.wait_all_tasks_blocked()
+        queue.put_nowait(0)
         await anyio.wait_all_tasks_blocked()
         assert len(begun) == 5
 
