@@ -212,9 +212,19 @@ async def test_who_ignores_the_timeout_has_a_result() -> None:
 
 
 async def test_cancelled_while_it_times() -> None:
-    with anyio.move_on_after(0.01) as scope:
-        await stage(slow_if_odd, timeout=60, workers=2).collect(range(10))
-    assert scope.cancelled_caught
+    for steps in range(20):
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(cancel_after, steps, scope)
+                await stage(slow_if_odd, timeout=60, workers=2).collect(range(10))
+            pytest.fail("it cannot end")
+        assert scope.cancelled_caught
+
+
+async def cancel_after(steps: int, scope: anyio.CancelScope) -> None:
+    for _ in range(steps):
+        await anyio.lowlevel.checkpoint()
+    scope.cancel()
 
 
 async def test_no_timeout_for_what_cannot_be_stopped() -> None:

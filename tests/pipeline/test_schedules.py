@@ -106,6 +106,15 @@ async def cancelled_from_outside() -> None:
     balanced(run)
 
 
+async def all_or_cancelled() -> None:
+    """What is cancelled does not pass for finished."""
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as group:
+            group.start_soon(cancel, scope)
+            results = await stage(same, workers=2, buffer=1).map(same, buffer=1).collect(range(3))
+            assert results == [0, 1, 2]
+
+
 async def cancel(scope: anyio.CancelScope) -> None:
     await checkpoint()
     scope.cancel()
@@ -129,6 +138,7 @@ def balanced(run: Run[Any]) -> None:
         drained,
         left_by_its_consumer,
         cancelled_from_outside,
+        all_or_cancelled,
     ],
 )
 def test_under_every_schedule(scenario: Scenario, backend: Backend) -> None:

@@ -119,6 +119,9 @@ class Run(Generic[Out]):
         self._ended = time.monotonic()
         for stage in self._stages:
             stage.give_up()
+        # For tasks outside of the block, if there are any.
+        self._results.closed = True
+        self._results.getters.wake_all()
 
 
 def _status(stage: Stage) -> str:
@@ -179,24 +182,23 @@ async def _feed(source: AsyncIterable[Any], link: Link, scope: anyio.CancelScope
     """Iterate over the source; one task does it all, and closes what it iterated over."""
     iterator = aiter(source)
     fed = 0
-    try:
-        async with AsyncExitStack() as stack:
-            if hasattr(iterator, "aclose"):
-                stack.push_async_callback(iterator.aclose)
-            with scope:
-                while True:
-                    if not link.has_room():
-                        await link.until_room()
-                    try:
-                        link.items.append(await anext(iterator))
-                    except StopAsyncIteration:
-                        return
-                    link.wake_getter()
-                    fed += 1
-                    if not fed & 127:
-                        await pause()
-    finally:
-        link.writer_left()
+    async with AsyncExitStack() as stack:
+        if hasattr(iterator, "aclose"):
+            stack.push_async_callback(iterator.aclose)
+        with scope:
+            while True:
+                if not link.has_room():
+                    await link.until_room()
+                try:
+                    link.items.append(await anext(iterator))
+                except StopAsyncIteration:
+                    break
+                link.wake_getter()
+                fed += 1
+                if not fed & 127:
+                    await pause()
+    # Not when cancelled: what came so far is not all there is.
+    link.writer_left()
 
 
 @asynccontextmanager

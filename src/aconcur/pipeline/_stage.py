@@ -66,19 +66,21 @@ class Stage:
     # ------------------------------------------------------------- a worker
 
     async def work(self) -> None:
-        """Be one worker, to the end of the source."""
-        try:
-            if self.spec.kind == "batch":
-                await self._work_in_batches()
-            elif self.in_order:
-                await self._work_in_order()
-            else:
-                await self._work()
-        finally:
-            self.output.writer_left()
-            if self.output.closed:
-                self.ended = time.monotonic()
-            self.output.wake_putter()
+        """Be one worker, to the end of the source.
+
+        **Cancelled**, or after an error: the output is not closed, or what came so far would look
+        like all there is. Who waits for more is cancelled with the run.
+        """
+        if self.spec.kind == "batch":
+            await self._work_in_batches()
+        elif self.in_order:
+            await self._work_in_order()
+        else:
+            await self._work()
+        self.output.writer_left()
+        if self.output.closed:
+            self.ended = time.monotonic()
+        self.output.wake_putter()
 
     async def _work(self) -> None:
         """Take an item, call, pass the result on: results leave as they come."""
@@ -322,6 +324,7 @@ class Stage:
     def give_up(self) -> None:
         """Count as cancelled what is inside: the run has ended."""
         self.cancelled += self.inside
+        self.ended = self.ended or time.monotonic()
         self.idle, self.gone, self.held, self.first_out = self.hands, 0, 0, False
         self.output.slots.clear()
         if isinstance(self.source, Link):
