@@ -25,7 +25,7 @@ async def half(item: int) -> int:
 
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_the_original_error_with_item_and_stage(workers: int) -> None:
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: ASYNC401
         await stage(same).map(half, workers=workers, name="halve").collect([2, 4, 5])
     [error] = caught.value.exceptions
     assert isinstance(error, ValueError)
@@ -52,7 +52,7 @@ async def test_simultaneous_errors_all_come(unwrap: bool) -> None:
         finally:
             raise ValueError(item)
 
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: ASYNC401
         await stage(fail, workers=3).collect(range(3), unwrap=unwrap)
     assert sorted(error.args[0] for error in caught.value.exceptions) == [0, 1, 2]
 

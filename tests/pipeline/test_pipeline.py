@@ -343,7 +343,7 @@ async def test_an_error_of_the_source(asynchronous: bool) -> None:
             yield item
 
     source: Any = async_failing() if asynchronous else failing()
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: ASYNC401
         await stage(add, workers=2).collect(source)
     [error] = caught.value.exceptions
     assert isinstance(error, OSError)

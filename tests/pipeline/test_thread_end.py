@@ -137,7 +137,7 @@ async def test_what_a_thread_did_not_fetch_is_at_the_front_again() -> None:
     first: list[int] = []
     with queue.from_thread() as end:
         await queue.put_many(range(1, 10))
-        async with anyio.create_task_group() as group:
+        async with anyio.create_task_group() as group:  # noqa: ASYNC112
             group.start_soon(in_threads, lambda: first.append(end.get()))
     await queue.put(10)
     queue.close()
