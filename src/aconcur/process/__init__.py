@@ -23,6 +23,8 @@ __all__ = (
     "CommandTimeout",
     "Completed",
     "InputClosed",
+    "Outcome",
+    "Outcomes",
     "OutputTooLarge",
     "Progress",
     "Runnable",
@@ -30,6 +32,7 @@ __all__ = (
     "Secret",
     "StageResult",
     "Tee",
+    "run_many",
 )
 
 from aconcur.process._command import Command as Command
@@ -42,6 +45,9 @@ from aconcur.process._errors import CommandStartError as CommandStartError
 from aconcur.process._errors import CommandTimeout as CommandTimeout
 from aconcur.process._errors import InputClosed as InputClosed
 from aconcur.process._errors import OutputTooLarge as OutputTooLarge
+from aconcur.process._many import Outcome as Outcome
+from aconcur.process._many import Outcomes as Outcomes
+from aconcur.process._many import run_many as run_many
 from aconcur.process._results import Completed as Completed
 from aconcur.process._results import Progress as Progress
 from aconcur.process._results import StageResult as StageResult

@@ -41,12 +41,14 @@ class Runnable(ABC):
 
     def __str__(self) -> str:
         """Return a line for ``sh`` that does the same, with ``***`` for secrets."""
-        return shell_line(self._stages())
+        return shell_line(self.stages)
 
-    def _stages(self) -> tuple[Stage, ...]:
-        return tuple(command._stage for command in self.commands)
+    @property
+    @abstractmethod
+    def stages(self) -> tuple[Stage, ...]:
+        """What the engine gets. For this package alone."""
 
-    async def run(
+    async def run(  # noqa: ASYNC109 - timeout= also ends what runs
         self,
         *,
         input: Input = None,  # noqa: A002 - the name that subprocess taught everybody
@@ -116,7 +118,7 @@ class Runnable(ABC):
             max_output=max_output,
             on_progress=on_progress,
         )
-        return await run_stages(self._stages(), options)
+        return await run_stages(self.stages, options)
 
     def open(
         self,
@@ -166,7 +168,7 @@ class Runnable(ABC):
             linger=linger,
             on_progress=on_progress,
         )
-        return open_stages(self._stages(), options)
+        return open_stages(self.stages, options)
 
 
 @final
@@ -215,6 +217,11 @@ class Command(Runnable):
         return (self,)
 
     @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What the engine gets. For this package alone."""
+        return (self._stage,)
+
+    @property
     def args(self) -> tuple[str, ...]:
         """The program and its arguments, as text."""
         return self._stage.shown_args
@@ -240,20 +247,28 @@ class CommandPipe(Runnable):
         ValueError: there is none.
     """
 
-    __slots__ = ("_commands",)
+    __slots__ = ("_commands", "_stages")
 
     def __init__(self, *commands: Command) -> None:
         if not commands:
             raise ValueError("a CommandPipe needs at least one command, not 0")
         self._commands = commands
+        self._stages = tuple(stage for command in commands for stage in command.stages)
 
     @property
     def commands(self) -> tuple[Command, ...]:
         """The commands, from the first to the last."""
         return self._commands
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What the engine gets. For this package alone."""
+        return self._stages
+
     def __eq__(self, other: object) -> bool:
-        return self._commands == other._commands if isinstance(other, CommandPipe) else NotImplemented
+        return (
+            self._commands == other._commands if isinstance(other, CommandPipe) else NotImplemented
+        )
 
     def __hash__(self) -> int:
         return hash(self._commands)

@@ -128,7 +128,7 @@ class Driver:
         """
         group = self.group
         self._sink, self._max_output = None, None
-        self._end_feed()
+        self._end_input()
         interrupted: BaseException | None = None
         with anyio.CancelScope(shield=True):
             group.signal(signal.SIGTERM)
@@ -234,17 +234,19 @@ class Driver:
         self._running -= 1
         self._heard = perf_counter()
         if not self._running:
-            self._end_feed()
+            self._end_input()
 
     def _on_stdin(self) -> None:
         feed = self.group.feed
         assert feed is not None
+        if self.group.stdin < 0:  # closed by an exit that was ready in the same step
+            return
         if feed.push(self.group.stdin):
-            self._end_feed()
+            self._end_input()
         elif feed.nap_until is not None:
             self._selector.unregister(self.group.stdin)
 
-    def _end_feed(self) -> None:
+    def _end_input(self) -> None:
         """Close the input, whoever feeds it."""
         group = self.group
         if group.feed is not None and group.stdin >= 0:

@@ -104,7 +104,9 @@ class CommandStartError(CommandError, OSError):
     ``filename``, no such ``cwd``.
     """
 
-    def __init__(self, number: int, filename: str | None, stage: int, args: tuple[str, ...]) -> None:
+    def __init__(
+        self, number: int, filename: str | None, stage: int, args: tuple[str, ...]
+    ) -> None:
         super().__init__(number, os.strerror(number), filename)
         self.stage: int = stage
         """Its place in the pipe, from 0."""
@@ -118,7 +120,7 @@ class CommandStartError(CommandError, OSError):
         return type(self), (self.errno, self.filename, self.stage, self._command)
 
 
-class CommandNotFound(CommandStartError, FileNotFoundError):
+class CommandNotFound(CommandStartError, FileNotFoundError):  # noqa: N818 - the field's word
     """Raised when there is no such program, or no interpreter for a script."""
 
     def __str__(self) -> str:

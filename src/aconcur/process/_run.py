@@ -64,6 +64,8 @@ async def run_stages(stages: tuple[Stage, ...], options: Options) -> Completed:
     """Run the stages to their end. The documentation stands at ``Runnable.run``."""
     if options.input is Wiring.PIPE:
         raise ValueError("input=PIPE is for open(): run() has nobody who would write")
+    if options.output is Wiring.PIPE:
+        raise ValueError("output=PIPE is for open(): use CAPTURE, or a function")
     kept: list[bytes] = []
     driver = Driver(
         sink=sink_of(options.output, kept),
@@ -81,7 +83,7 @@ async def run_stages(stages: tuple[Stage, ...], options: Options) -> Completed:
         finally:
             # The stages run on after a timeout, a cancellation, an error or too much output.
             if driver.running:
-                await driver.end(options.grace)
+                await driver.end(options.grace)  # noqa: ASYNC102 - shields itself
         driver.tell_progress()
     finally:
         driver.close()

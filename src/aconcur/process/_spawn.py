@@ -14,7 +14,7 @@ __all__ = ("spawn",)
 import io
 import os
 import subprocess
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, Iterable
 
 from aconcur._core.child_exit import exit_descriptor
 from aconcur._core.pipes import USUAL_SIZE, new_pipe
@@ -90,7 +90,7 @@ def _start(group: Group, stage: Stage, stdin: int | None, stdout: int | None) ->
         stderr = subprocess.DEVNULL
     elif stage.stderr is Wiring.STDOUT:
         stderr = subprocess.STDOUT
-    failure: tuple[OSError, int] | None = None
+    failure: OSError | None = None
     try:
         # Not loop.subprocess_exec: uvloop forks the parent's page tables, 46 ms for 2 GiB.
         # A process_group makes CPython 3.13 release the GIL while the child starts.
@@ -104,14 +104,13 @@ def _start(group: Group, stage: Stage, stdin: int | None, stdout: int | None) ->
             process_group=group.id if group.own else None,
         )
     except OSError as error:
-        failure = error, len(group.processes)
+        failure = error
     finally:
         if lent >= 0:
             os.close(lent)
     if failure is not None:
         # Outside of the handler: the system's error would carry frames that hold the environment.
-        error, number = failure
-        raise start_error(error, number, stage.shown_args, stage.cwd)
+        raise start_error(failure, len(group.processes), stage.shown_args, stage.cwd)
     group.add(process)
     group.exits.append(exit_descriptor(process.pid))
 

@@ -131,7 +131,5 @@ def _shell_environment(stage: Stage) -> list[str]:
     for name, value in stage.env:
         if value is not None:
             text = MASK if isinstance(value, Secret) else os.fsdecode(value)
-            words.append(
-                f"{name}={shlex.quote(text)}" if plain else shlex.quote(f"{name}={text}")
-            )
+            words.append(f"{name}={shlex.quote(text)}" if plain else shlex.quote(f"{name}={text}"))
     return words
