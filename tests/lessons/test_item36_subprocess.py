@@ -265,7 +265,7 @@ async def test_no_more_chains_than_the_limit_at_once(call: Call, put: Put, tmp_p
     assert max(counts) <= 2 * work.LIMIT
 
 
-@pytest.mark.parametrize("version", ["original", "rebuilt"])
+@pytest.mark.parametrize("version", ["original", "rebuilt", "toolkit"])
 def test_a_process_that_may_open_only_64_files_digests_them_all(version: str) -> None:
     program = f"""
 import asyncio, resource
@@ -656,7 +656,7 @@ def alone(version: str, *options: str) -> list[str]:
     return [sys.executable, "-m", f"aconcur.lessons.{LESSON}.{version}", *options]
 
 
-@pytest.mark.parametrize("version", ["original", "rebuilt"])
+@pytest.mark.parametrize("version", ["original", "rebuilt", "toolkit"])
 def test_alone_it_shows_its_work(version: str) -> None:
     ran = subprocess.run(alone(version, "--size", "2"), capture_output=True, check=False)
     assert (ran.stderr, ran.returncode) == (b"", 0)
@@ -666,7 +666,7 @@ def test_alone_it_shows_its_work(version: str) -> None:
     assert lines[-1].endswith("None (killed)")
 
 
-@pytest.mark.parametrize("version", ["original", "rebuilt"])
+@pytest.mark.parametrize("version", ["original", "rebuilt", "toolkit"])
 def test_alone_without_programs_it_says_what_is_missing(version: str, tmp_path: Path) -> None:
     ran = subprocess.run(
         alone(version), capture_output=True, check=False, env={"PATH": str(tmp_path)}
@@ -680,7 +680,7 @@ def test_alone_without_programs_it_says_what_is_missing(version: str, tmp_path: 
     ("amid", "to"),
     [("encrypt_all", "group"), ("digest_all", "group"), ("digest_all", "parent")],
 )
-@pytest.mark.parametrize("version", ["original", "rebuilt"])
+@pytest.mark.parametrize("version", ["original", "rebuilt", "toolkit"])
 def test_alone_interrupted_it_leaves_nothing(
     version: str, amid: str, to: str, put: Put, lasting: str, tmp_path: Path
 ) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aconcur.process import DISCARD, STDOUT, Command, CommandPipe, Secret
+
+# Of a type that the type checker would refuse.
+WRONG_INT: Any = 5
+WRONG_SECRET: Any = Secret("hush")
+WRONG_TEXT: Any = "no"
 
 
 def test_commands_are_values() -> None:
@@ -39,19 +44,27 @@ def test_a_pipe_needs_a_command() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Command("head", "-n", 5), "argument 2 must be str, bytes or a path, not 5"),
-        (lambda: Command("curl", Secret("hush")), "argument 1 is a Secret.*pass it by env="),
+        (
+            lambda: Command("head", "-n", WRONG_INT),
+            "argument 2 must be str, bytes or a path, not 5",
+        ),
+        (lambda: Command("curl", WRONG_SECRET), "argument 1 is a Secret.*pass it by env="),
         (lambda: Command(""), "the program must have a name"),
         (lambda: Command("a", "b\0c"), "argument 1 must be without NUL"),
         (lambda: Command("a", env={"": "x"}), "an env name must be text"),
         (lambda: Command("a", env={"A=B": "x"}), "without '='"),
-        (lambda: Command("a", env={"A": 1}), r"env\['A'\] must be str, bytes, Secret or None"),
+        (
+            lambda: Command("a", env={"A": WRONG_INT}),
+            r"env\['A'\] must be str, bytes, Secret or None",
+        ),
         (lambda: Command("a", env={"A": Secret("x\0y")}), r"env\['A'\] must be without NUL"),
-        (lambda: Command("a", stderr="no"), "stderr must be one of .*CAPTURE, DISCARD"),
+        (lambda: Command("a", stderr=WRONG_TEXT), "stderr must be one of .*CAPTURE, DISCARD"),
         (lambda: Command("a", ok_codes=()), "ok_codes must name at least one status"),
     ],
 )
-def test_what_no_program_can_get_is_refused_at_once(make: Any, message: str) -> None:
+def test_what_no_program_can_get_is_refused_at_once(
+    make: Callable[[], object], message: str
+) -> None:
     with pytest.raises((TypeError, ValueError), match=message) as caught:
         make()
     assert "hush" not in str(caught.value)
@@ -78,9 +91,8 @@ def test_a_line_for_people_shows_what_is_run() -> None:
     ids=lambda command: str(command)[:24],
 )
 async def test_the_shell_line_does_the_same(command: Command) -> None:
-    line = os.fsencode(str(command))
-    shell = subprocess.run([b"sh", b"-c", line], capture_output=True, check=False)
-    assert (await command.run()).stdout == shell.stdout != b""
+    shell = Command("sh", "-c", os.fsencode(str(command)))
+    assert (await command.run()).stdout == (await shell.run()).stdout != b""
 
 
 def test_the_shell_line_masks_secrets() -> None:

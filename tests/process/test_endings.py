@@ -14,6 +14,7 @@ import anyio.lowlevel
 import pytest
 
 from aconcur.process import Command, CommandFailed, CommandTimeout
+from tests.support.backends import BACKENDS
 from tests.support.commands import IGNORES_TERM, descriptors, lives, noted_pids, python, sh, until
 
 BIG = bytes(1 << 20)
@@ -38,10 +39,12 @@ async def endless() -> AsyncIterator[bytes]:
         await anyio.lowlevel.checkpoint()
 
 
-@pytest.fixture
-def only_asyncio(anyio_backend_name: str) -> None:
-    if anyio_backend_name != "asyncio":
-        pytest.skip("only asyncio cancels natively")
+on_asyncio = pytest.mark.parametrize(
+    "anyio_backend",
+    [BACKENDS["asyncio"], BACKENDS["uvloop"]],
+    ids=["asyncio", "uvloop"],
+    indirect=True,
+)
 
 
 # Timeout
@@ -90,7 +93,7 @@ async def test_the_grace_is_for_good_byes() -> None:
     assert (stage.returncode, stage.stderr[-4:]) == (5, b"bye ")
 
 
-async def test_a_stopped_process_is_ended(tmp_path: Path) -> None:
+async def test_a_stopped_process_is_ended() -> None:
     with pytest.raises(CommandTimeout) as caught:
         await sh("kill -STOP $$").run(timeout=0.1, grace=20)
     assert caught.value.completed.returncodes == (-signal.SIGTERM,)
@@ -128,7 +131,7 @@ async def test_a_cancelled_run_takes_grandchildren_along(
     await until(lambda: not any(map(lives, noted_pids(tmp_path))))
 
 
-@pytest.mark.usefixtures("only_asyncio")
+@on_asyncio
 @pytest.mark.parametrize("again", [0, 1, 5])
 async def test_a_native_cancellation_ends_within_the_grace(tmp_path: Path, again: int) -> None:
     task = asyncio.ensure_future(stubborn(tmp_path).run(input=BIG, grace=0.2))
@@ -144,7 +147,7 @@ async def test_a_native_cancellation_ends_within_the_grace(tmp_path: Path, again
     assert not lives(noted_pids(tmp_path)[0])
 
 
-@pytest.mark.usefixtures("only_asyncio")
+@on_asyncio
 async def test_asyncio_timeout_and_task_group_end_it(tmp_path: Path) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
@@ -161,7 +164,7 @@ async def test_asyncio_timeout_and_task_group_end_it(tmp_path: Path) -> None:
     assert not any(map(lives, noted_pids(tmp_path)))
 
 
-@pytest.mark.usefixtures("only_asyncio")
+@on_asyncio
 async def test_cancelled_while_a_timeout_cleans_up(tmp_path: Path) -> None:
     task = asyncio.ensure_future(stubborn(tmp_path).run(timeout=0.3, grace=0.4))
     await until(lambda: noted_pids(tmp_path))
@@ -205,7 +208,7 @@ async def test_cancelled_after_any_number_of_steps(steps: int) -> None:
     assert descriptors() == before
 
 
-@pytest.mark.usefixtures("only_asyncio")
+@on_asyncio
 @pytest.mark.parametrize("steps", [*range(12), 20, 40])
 async def test_natively_cancelled_after_any_number_of_steps(steps: int) -> None:
     await Command("true").run()

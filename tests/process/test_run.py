@@ -8,7 +8,6 @@ import io
 import os
 import pickle
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -451,7 +450,7 @@ async def test_the_shell_agrees() -> None:
         env={"password": "x"},
     )
     pipe = encrypt | Command("md5sum")
-    shell = subprocess.run(["sh", "-c", str(pipe)], input=BIG, capture_output=True, check=True)
+    shell = await anyio.run_process(["sh", "-c", str(pipe)], input=BIG)
     assert (await pipe.run(input=BIG)).stdout == shell.stdout
     plain = (await encrypt.run(input=BIG)).stdout
     assert hashlib.md5(plain).hexdigest().encode() == shell.stdout[:32]

@@ -41,20 +41,19 @@ class Runnable(ABC):
 
     def __str__(self) -> str:
         """Return a line for ``sh`` that does the same, with ``***`` for secrets."""
-        return shell_line(self.stages)
+        return shell_line(self._stages)
 
     @property
-    @abstractmethod
-    def stages(self) -> tuple[Stage, ...]:
-        """What the engine gets. For this package alone."""
+    def _stages(self) -> tuple[Stage, ...]:
+        return tuple(command._stage for command in self.commands)  # noqa: SLF001 - its parts
 
-    async def run(  # noqa: ASYNC109 - timeout= also ends what runs
+    async def run(
         self,
         *,
         input: Input = None,  # noqa: A002 - the name that subprocess taught everybody
         output: Output = CAPTURE,
         check: bool = True,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - it also ends what runs
         grace: float = DEFAULT_GRACE,
         linger: float | None = DEFAULT_LINGER,
         max_output: int | None = None,
@@ -118,7 +117,7 @@ class Runnable(ABC):
             max_output=max_output,
             on_progress=on_progress,
         )
-        return await run_stages(self.stages, options)
+        return await run_stages(self._stages, options)
 
     def open(
         self,
@@ -168,7 +167,7 @@ class Runnable(ABC):
             linger=linger,
             on_progress=on_progress,
         )
-        return open_stages(self.stages, options)
+        return open_stages(self._stages, options)
 
 
 @final
@@ -217,11 +216,6 @@ class Command(Runnable):
         return (self,)
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
-        """What the engine gets. For this package alone."""
-        return (self._stage,)
-
-    @property
     def args(self) -> tuple[str, ...]:
         """The program and its arguments, as text."""
         return self._stage.shown_args
@@ -247,23 +241,17 @@ class CommandPipe(Runnable):
         ValueError: there is none.
     """
 
-    __slots__ = ("_commands", "_stages")
+    __slots__ = ("_commands",)
 
     def __init__(self, *commands: Command) -> None:
         if not commands:
             raise ValueError("a CommandPipe needs at least one command, not 0")
         self._commands = commands
-        self._stages = tuple(stage for command in commands for stage in command.stages)
 
     @property
     def commands(self) -> tuple[Command, ...]:
         """The commands, from the first to the last."""
         return self._commands
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """What the engine gets. For this package alone."""
-        return self._stages
 
     def __eq__(self, other: object) -> bool:
         return (

@@ -22,7 +22,7 @@ import anyio
 
 from aconcur._core.pipes import USUAL_SIZE
 from aconcur._core.waiting import until_readable, until_readable_at_all_costs
-from aconcur.process._feed import as_view, write_all
+from aconcur.process._feed import as_view
 from aconcur.process._group import Group
 from aconcur.process._results import Completed, Progress, StageResult
 
@@ -311,7 +311,7 @@ class Driver:
         assert source is not None
         try:
             async for chunk in source:
-                if not await write_all(self.group.stdin, as_view(chunk)):
+                if not await self.group.write(as_view(chunk)):
                     break
                 self.sent += len(chunk)
         except Exception as error:  # noqa: BLE001 - raised again by drive(), without a group

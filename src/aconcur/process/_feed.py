@@ -1,21 +1,16 @@
 """Write into a pipe whatever it takes.
 
-Rule: a :class:`Feed` never awaits; whoever waits for the pipe calls :meth:`Feed.push` again.
+Rule: nothing here awaits; whoever waits for the pipe calls :meth:`Feed.push` again.
 """
 
 from __future__ import annotations
 
-__all__ = ("Feed", "as_view", "write_all")
+__all__ = ("NAP", "Feed", "as_view")
 
 import os
 from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import Final, final
-
-import anyio
-from anyio.lowlevel import checkpoint
-
-from aconcur._core.pipes import USUAL_SIZE
 
 # Bytes that are joined from small chunks of an iterable, so that each write is worth its call.
 _JOINED: Final = 1 << 16
@@ -25,6 +20,7 @@ _TURN: Final = 1 << 22
 # of it free, a nap lets the reader make room for one large write...
 _SMALL_WRITES: Final = 4
 NAP: Final = 0.0005
+"""Seconds."""
 # ...unless the reader may empty the whole pipe meanwhile. A nap of 0.5 ms ends after 1.1 to 1.8 ms,
 # since timers of the event loops have a grain of 1 ms (measured on Linux 6.18).
 _NAP_AT_WORST: Final = 0.0018
@@ -89,21 +85,6 @@ class Feed:
             rate = self.sent / (perf_counter() - self._began)
             if rate * _NAP_AT_WORST < self._capacity:
                 self.nap_until = perf_counter() + NAP
-
-
-async def write_all(fd: int, view: memoryview) -> bool:
-    """Write all of it into a pipe whose end does not block; return False if nobody reads it.
-
-    **Cancelled**: any part has been written.
-    """
-    await checkpoint()
-    feed = Feed([view], USUAL_SIZE)
-    while not feed.push(fd):
-        if feed.nap_until is None:
-            await anyio.wait_writable(fd)
-        else:
-            await anyio.sleep(NAP)
-    return not feed.broken
 
 
 def as_view(chunk: object) -> memoryview:

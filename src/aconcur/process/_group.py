@@ -16,8 +16,11 @@ from collections.abc import AsyncIterable
 from contextlib import suppress
 from typing import final
 
-from aconcur._core.pipes import Loan
-from aconcur.process._feed import Feed
+import anyio
+from anyio.lowlevel import checkpoint
+
+from aconcur._core.pipes import USUAL_SIZE, Loan
+from aconcur.process._feed import NAP, Feed
 from aconcur.process._stage import Stage
 
 
@@ -89,6 +92,21 @@ class Group:
         if found is None:
             return None
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+    async def write(self, view: memoryview) -> bool:
+        """Write all of it to the first stage; return False if it cannot be, for it is closed.
+
+        **Cancelled**: any part has been written.
+        """
+        await checkpoint()
+        feed = Feed([view], USUAL_SIZE)
+        while self.stdin >= 0 and not feed.push(self.stdin):
+            if feed.nap_until is None:
+                with suppress(anyio.ClosedResourceError):  # while we waited
+                    await anyio.wait_writable(self.stdin)
+            else:
+                await anyio.sleep(NAP)
+        return self.stdin >= 0 and not feed.broken
 
     def close_stdin(self) -> None:
         """Give the first stage the end of its input."""

@@ -128,7 +128,10 @@ class Outcomes(AsyncIterator[Outcome]):
         command, given = job if isinstance(job, tuple) else (job, None)
         completed, error = None, None
         try:
-            completed = await run_stages(command.stages, replace(options, input=given))
+            completed = await run_stages(
+                command._stages,  # noqa: SLF001 - the same package
+                replace(options, input=given),
+            )
         except Exception as caught:  # noqa: BLE001 - handed to the caller
             error = caught
         self._busy -= 1
@@ -138,14 +141,14 @@ class Outcomes(AsyncIterator[Outcome]):
 
 
 @asynccontextmanager
-async def run_many(  # noqa: ASYNC109 - timeout= is of a single run
+async def run_many(
     commands: Iterable[Job] | AsyncIterable[Job],
     *,
     limit: int | None = None,
     ordered: bool = False,
     output: Output = CAPTURE,
     check: bool = True,
-    timeout: float | None = None,
+    timeout: float | None = None,  # noqa: ASYNC109 - of a single run
     grace: float = DEFAULT_GRACE,
     linger: float | None = DEFAULT_LINGER,
     max_output: int | None = None,

@@ -31,14 +31,14 @@ _READS: Final = 16
 class OutputReader:
     """Reads what the last stage writes."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, *, readable: bool) -> None:
         self._driver = driver
         self._read_size = USUAL_SIZE
         self._reads = 0
         self._given_up = False
         self._heard = perf_counter()
         self.buffer = LineBuffer()
-        self.at_end = driver.group.stdout < 0
+        self.at_end = not readable
         """Whether all has been read that will ever come."""
         self.busy = False
         """Whether somebody reads."""

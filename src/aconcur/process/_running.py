@@ -13,7 +13,7 @@ import anyio
 
 from aconcur.process._driver import Driver
 from aconcur.process._errors import CommandFailed, InputClosed
-from aconcur.process._feed import as_view, write_all
+from aconcur.process._feed import as_view
 from aconcur.process._output import Batches, Chunks, Lines
 from aconcur.process._results import Completed, Progress, end_of
 from aconcur.process._run import Options, sink_of
@@ -87,7 +87,7 @@ class Running:
         if not self._talk.writable:
             raise RuntimeError("write() needs open(input=PIPE)")
         view = as_view(data)
-        if group.stdin < 0 or not await write_all(group.stdin, view):
+        if not await group.write(view):
             raise InputClosed(self._talk.stages[0].shown_args)
         self._talk.driver.sent += len(view)
 
@@ -160,7 +160,7 @@ async def open_stages(stages: tuple[Stage, ...], options: Options) -> AsyncItera
         left_by: BaseException | None = None
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(talk.serve, tasks.cancel_scope)
+                tasks.start_soon(talk.serve, tasks.cancel_scope)  # noqa: ASYNC113 - any time will do
                 try:
                     yield Running(talk)
                     to_the_end = await talk.leave()

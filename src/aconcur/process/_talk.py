@@ -26,7 +26,7 @@ class Talk:
         self.driver = driver
         self.stages = stages
         self.writable = options.input is Wiring.PIPE
-        self.reader = OutputReader(driver)
+        self.reader = OutputReader(driver, readable=options.output is Wiring.PIPE)
         self.error: Exception | None = None
         """What an input iterable or an output function raised; it has cancelled the block."""
         self._linger = options.linger
