@@ -46,7 +46,7 @@ def test_a_pipe_needs_a_command() -> None:
     [
         (
             lambda: Command("head", "-n", WRONG_INT),
-            "argument 2 must be str, bytes or a path, not 5",
+            "argument 2 must be str, .* not 5",
         ),
         (lambda: Command("curl", WRONG_SECRET), "argument 1 is a Secret.*pass it by env="),
         (lambda: Command(""), "the program must have a name"),
@@ -55,7 +55,7 @@ def test_a_pipe_needs_a_command() -> None:
         (lambda: Command("a", env={"A=B": "x"}), "without '='"),
         (
             lambda: Command("a", env={"A": WRONG_INT}),
-            r"env\['A'\] must be str, bytes, Secret or None",
+            r"env\['A'\] must be str, .* not int",
         ),
         (lambda: Command("a", env={"A": Secret("x\0y")}), r"env\['A'\] must be without NUL"),
         (lambda: Command("a", stderr=WRONG_TEXT), "stderr must be one of .*CAPTURE, DISCARD"),

@@ -126,9 +126,9 @@ async def test_an_input_of_another_kind_is_refused(source: object, message: str)
 async def test_a_missing_input_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         await CAT.run(input=tmp_path / "missing")
-    assert caught.value.filename == str(tmp_path / "missing") or isinstance(
-        caught.value.filename, Path
-    )
+    assert str(caught.value.filename) == str(tmp_path / "missing")
+    with pytest.raises(IsADirectoryError, match=str(tmp_path)):
+        await CAT.run(input=tmp_path)
 
 
 # Output

@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_compare(commands)
     _add_race(commands)
+    _add_digest(commands)
     chosen = parser.parse_args(arguments)
     with clean_exits(parser.prog):
         try:
@@ -95,3 +96,36 @@ def _race(chosen: argparse.Namespace) -> None:
     from aconcur.cli import race
 
     race.run(chosen)
+
+
+def _add_digest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "digest",
+        help="encrypt files and print the digest of each cipher text, many at once",
+        description=(
+            "Send each file through openssl enc and then through openssl dgst, several files at a "
+            "time, and print lines like md5sum's, in the order of the files. The cipher text is "
+            "not kept: what is printed is a digest that depends on the password."
+        ),
+        epilog="A file that cannot be read is named on stderr; the exit code is then 1.",
+    )
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="what to digest")
+    add("--cipher", metavar="NAME", help="one of openssl enc -list (default: aes-256-ctr)")
+    digests = ("md5", "sha1", "sha256", "sha384", "sha512", "blake2b512")
+    add("--digest", choices=digests, help="default: sha256")
+    add("--book", action="store_true", help="the chapter's des3 and md5: an exercise, not advice")
+    add("--salt", default="7468652073616c74", metavar="HEX", help="default: always the same one")
+    add("--jobs", type=int, metavar="N", help="files at a time (default: two a core)")
+    secret = parser.add_mutually_exclusive_group()
+    add = secret.add_argument
+    name = "ACONCUR_PASSWORD"
+    add("--password-env", default=name, metavar="NAME", help=f"variable (default: {name})")
+    add("--password-file", metavar="FILE", help="its first line is the password")
+    parser.set_defaults(run=_digest, parser=parser)
+
+
+def _digest(chosen: argparse.Namespace) -> None:
+    from aconcur.cli import digest
+
+    digest.run(chosen)

@@ -78,7 +78,7 @@ class Outcomes(AsyncIterator[Outcome]):
 
         Raises:
             StopAsyncIteration: all have been returned.
-            Exception: what the iterable of commands raised.
+            Exception: what the iterable of commands raised, after all that ran before.
         """
         await checkpoint()
         while True:
@@ -86,10 +86,8 @@ class Outcomes(AsyncIterator[Outcome]):
                 self._handed += 1
                 self._change()
                 return self._ready.pop(index)
-            if self._error is not None:
-                raise self._error
             if self._exhausted and self._handed == self._started:
-                raise StopAsyncIteration
+                raise self._error or StopAsyncIteration
             await self._changed.wait()
 
     def _next(self) -> int | None:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 __all__ = ("spawn",)
 
+import errno
 import io
 import os
+import stat
 import subprocess
 from collections.abc import AsyncIterable, Iterable
 
@@ -129,6 +131,9 @@ def _open_input(group: Group, input: Input, lent: list[int]) -> int | None:  # n
         _open_pipe(group, lent, large=True)
     elif isinstance(input, os.PathLike):
         group.read_from = os.open(input, os.O_RDONLY)
+        # Some programs take the error of reading a folder for the end of their input.
+        if stat.S_ISDIR(os.fstat(group.read_from).st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(input))
         return group.read_from
     elif (fd := _descriptor(input)) is not None:
         group.borrowed_input = fd

@@ -17,7 +17,6 @@ __all__ = (
 import hashlib
 import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 from time import perf_counter
 
 import anyio
@@ -65,18 +64,22 @@ def output(done: Completed) -> bytes:
 async def at_once(
     command: Runnable, inputs: Sequence[bytes], limit: int
 ) -> list[bytes]:
-    """Run the command on all inputs, in order."""
+    """Run the command on all inputs.
+
+    Outcomes are taken as they come: in order, a failure
+    would wait for slower ones before it.
+    """
     async with run_many(
         ((command, data) for data in inputs),
         limit=limit,
-        ordered=True,
         check=False,
         grace=0.5,
     ) as outcomes:
-        return [
-            output(outcome.result())
+        found = {
+            outcome.index: output(outcome.result())
             async for outcome in outcomes
-        ]
+        }
+    return [found[index] for index in range(len(inputs))]
 
 
 async def echo() -> str:
@@ -138,7 +141,7 @@ async def finish_within(
     return done.returncodes[0]
 
 
-async def show(size: int) -> None:
+async def main(size: int) -> None:
     """Show what the commands give."""
     print(await echo(), end="")
     secrets = [os.urandom(10) for _ in range(3)]
@@ -160,15 +163,8 @@ async def show(size: int) -> None:
     print(f"sleep 60, given 0.2 s: {slow} (killed)")
 
 
-def main(size: int) -> None:
-    """Show it on each event loop there is."""
-    for loop in filter(find_spec, ("asyncio", "trio")):
-        print(f"On {loop}:")
-        anyio.run(show, size, backend=loop)
-
-
 if __name__ == "__main__":
     with alone(
         __file__, __doc__, size=32, unit="inputs"
     ) as size:
-        main(size)
+        anyio.run(main, size)
