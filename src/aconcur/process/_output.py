@@ -127,14 +127,18 @@ class Chunks(AsyncIterator[bytes]):
 class Lines(AsyncIterator[bytes]):
     """One line after the other."""
 
+    __slots__ = ("_pop", "_reader")
+
     def __init__(self, reader: OutputReader) -> None:
         self._reader = reader
-        self._ready = reader.buffer.ready
+        self._pop = reader.buffer.ready.pop
 
     async def __anext__(self) -> bytes:  # noqa: ASYNC910 - a checkpoint a line would cost 20 µs
-        if not self._ready:
+        try:
+            return self._pop()
+        except IndexError:
             await self._reader.fill()
-        return self._ready.pop()
+        return self._pop()
 
 
 @final
