@@ -11,10 +11,8 @@ import asyncio
 import gc
 import os
 import resource
-import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -23,7 +21,7 @@ from typing import Any, TypeAlias
 
 import anyio
 
-from aconcur.process import DISCARD, INHERIT, PIPE, Command, run_many
+from aconcur.process import DISCARD, Command, run_many
 
 Version: TypeAlias = Callable[[], Awaitable[object]]
 Case: TypeAlias = dict[str, Version]
@@ -67,7 +65,9 @@ async def communicate(argv: tuple[str, ...], data: bytes, **options: Any) -> Non
     if _backend == "trio":
         import trio
 
-        await trio.run_process(list(argv), stdin=data, capture_stdout="stdout" not in options, **options)
+        await trio.run_process(
+            list(argv), stdin=data, capture_stdout="stdout" not in options, **options
+        )
         return
     options.setdefault("stdout", subprocess.PIPE)
     child = await asyncio.create_subprocess_exec(*argv, stdin=subprocess.PIPE, **options)
@@ -232,7 +232,11 @@ CASES: dict[str, tuple[str, Callable[[Path], Case], int]] = {
     "lines": ("500 000 lines of 64 bytes", lambda f: lines(f, 500_000), 5),
     "in-turn": ("200 × /bin/true, one after the other", lambda f: in_turn(f, 200), 7),
     "at-once": ("300 × /bin/true, 16 at a time", lambda f: at_once(f, 300), 7),
-    "chapter": ("60 × (10 bytes | openssl des3 | md5sum), 8 at a time", lambda f: chapter(f, 60), 5),
+    "chapter": (
+        "60 × (10 bytes | openssl des3 | md5sum), 8 at a time",
+        lambda f: chapter(f, 60),
+        5,
+    ),
 }
 
 
@@ -284,7 +288,7 @@ def memory_growth() -> float:
 
 def main() -> None:
     """Measure, and print a table a case."""
-    global _backend  # noqa: PLW0603 - one choice for the whole program
+    global _backend
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", help=f"of {', '.join([*CASES, 'late', 'memory'])}")
     parser.add_argument("--backend", choices=("asyncio", "uvloop", "trio"), default="asyncio")
@@ -299,7 +303,9 @@ def main() -> None:
         elif name == "late":
             late = anyio.run(lateness, 300, **options)
             p99 = late[len(late) * 99 // 100]
-            print(f"late, 300 × /bin/true, 16 at a time: p50 {late[len(late) // 2]:.2f} ms, p99 {p99:.2f} ms")
+            print(
+                f"late, 300 × /bin/true, 16 at a time: p50 {late[len(late) // 2]:.2f} ms, p99 {p99:.2f} ms"
+            )
         else:
             what, make, rounds = CASES[name]
             with tempfile.TemporaryDirectory() as folder:
