@@ -29,7 +29,7 @@ Case: TypeAlias = dict[str, Version]
 MIB = 1 << 20
 OPENSSL = ("openssl", "enc", "-aes-256-ctr", "-nosalt", "-K", "00" * 32, "-iv", "00" * 16)
 DES3 = ("openssl", "enc", "-des3", "-pbkdf2", "-S", "7468652073616c74", "-pass", "pass:x")
-QUIET = {"stdout": subprocess.DEVNULL}
+QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL}
 SINK = r"""
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -51,10 +51,6 @@ int main(int argc, char **argv) {
 async def shell(line: str) -> None:
     """Run a line in sh, waited for by a thread: the loop is no part of the figure."""
     await anyio.to_thread.run_sync(lambda: subprocess.run(["sh", "-c", line], check=True, **QUIET))
-
-
-def on_asyncio() -> bool:
-    return anyio.get_current_task().__class__ is not None and _backend != "trio"
 
 
 _backend = "asyncio"
@@ -303,9 +299,8 @@ def main() -> None:
         elif name == "late":
             late = anyio.run(lateness, 300, **options)
             p99 = late[len(late) * 99 // 100]
-            print(
-                f"late, 300 × /bin/true, 16 at a time: p50 {late[len(late) // 2]:.2f} ms, p99 {p99:.2f} ms"
-            )
+            p50 = late[len(late) // 2]
+            print(f"late, 300 × /bin/true, 16 at a time: p50 {p50:.2f} ms, p99 {p99:.2f} ms")
         else:
             what, make, rounds = CASES[name]
             with tempfile.TemporaryDirectory() as folder:
