@@ -107,11 +107,12 @@ async def test_pipes_stay_small_where_the_share_is_used_up(monkeypatch: pytest.M
         loan.give_back()
         os.close(reading)
         os.close(writing)
-    with open(os.devnull) as no_pipe:  # noqa: PTH123 - a device
-        for _ in range(20):
-            assert loan.enlarge(no_pipe.fileno()) == pipes.USUAL_SIZE
-        monkeypatch.setattr(sys, "platform", "other")
-        assert loan.enlarge(no_pipe.fileno()) == pipes.USUAL_SIZE
+    no_pipe = os.open(os.devnull, os.O_RDONLY)
+    for _ in range(20):
+        assert loan.enlarge(no_pipe) == pipes.USUAL_SIZE
+    monkeypatch.setattr(sys, "platform", "other")
+    assert loan.enlarge(no_pipe) == pipes.USUAL_SIZE
+    os.close(no_pipe)
 
 
 def test_a_closed_stdin_of_ours_is_no_matter(anyio_backend_name: str) -> None:

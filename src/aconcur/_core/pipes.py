@@ -35,7 +35,7 @@ class Loan:
     __slots__ = ("_count",)
 
     def __init__(self) -> None:
-        self._count = 0
+        self._count: int = 0
 
     def enlarge(self, fd: int) -> int:
         """Let the pipe hold 1 MiB if the system and our share of it allow; return its size.

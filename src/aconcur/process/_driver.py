@@ -53,21 +53,25 @@ class Driver:
         linger: float | None = None,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> None:
-        self._selector = selectors.DefaultSelector()
-        self._sink = sink
-        self._max_output = max_output
-        self._linger = linger
-        self._on_progress = on_progress
+        self._selector: selectors.DefaultSelector = selectors.DefaultSelector()
+        self._sink: Sink | None = sink
+        self._max_output: int | None = max_output
+        self._linger: float | None = linger
+        self._on_progress: Callable[[Progress], object] | None = on_progress
         self._group: Group | None = None
         self._tails: dict[int, bytearray] = {}
         self._sizes: dict[int, int] = {}
-        self._streams = self._running = 0
-        self._read_size = USUAL_SIZE
-        self._heard = self._ticked = self._began = perf_counter()
-        self.sent = self.received = 0
-        self.excess = False
+        self._streams: int = 0
+        self._running: int = 0
+        self._read_size: int = USUAL_SIZE
+        self._began: float = perf_counter()
+        self._heard: float = self._began
+        self._ticked: float = self._began
+        self.sent: int = 0
+        self.received: int = 0
+        self.excess: bool = False
         """Whether there was more output than ``max_output``; it ended the drive."""
-        self.held = False
+        self.held: bool = False
         """Whether a stream was given up after ``linger``."""
         self._error: Exception | None = None
 
@@ -153,7 +157,7 @@ class Driver:
         """Return what became of the group. All its stages have ended."""
         group = self.group
         last = len(group.stages) - 1
-        results = []
+        results: list[StageResult] = []
         for place, stage in enumerate(group.stages):
             status = group.status(place)
             assert status is not None
@@ -199,7 +203,7 @@ class Driver:
     def _patience(self) -> float | None:
         """Return for how long nothing need be done unless a descriptor is ready."""
         now = perf_counter()
-        moments = []
+        moments: list[float] = []
         feed = self._group.feed if self._group is not None else None
         if feed is not None and feed.nap_until is not None:
             moments.append(feed.nap_until)

@@ -33,13 +33,13 @@ class Feed:
     __slots__ = ("_began", "_capacity", "_chunks", "_small", "_view", "broken", "nap_until", "sent")
 
     def __init__(self, chunks: Iterable[object], capacity: int) -> None:
-        self._chunks = _coalesced(chunks)
-        self._capacity = capacity
-        self._view = memoryview(b"")
-        self._small = 0
-        self._began = 0.0
-        self.sent = 0
-        self.broken = False
+        self._chunks: Iterator[memoryview] = _coalesced(chunks)
+        self._capacity: int = capacity
+        self._view: memoryview = memoryview(b"")
+        self._small: int = 0
+        self._began: float = 0.0
+        self.sent: int = 0
+        self.broken: bool = False
         """Whether nobody reads the pipe any more."""
         self.nap_until: float | None = None
         """When to push next, on the clock of ``perf_counter``; None: when the pipe is writable."""

@@ -47,17 +47,21 @@ class Group:
     )
 
     def __init__(self, stages: tuple[Stage, ...], *, own: bool) -> None:
-        self.stages = stages
-        self.own = own
-        self.id = 0
+        self.stages: tuple[Stage, ...] = stages
+        self.own: bool = own
+        self.id: int = 0
         self.processes: list[subprocess.Popen[bytes]] = []
         self.exits: list[int] = []
-        self.stdin = self.stdout = self.read_from = self.write_to = -1
-        self.borrowed_input = self.borrowed_output = -1
+        self.stdin: int = -1
+        self.stdout: int = -1
+        self.read_from: int = -1
+        self.write_to: int = -1
+        self.borrowed_input: int = -1
+        self.borrowed_output: int = -1
         self.stderrs: dict[int, int] = {}
         self.feed: Feed | None = None
         self.source: AsyncIterable[bytes] | None = None
-        self.loan = Loan()
+        self.loan: Loan = Loan()
 
     def add(self, process: subprocess.Popen[bytes]) -> None:
         """Take a stage in. From here on it is ours to end."""

@@ -32,15 +32,15 @@ class OutputReader:
     """Reads what the last stage writes."""
 
     def __init__(self, driver: Driver, *, readable: bool) -> None:
-        self._driver = driver
-        self._read_size = USUAL_SIZE
-        self._reads = 0
-        self._given_up = False
-        self._heard = perf_counter()
-        self.buffer = LineBuffer()
-        self.at_end = not readable
+        self._driver: Driver = driver
+        self._read_size: int = USUAL_SIZE
+        self._reads: int = 0
+        self._given_up: bool = False
+        self._heard: float = perf_counter()
+        self.buffer: LineBuffer = LineBuffer()
+        self.at_end: bool = not readable
         """Whether all has been read that will ever come."""
-        self.busy = False
+        self.busy: bool = False
         """Whether somebody reads."""
 
     async def read(self) -> bytes:

@@ -32,7 +32,7 @@ class Running:
     """
 
     def __init__(self, talk: Talk) -> None:
-        self._talk = talk
+        self._talk: Talk = talk
 
     def __repr__(self) -> str:
         states = ", ".join(

@@ -23,16 +23,16 @@ class Talk:
     def __init__(
         self, driver: Driver, stages: tuple[Stage, ...], options: Options, kept: list[bytes]
     ) -> None:
-        self.driver = driver
-        self.stages = stages
-        self.writable = options.input is Wiring.PIPE
-        self.reader = OutputReader(driver, readable=options.output is Wiring.PIPE)
+        self.driver: Driver = driver
+        self.stages: tuple[Stage, ...] = stages
+        self.writable: bool = options.input is Wiring.PIPE
+        self.reader: OutputReader = OutputReader(driver, readable=options.output is Wiring.PIPE)
         self.error: Exception | None = None
         """What an input iterable or an output function raised; it has cancelled the block."""
-        self._linger = options.linger
-        self._kept = kept
-        self._waited = False
-        self._ended = anyio.Event()
+        self._linger: float | None = options.linger
+        self._kept: list[bytes] = kept
+        self._waited: bool = False
+        self._ended: anyio.Event = anyio.Event()
 
     async def serve(self, scope: anyio.CancelScope) -> None:
         """Serve all that the block does not; cancel the scope if that fails."""
