@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import threading
 from collections.abc import AsyncIterator, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -58,6 +59,10 @@ def no_leaks(private_temporary_folder: Path) -> Iterator[None]:
         gc.collect()
         resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
     join_child_watchers(1)
+    for thread in threading.enumerate():
+        # anyio tells its idle threads to end when the loop does, and does not wait for them.
+        if thread.name == "AnyIO worker thread":
+            thread.join(1)
     if left := Snapshot.take(private_temporary_folder).since(before):
         pytest.fail(f"left behind: {left}", pytrace=False)
 

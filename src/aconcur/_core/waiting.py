@@ -44,7 +44,7 @@ async def in_worker_thread(call: Callable[[], None], limiter: anyio.CapacityLimi
     work: let it leave the result where the caller can undo it.
 
     Raises:
-        ExceptionGroup: holds what the call raised.
+        ExceptionGroup: holds what the call raised, if it may raise anything.
     """
 
     async def run() -> None:

@@ -12,7 +12,7 @@ __all__ = ("Group",)
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
 from typing import final
 
@@ -35,6 +35,7 @@ class Group:
         "feed",
         "id",
         "loan",
+        "on_close",
         "own",
         "processes",
         "read_from",
@@ -62,6 +63,7 @@ class Group:
         self.feed: Feed | None = None
         self.source: AsyncIterable[bytes] | None = None
         self.loan: Loan = Loan()
+        self.on_close: Callable[[], None] | None = None
 
     def add(self, process: subprocess.Popen[bytes]) -> None:
         """Take a stage in. From here on it is ours to end."""
@@ -139,6 +141,9 @@ class Group:
         self.stdin = self.stdout = self.read_from = self.write_to = -1
         self.stderrs, self.exits = {}, []
         self.loan.give_back()
+        if self.on_close is not None:
+            self.on_close()
+            self.on_close = None
 
     def abort(self) -> None:
         """Leave nothing of a group that has only begun."""
