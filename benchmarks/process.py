@@ -61,11 +61,10 @@ async def communicate(argv: tuple[str, ...], data: bytes, **options: Any) -> Non
     if _backend == "trio":
         import trio
 
-        await trio.run_process(
-            list(argv), stdin=data, capture_stdout="stdout" not in options, **options
-        )
+        captured = {f"capture_{name}": True for name in ("stdout", "stderr") if name not in options}
+        await trio.run_process(list(argv), stdin=data, **captured, **options)
         return
-    options.setdefault("stdout", subprocess.PIPE)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     child = await asyncio.create_subprocess_exec(*argv, stdin=subprocess.PIPE, **options)
     await child.communicate(data)
 
@@ -181,7 +180,7 @@ def in_turn(_: Path, count: int) -> Case:
 
     async def own() -> None:
         for _ in range(count):
-            await communicate(("/bin/true",), b"", stderr=subprocess.PIPE)
+            await communicate(("/bin/true",), b"")
 
     async def anyios() -> None:
         for _ in range(count):

@@ -102,8 +102,12 @@ class Runnable(ABC):
         process group has got SIGTERM, after ``grace`` seconds SIGKILL, and is gone; its stages
         are reaped and no descriptor is open. What the commands had done is done.
 
-        Cost: about 1.1 × ``subprocess.run(capture_output=True)`` for ``/bin/true`` on its own.
-        Six descriptors for a pipe of two, and five more while it starts.
+        Cost: about 1.2 × ``subprocess.run(capture_output=True)`` for ``/bin/true`` on its own.
+        Six descriptors for a pipe of two, and five more while it starts. Input is not copied;
+        output that is captured is, once.
+
+        A program that opens the terminal by itself (``/dev/tty``, as ssh does for a password)
+        needs ``input=INHERIT``: in a group of its own the system stops it.
 
         Source: pipe(7), pidfd_open(2), setpgid(2); pipefail as in bash(1).
         """
