@@ -61,7 +61,8 @@ async def communicate(argv: tuple[str, ...], data: bytes, **options: Any) -> Non
     if _backend == "trio":
         import trio
 
-        captured = {f"capture_{name}": True for name in ("stdout", "stderr") if name not in options}
+        names = [name for name in ("stdout", "stderr") if name not in options]
+        captured: dict[str, Any] = {f"capture_{name}": True for name in names}
         await trio.run_process(list(argv), stdin=data, **captured, **options)
         return
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
