@@ -6,12 +6,12 @@ __all__ = ("Backend", "Scenario", "Strategy", "explore", "replay", "replay_one",
 
 import gc
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from inspect import iscoroutinefunction
+from inspect import iscoroutine, iscoroutinefunction
 from typing import Any, Literal, Protocol, TypeAlias
 
 import anyio
@@ -25,7 +25,7 @@ from aconcur.testing._exploration import Exploration, Failure
 from aconcur.testing._inline import calls_inline
 from aconcur.testing._timeline import Recorder, Step, busiest
 
-Scenario: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
+Scenario: TypeAlias = Callable[[], Awaitable[object]]
 Backend: TypeAlias = Literal["asyncio", "trio"]
 Strategy: TypeAlias = Literal["bounded", "random", "pct"]
 
@@ -251,14 +251,27 @@ def _failure(
 
 def _driver(scenario: Scenario, backend: str) -> Driver:
     """Return what runs the scenario on the back-end."""
-    if not iscoroutinefunction(getattr(scenario, "func", scenario)):
-        raise TypeError(f"scenario must be an async function without arguments, not {scenario!r}")
+    main = _coroutine_function(scenario)
     if backend not in ("asyncio", "trio"):
         raise ValueError(f"backend must be 'asyncio' or 'trio', not {backend!r}")
     if find_spec(backend) is None:
         raise MissingRequirementError(backend, "pip install 'aconcur[trio]'")
     module = import_module(f"aconcur.testing._{backend}")
-    return partial(module.run, scenario)
+    return partial(module.run, main)
+
+
+def _coroutine_function(scenario: Scenario) -> Callable[[], Coroutine[Any, Any, object]]:
+    if iscoroutinefunction(getattr(scenario, "func", scenario)):
+        return scenario  # type: ignore[return-value]
+    made = scenario() if callable(scenario) else None
+    if not iscoroutine(made):
+        raise TypeError(f"scenario must be an async function without arguments, not {scenario!r}")
+    made.close()
+
+    async def call() -> object:
+        return await scenario()
+
+    return call
 
 
 @contextmanager
