@@ -1,0 +1,90 @@
+"""Which task runs here, on which event loop, and how to reach that loop from another thread."""
+
+from __future__ import annotations
+
+__all__ = ("Loop", "Task", "current_loop", "has_ended", "here", "name_of", "run_on")
+
+import asyncio
+import sys
+from collections.abc import Callable
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import trio
+
+Loop: TypeAlias = "asyncio.AbstractEventLoop | trio.lowlevel.TrioToken"
+Task: TypeAlias = "asyncio.Task[Any] | trio.lowlevel.Task"
+
+
+def here() -> tuple[Task, Loop]:
+    """Return the current task and its event loop.
+
+    Raises:
+        RuntimeError: no task runs in this thread.
+    """
+    # asyncio's own question first: it is the default. In trio's guest mode a loop of asyncio runs
+    # in the same thread, but no task of it.
+    try:
+        loop = asyncio.get_running_loop()
+        if task := asyncio.current_task(loop):
+            return task, loop
+    except RuntimeError:
+        pass
+    if "trio" in sys.modules:
+        import trio
+
+        return trio.lowlevel.current_task(), trio.lowlevel.current_trio_token()
+    raise RuntimeError("no task runs here: await this in a task of asyncio or trio")
+
+
+def current_loop() -> Loop | None:
+    """Return the event loop that runs in this thread, if one does."""
+    if "trio" in sys.modules:
+        import trio
+
+        if trio.lowlevel.in_trio_run():
+            return trio.lowlevel.current_trio_token()
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def name_of(who: Task | Thread) -> str:
+    """Return the name of a task or thread."""
+    return who.get_name() if isinstance(who, asyncio.Task) else who.name
+
+
+def run_on(loop: Loop, fn: Callable[[], object]) -> bool:
+    """Call ``fn`` on that loop: at once if it runs in this thread, else soon, from any thread.
+
+    Returns:
+        Whether it will be called; False when the loop has ended.
+    """
+    if loop is current_loop():
+        fn()
+        return True
+    try:
+        if isinstance(loop, asyncio.AbstractEventLoop):
+            loop.call_soon_threadsafe(fn)
+        else:
+            loop.run_sync_soon(fn)
+    except RuntimeError:  # asyncio: closed; trio.RunFinishedError is one too
+        return False
+    return True
+
+
+def has_ended(loop: Loop) -> bool:
+    """Return whether that loop will never run a task again."""
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        return loop.is_closed()
+    try:
+        loop.run_sync_soon(_nothing, idempotent=True)
+    except RuntimeError:
+        return True
+    return False
+
+
+def _nothing() -> None:
+    pass
