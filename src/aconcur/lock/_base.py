@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, TypeVar, final, overload
 
-from aconcur._core.loops import name_of
 from aconcur.lock._errors import AlreadyHeldError, CellClosedError
 from aconcur.lock._line import Line, Turn
 
@@ -44,9 +43,7 @@ class Base(Generic[T]):
     def statistics(self) -> GuardedStatistics:
         """Return who holds the value and how many wait."""
         holder = self._line.holder
-        return GuardedStatistics(
-            holder and name_of(holder.who), len(self._line.waiting), self._line.taken
-        )
+        return GuardedStatistics(holder and holder.name, len(self._line.waiting), self._line.taken)
 
     async def _enter(self) -> Turn:
         raise NotImplementedError
@@ -56,8 +53,8 @@ class Base(Generic[T]):
 
     def _refuse_reentry(self, turn: Turn) -> None:
         holder = self._line.holder
-        if holder is not None and holder.who is turn.who:
-            raise AlreadyHeldError(name_of(turn.who))
+        if holder is not None and holder.who() is turn.who():
+            raise AlreadyHeldError(turn.name)
 
     def _cell(self, turn: Turn) -> Cell[T]:
         return Cell(self._line, turn)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import anyio
 
-from aconcur._core.loops import has_ended, here, name_of
+from aconcur._core.loops import has_ended, here
 from aconcur.lock._base import Base
 from aconcur.lock._errors import OtherLoopError
 from aconcur.lock._line import Turn
@@ -78,7 +78,7 @@ class Guarded(Base[T]):
     def _refuse_other_loop(self, turn: Turn) -> None:
         holder = self._line.holder
         if holder is not None and holder.loop is not None and holder.loop is not turn.loop:
-            raise OtherLoopError(name_of(holder.who), ended=has_ended(holder.loop))
+            raise OtherLoopError(holder.name, ended=has_ended(holder.loop))
 
     def _leave(self, turn: Turn) -> None:
         if following := self._line.leave(turn):

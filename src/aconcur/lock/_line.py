@@ -15,8 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 from typing import Generic, TypeVar, final
+from weakref import ref
 
-from aconcur._core.loops import Loop, Task
+from aconcur._core.loops import Loop, Task, name_of
 
 T = TypeVar("T")
 
@@ -28,9 +29,15 @@ class Turn:
     __slots__ = ("loop", "wake", "who")
 
     def __init__(self, who: Task | Thread, loop: Loop | None) -> None:
-        self.who, self.loop = who, loop
+        # Weak: a task that nobody runs any more is collected, and its block is left by that.
+        self.who, self.loop = ref(who), loop
         self.wake: Callable[[], bool]
         """Tells the waiting one that it is its turn; False when it is gone. Set before it waits."""
+
+    @property
+    def name(self) -> str:
+        """The name of the task or thread."""
+        return name_of(who) if (who := self.who()) is not None else "a lost task"
 
 
 @final

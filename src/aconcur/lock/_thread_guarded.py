@@ -16,8 +16,8 @@ from typing import TypeVar, final
 
 import anyio
 
-from aconcur._core.loops import current_loop, has_ended, here, name_of, run_on
-from aconcur.lock._base import Base, Cell
+from aconcur._core.loops import current_loop, has_ended, here, run_on
+from aconcur.lock._base import Base, Cell, GuardedStatistics
 from aconcur.lock._errors import BlockedLoopError, OtherLoopError
 from aconcur.lock._line import Turn
 
@@ -68,6 +68,11 @@ class ThreadGuarded(Base[T]):
         # It can be taken twice by one thread: the garbage collector may close a waiting task,
         # which then leaves the line, while this thread is at the line itself.
         self._mutex = RLock()
+
+    def statistics(self) -> GuardedStatistics:
+        """Return who holds the value and how many wait, all at one moment."""
+        with self._mutex:
+            return super().statistics()
 
     def __enter__(self) -> Cell[T]:
         return self._cell(self._enter_sync())
@@ -152,7 +157,7 @@ class ThreadGuarded(Base[T]):
     def _refuse_lost(self) -> None:
         holder = self._line.holder
         if holder is not None and holder.loop is not None and has_ended(holder.loop):
-            raise OtherLoopError(name_of(holder.who), ended=True)
+            raise OtherLoopError(holder.name, ended=True)
 
     def _leave(self, turn: Turn) -> None:
         while True:
