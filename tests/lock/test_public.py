@@ -63,7 +63,7 @@ def test_types_for_threads() -> None:
 
 async def test_wrong_types_are_noticed() -> None:
     guarded = Guarded(1)
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         await guarded.update(str.upper)  # type: ignore[arg-type]
     assert await guarded.update(lambda _: "no") == "no"  # type: ignore[arg-type, return-value, comparison-overlap]
     with pytest.raises(AttributeError):

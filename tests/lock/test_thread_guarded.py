@@ -71,6 +71,10 @@ async def append_here(names: Names, name: str) -> None:
     await names.update(lambda before: (*before, name))
 
 
+def run_append(names: Names, name: str, backend: str) -> None:
+    anyio.run(append_here, names, name, backend=backend)
+
+
 def read(guarded: ThreadGuarded[Any]) -> Any:  # noqa: ANN401 - whatever it guards
     with Threads() as threads:
         return threads.start(guarded.update_sync, lambda value: value).result(BOUND)
@@ -113,7 +117,7 @@ def test_a_thread_that_holds_the_value_is_told_so() -> None:
 
 
 def test_threads_lose_nothing_and_are_served_in_the_order_in_which_they_asked() -> None:
-    names = ThreadGuarded(())
+    names: Names = ThreadGuarded(())
     with held_by_a_thread(names) as (threads, _):
         for number in range(5):
             threads.start(append, names, str(number))
@@ -153,7 +157,7 @@ def test_it_is_refused_in_a_callback_too() -> None:
 
 
 async def test_while_a_task_waits_for_a_thread_its_loop_serves_others() -> None:
-    guarded = ThreadGuarded(())
+    guarded: Names = ThreadGuarded(())
     with anyio.fail_after(BOUND), held_by_a_thread(guarded) as (_, let_go):
         async with anyio.create_task_group() as group:
             group.start_soon(append_here, guarded, "task")
@@ -167,7 +171,7 @@ async def test_while_a_task_waits_for_a_thread_its_loop_serves_others() -> None:
 
 
 async def test_a_worker_thread_waits_for_a_task() -> None:
-    guarded = ThreadGuarded(())
+    guarded: Names = ThreadGuarded(())
     with Threads() as threads:
         async with guarded as cell:
             thread = threads.start(append, guarded, "thread")
@@ -183,17 +187,16 @@ async def test_a_worker_thread_waits_for_a_task() -> None:
 
 
 def test_threads_and_tasks_of_several_loops_stand_in_one_line() -> None:
-    names = ThreadGuarded(())
+    names: Names = ThreadGuarded(())
     with held_by_a_thread(names) as (threads, _):
         for number in range(9):
             if number % 3 == 0:
                 threads.start(append, names, str(number))
             else:
                 backend = "trio" if number % 3 == 1 else "asyncio"
-                run = anyio.run
-                threads.start(lambda n, b: run(append_here, names, n, backend=b), number, backend)
+                threads.start(run_append, names, str(number), backend)
             until(lambda: names.statistics().waiting == number + 1)  # noqa: B023
-    assert [str(one) for one in read(names)] == list("012345678")
+    assert read(names) == tuple("012345678")
 
 
 def test_threads_and_loops_that_read_wait_and_write_lose_nothing() -> None:

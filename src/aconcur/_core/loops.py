@@ -6,8 +6,10 @@ __all__ = ("Loop", "Task", "current_loop", "has_ended", "here", "name_of", "run_
 
 import asyncio
 import sys
+from asyncio import _get_running_loop  # as the public one, but answers None instead of raising
 from collections.abc import Callable
 from threading import Thread
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -23,32 +25,26 @@ def here() -> tuple[Task, Loop]:
     Raises:
         RuntimeError: no task runs in this thread.
     """
-    # asyncio's own question first: it is the default. In trio's guest mode a loop of asyncio runs
-    # in the same thread, but no task of it.
-    try:
-        loop = asyncio.get_running_loop()
-        if task := asyncio.current_task(loop):
-            return task, loop
-    except RuntimeError:
-        pass
-    if "trio" in sys.modules:
-        import trio
-
-        return trio.lowlevel.current_task(), trio.lowlevel.current_trio_token()
+    # asyncio first: it is the default. In trio's guest mode a loop of asyncio runs in the same
+    # thread, but no task of it.
+    if (loop := _get_running_loop()) and (task := asyncio.current_task(loop)):
+        return task, loop
+    if (lowlevel := _trio_lowlevel()) and lowlevel.in_trio_run():
+        return lowlevel.current_task(), lowlevel.current_trio_token()
     raise RuntimeError("no task runs here: await this in a task of asyncio or trio")
 
 
 def current_loop() -> Loop | None:
     """Return the event loop that runs in this thread, if one does."""
-    if "trio" in sys.modules:
-        import trio
+    if (lowlevel := _trio_lowlevel()) and lowlevel.in_trio_run():
+        token: Loop = lowlevel.current_trio_token()
+        return token
+    return _get_running_loop()
 
-        if trio.lowlevel.in_trio_run():
-            return trio.lowlevel.current_trio_token()
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
+
+def _trio_lowlevel() -> ModuleType | None:
+    """Return ``trio.lowlevel`` if somebody imported it: without it nobody runs trio."""
+    return sys.modules.get("trio.lowlevel")
 
 
 def name_of(who: Task | Thread) -> str:
