@@ -37,9 +37,10 @@ async def read_sensor() -> int:
 
 
 async def count_inside(counter: Counter) -> None:
-    """Read the count, wait for a sample, write the sum.
+    """Add a sample, alone.
 
-    Cancelled: nothing was added, and the count is free.
+    Cancelled: nothing was added,
+    and the count is free.
     """
     async with counter as cell:
         cell.value += await read_sensor()
@@ -56,9 +57,7 @@ async def count_first(counter: Counter) -> None:
 Step = Callable[[Counter], Awaitable[None]]
 
 
-async def race(
-    step: Step, workers: int, times: int
-) -> int:
+async def race(step: Step, workers: int, times: int) -> int:
     """Give each worker a task; count all.
 
     Cancelled: all workers have ended.
@@ -109,10 +108,10 @@ async def count_alone(times: int) -> int:
 
 
 async def threads_and_tasks(workers: int) -> int:
-    """Count one sample by each thread and by each task.
+    """Count a sample of each.
 
-    Neither lock of the standard library can do this: one
-    stops the event loop, one does not keep threads out.
+    threading.Lock would stop the loop,
+    asyncio.Lock keeps no thread out.
     """
     count = ThreadGuarded(0)
 

@@ -1,11 +1,11 @@
 """How many updates luck loses, by version of Python.
 
-CPython 3.10 and later switches threads only at calls and
-backward jumps: `count += 1` of a plain attribute has none
-between its read and its write, and loses nothing. That is
-luck, no promise: a property puts a call there, and a build
-without the GIL needs none. (`eval_breaker` in CPython's
-`Python/ceval.c`, changed by bpo-42500 and its followers.)
+CPython 3.10 and later asks whether another thread waits
+(`CHECK_EVAL_BREAKER` in its `Python/ceval.c`) only at calls
+and backward jumps; 3.9 asks at almost every step. A
+plain `count += 1` holds neither between its read and its
+write. A property puts a call there. It is no promise: a
+build without the GIL need not ask at all.
 """
 
 from __future__ import annotations
@@ -72,11 +72,16 @@ def _version(python: str) -> tuple[int, ...] | None:
     """Ask an interpreter; None if it does not answer."""
     try:
         return tuple(_run(python, "-c", _ASK))
-    except (OSError, ValueError, subprocess.SubprocessError):
+    except (
+        OSError,
+        ValueError,
+        subprocess.SubprocessError,
+    ):
         return None
 
 
-def _run(python: str, *args: str) -> Any:  # noqa: ANN401 - what it printed, as JSON
+def _run(python: str, *args: str) -> Any:  # noqa: ANN401
+    # What it prints is JSON.
     done = subprocess.run(
         [python, "-I", *args],
         capture_output=True,
