@@ -62,7 +62,9 @@ async def test_one_worker_counts_all(call: Call, times: int) -> None:
     assert await call(times) == times
 
 
-@pytest.mark.entry("without_lock", "without_lock_checked", "with_lock", "no_lock_needed")
+@pytest.mark.entry(
+    "without_lock", "without_lock_checked", "with_lock", "no_lock_needed", "threads_and_tasks"
+)
 @pytest.mark.parametrize("workers", [0, -1])
 async def test_no_workers_is_an_error_that_names_the_number(call: Call, workers: int) -> None:
     with pytest.raises(ValueError, match=f"workers must be at least 1, not {workers}"):

@@ -77,9 +77,8 @@ class Line(Generic[T]):
 
     def _call_next(self) -> Turn | None:
         try:
-            self.holder = self.waiting.popleft()
-        except IndexError:
+            self.holder = self.waiting.popleft() if self.waiting else None
+        except IndexError:  # the last one was collected between the question and the answer
             self.holder = None
-        else:
-            self.taken += 1
+        self.taken += self.holder is not None
         return self.holder

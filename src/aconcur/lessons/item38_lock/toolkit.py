@@ -63,13 +63,14 @@ async def race(step: Step, workers: int, times: int) -> int:
     Cancelled: all workers have ended.
     """
     counter = Counter()
+    workers = at_least_one(workers)
 
     async def worker() -> None:
         for _ in range(times):
             await step(counter)
 
     async with anyio.create_task_group() as group:
-        for _ in range(at_least_one(workers)):
+        for _ in range(workers):
             group.start_soon(worker)
     return counter.count
 
@@ -114,6 +115,7 @@ async def threads_and_tasks(workers: int) -> int:
     asyncio.Lock keeps no thread out.
     """
     count = ThreadGuarded(0)
+    workers = at_least_one(workers)
 
     def in_thread() -> None:
         with count as cell:
@@ -124,7 +126,7 @@ async def threads_and_tasks(workers: int) -> int:
             cell.value += await read_sensor()
 
     async with anyio.create_task_group() as group:
-        for _ in range(at_least_one(workers)):
+        for _ in range(workers):
             group.start_soon(
                 anyio.to_thread.run_sync, in_thread
             )
