@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ("Loop", "Task", "current_loop", "has_ended", "here", "name_of", "run_on")
+__all__ = (
+    "Loop",
+    "Signal",
+    "Task",
+    "current_loop",
+    "has_ended",
+    "here",
+    "make_signal",
+    "name_of",
+    "run_on",
+)
 
 import asyncio
 import sys
@@ -10,7 +20,7 @@ from asyncio import _get_running_loop  # as the public one, but answers None ins
 from collections.abc import Callable
 from threading import Thread
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final
 
 if TYPE_CHECKING:
     import trio
@@ -45,6 +55,38 @@ def current_loop() -> Loop | None:
 def _trio_lowlevel() -> ModuleType | None:
     """Return ``trio.lowlevel`` if somebody imported it: without it nobody runs trio."""
     return sys.modules.get("trio.lowlevel")
+
+
+class Signal(Protocol):
+    """Set once, on its own loop; one task waits for it."""
+
+    def set(self) -> None: ...
+
+    async def wait(self) -> None: ...
+
+
+def make_signal(loop: Loop) -> Signal:
+    """Return a signal of that loop: as anyio.Event, at two thirds of its cost on asyncio."""
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        return _Future(loop)
+    event: Signal = sys.modules["trio"].Event()
+    return event
+
+
+@final
+class _Future:
+    __slots__ = ("_future",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._future = loop.create_future()
+
+    def set(self) -> None:
+        # Whoever waited may have been cancelled, and its future with it.
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self) -> None:
+        await self._future
 
 
 def name_of(who: Task | Thread) -> str:

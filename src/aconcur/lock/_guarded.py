@@ -6,9 +6,7 @@ __all__ = ("Guarded",)
 
 from typing import TypeVar
 
-import anyio
-
-from aconcur._core.loops import has_ended, here
+from aconcur._core.loops import Signal, has_ended, here, make_signal
 from aconcur.lock._base import Base
 from aconcur.lock._errors import OtherLoopError
 from aconcur.lock._line import Turn
@@ -35,7 +33,9 @@ class Guarded(Base[T]):
     own ``Task.cancel()``. **Cancelled** inside the block: what was assigned so far stays; use
     :meth:`update` for all or nothing.
 
-    **Cost**: COST
+    **Cost**: about 3 µs an uncontended :meth:`update` on asyncio and on trio, where the plain locks
+    take 1.2 and 11 µs, and 4 µs a block; nothing else runs meanwhile. A turn that is waited for
+    costs about as much as one of ``asyncio.Lock``, 15 to 30 µs (``python -m benchmarks.lock``).
 
     The line is our own and not :class:`anyio.Lock`, which is exact too but stays with the kind of
     loop that used it first, keeps silent when two loops use it at once, and pauses at every
@@ -52,24 +52,24 @@ class Guarded(Base[T]):
     __slots__ = ()
 
     async def _enter(self) -> Turn:
-        turn = Turn(*here())
+        task, loop = here()
+        turn = Turn(task, loop)
         if not self._line.take(turn):
-            await self._wait(turn)
+            self._refuse_reentry(turn)
+            self._refuse_other_loop(turn)
+            await self._wait(turn, make_signal(loop))
         return turn
 
-    async def _wait(self, turn: Turn) -> None:
-        self._refuse_reentry(turn)
-        self._refuse_other_loop(turn)
-        event = anyio.Event()
+    async def _wait(self, turn: Turn, signal: Signal) -> None:
 
         def wake() -> bool:
-            event.set()
+            signal.set()
             return True
 
         turn.wake = wake
         self._line.join(turn)
         try:
-            await event.wait()
+            await signal.wait()
         except BaseException:
             # Not CancelledError alone: a task that is collected is closed by GeneratorExit.
             self._leave(turn)

@@ -14,9 +14,7 @@ from threading import Lock, RLock, current_thread
 from types import TracebackType
 from typing import TypeVar, final
 
-import anyio
-
-from aconcur._core.loops import current_loop, has_ended, here, run_on
+from aconcur._core.loops import current_loop, has_ended, here, make_signal, run_on
 from aconcur.lock._base import Base, Cell, GuardedStatistics
 from aconcur.lock._errors import BlockedLoopError, OtherLoopError
 from aconcur.lock._line import Turn
@@ -47,7 +45,9 @@ class ThreadGuarded(Base[T]):
     in the main thread takes it out of the line. **Cancelled** inside the block: what was assigned
     so far stays; use :meth:`update` for all or nothing.
 
-    **Cost**: COST
+    **Cost**: about 4 µs an uncontended :meth:`update` in a task and 5 µs an :meth:`update_sync` in a
+    thread, ten times a plain ``threading.Lock`` (``python -m benchmarks.lock``): where only threads
+    meet, that one is enough.
 
     A task must not wait for a thread that needs the value it holds: nothing can see that circle.
 
@@ -106,14 +106,14 @@ class ThreadGuarded(Base[T]):
             self._leave(turn)
 
     async def _enter(self) -> Turn:
-        turn = Turn(*here())
+        task, loop = here()
+        turn = Turn(task, loop)
         if not self._take(turn):
-            event = anyio.Event()
-            assert turn.loop is not None
-            turn.wake = partial(run_on, turn.loop, event.set)
+            signal = make_signal(loop)
+            turn.wake = partial(run_on, loop, signal.set)
             try:
                 if not self._join(turn):
-                    await event.wait()
+                    await signal.wait()
             except BaseException:
                 # Not CancelledError alone: a task that is collected is closed by GeneratorExit.
                 self._leave(turn)
