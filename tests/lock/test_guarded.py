@@ -467,14 +467,15 @@ async def test_a_task_that_holds_the_value_is_told_so_instead_of_waiting_for_its
         await guarded.update(add_one)
         return number
 
-    async with guarded as cell:
-        with pytest.raises(AlreadyHeldError, match=told) as caught:
-            await guarded.update(add_one)
-        with pytest.raises(AlreadyHeldError, match=told):
-            async with guarded:
-                pytest.fail("it is held")
-        cell.value += 1
-        assert guarded.statistics() == GuardedStatistics(name, 0, 1)
+    with anyio.fail_after(BOUND):
+        async with guarded as cell:
+            with pytest.raises(AlreadyHeldError, match=told) as caught:
+                await guarded.update(add_one)
+            with pytest.raises(AlreadyHeldError, match=told):
+                async with guarded:
+                    pytest.fail("it is held")
+            cell.value += 1
+            assert guarded.statistics() == GuardedStatistics(name, 0, 1)
     assert str(caught.value).startswith(repr(name))
     assert isinstance(caught.value, AconcurError)
     with pytest.raises(AlreadyHeldError, match=told):

@@ -31,7 +31,7 @@ from aconcur.lock._line import Turn
 from tests.support.threads import BOUND, Threads, eventually, until
 
 # Threads that nothing ends cannot be left behind by an exception: only the process can end.
-pytestmark = pytest.mark.timeout(60, method="thread")
+pytestmark = pytest.mark.timeout(25, method="thread")
 
 Names = ThreadGuarded[tuple[str, ...]]
 
@@ -385,6 +385,7 @@ class Collecting(deque[Turn]):
         self._guarded._leave(self._lost)
 
 
+@pytest.mark.timeout(10, method="thread")
 def test_a_task_that_is_collected_while_the_line_is_changed_does_not_stop_it() -> None:
     names: Names = ThreadGuarded(())
     with held_by_a_thread(names) as (threads, _):

@@ -16,7 +16,7 @@ import anyio
 T = TypeVar("T")
 
 # In seconds: what nothing here takes unless it hangs.
-BOUND = 20.0
+BOUND = 8.0
 
 
 def until(reached: Callable[[], object]) -> None:
