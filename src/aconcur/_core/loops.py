@@ -16,7 +16,6 @@ __all__ = (
 
 import asyncio
 import sys
-from asyncio import _get_running_loop  # as the public one, but answers None instead of raising
 from collections.abc import Callable
 from threading import Thread
 from types import ModuleType
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
 Loop: TypeAlias = "asyncio.AbstractEventLoop | trio.lowlevel.TrioToken"
 Task: TypeAlias = "asyncio.Task[Any] | trio.lowlevel.Task"
 
+# As asyncio.get_running_loop, but it answers None where that raises.
+_running_loop = asyncio._get_running_loop  # noqa: SLF001
+
 
 def here() -> tuple[Task, Loop]:
     """Return the current task and its event loop.
@@ -37,7 +39,7 @@ def here() -> tuple[Task, Loop]:
     """
     # asyncio first: it is the default. In trio's guest mode a loop of asyncio runs in the same
     # thread, but no task of it.
-    if (loop := _get_running_loop()) and (task := asyncio.current_task(loop)):
+    if (loop := _running_loop()) and (task := asyncio.current_task(loop)):
         return task, loop
     if (lowlevel := _trio_lowlevel()) and lowlevel.in_trio_run():
         return lowlevel.current_task(), lowlevel.current_trio_token()
@@ -49,7 +51,7 @@ def current_loop() -> Loop | None:
     if (lowlevel := _trio_lowlevel()) and lowlevel.in_trio_run():
         token: Loop = lowlevel.current_trio_token()
         return token
-    return _get_running_loop()
+    return _running_loop()
 
 
 def _trio_lowlevel() -> ModuleType | None:

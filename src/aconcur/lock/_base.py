@@ -33,7 +33,7 @@ class Base(Generic[T]):
     __slots__ = ("__weakref__", "_line")
 
     def __init__(self, value: T) -> None:
-        self._line = Line(value)
+        self._line: Line[T] = Line(value)
 
     def __repr__(self) -> str:
         s = self.statistics()
@@ -119,7 +119,8 @@ class Cell(Generic[T]):
     __slots__ = ("_line", "_turn")
 
     def __init__(self, line: Line[T], turn: Turn) -> None:
-        self._line, self._turn = line, turn
+        self._line: Line[T] = line
+        self._turn: Turn = turn
 
     def __repr__(self) -> str:
         return f"<Cell: {self._line.value!r}>" if self._is_open() else "<Cell: closed>"

@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = ("ThreadGuarded",)
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from threading import Lock, RLock, current_thread
 from types import TracebackType
@@ -45,7 +46,7 @@ class ThreadGuarded(Base[T]):
     in the main thread takes it out of the line. **Cancelled** inside the block: what was assigned
     so far stays; use :meth:`update` for all or nothing.
 
-    **Cost**: about 4 µs an uncontended :meth:`update` in a task and 5 µs an :meth:`update_sync` in a
+    **Cost**: about 4 µs an uncontended :meth:`update` in a task, 5 µs an :meth:`update_sync` in a
     thread, ten times a plain ``threading.Lock`` (``python -m benchmarks.lock``): where only threads
     meet, that one is enough.
 
@@ -67,7 +68,7 @@ class ThreadGuarded(Base[T]):
         super().__init__(value)
         # It can be taken twice by one thread: the garbage collector may close a waiting task,
         # which then leaves the line, while this thread is at the line itself.
-        self._mutex = RLock()
+        self._mutex: AbstractContextManager[object] = RLock()
 
     def statistics(self) -> GuardedStatistics:
         """Return who holds the value and how many wait, all at one moment."""
