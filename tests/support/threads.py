@@ -46,7 +46,7 @@ class Threads:
         def run() -> None:
             try:
                 answer.set_result(fn(*args))
-            except BaseException as error:  # noqa: BLE001
+            except BaseException as error:  # noqa: ASYNC103, BLE001 - result() raises it
                 answer.set_exception(error)
 
         # A daemon: one that hangs fails its test and not the whole run.

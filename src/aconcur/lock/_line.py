@@ -30,7 +30,8 @@ class Turn:
 
     def __init__(self, who: Task | Thread, loop: Loop | None) -> None:
         # Weak: a task that nobody runs any more is collected, and its block is left by that.
-        self.who, self.loop = ref(who), loop
+        self.who: ref[Task | Thread] = ref(who)
+        self.loop: Loop | None = loop
         self.wake: Callable[[], bool]
         """Tells the waiting one that it is its turn; False when it is gone. Set before it waits."""
 
@@ -47,10 +48,10 @@ class Line(Generic[T]):
     __slots__ = ("holder", "taken", "value", "waiting")
 
     def __init__(self, value: T) -> None:
-        self.value = value
+        self.value: T = value
         self.holder: Turn | None = None
         self.waiting: deque[Turn] = deque()
-        self.taken = 0
+        self.taken: int = 0
 
     def take(self, turn: Turn) -> bool:
         """Take the value if it is free."""
