@@ -32,6 +32,15 @@ Call: TypeAlias = Callable[..., Awaitable[Any]]
 ends_threads = pytest.mark.timeout(15, method="thread")
 
 
+@pytest.fixture(autouse=True)
+def anyio_threads_end() -> Iterator[None]:
+    """Wait for threads that anyio tells to end with the loop, before they count as leaked."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "AnyIO worker thread":
+            thread.join(5)
+
+
 # --- what every version does ---
 
 
