@@ -24,7 +24,8 @@ def test_every_export_is_there_and_documented(name: str) -> None:
 
 
 def test_the_door_lists_all_that_it_imports() -> None:
-    public = {name for name in vars(lock) if not name.startswith("_")}
+    # pytest rewrites the asserts of its plugins' packages, and adds names with an @.
+    public = {name for name in vars(lock) if not name.startswith(("_", "@"))}
     assert public == set(lock.__all__)
     assert list(lock.__all__) == sorted(lock.__all__)
 
