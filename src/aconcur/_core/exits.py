@@ -73,21 +73,41 @@ def _ended_by_sigterm() -> Iterator[list[int]]:
         terms.append(number)
         # An event loop puts a handler of its own there, which cancels its main task.
         on_ctrl_c = signal.getsignal(signal.SIGINT)
-        if not callable(on_ctrl_c):  # a shell lets jobs in the background ignore Ctrl-C
+        if not callable(on_ctrl_c):
             raise KeyboardInterrupt
         on_ctrl_c(signal.SIGINT, frame)
 
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if ours:
-        signal.signal(signal.SIGTERM, end)
-    try:
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
         yield terms
-    finally:
-        if ours:
+        return
+    with _ctrl_c_handled():
+        signal.signal(signal.SIGTERM, end)
+        try:
+            yield terms
+        finally:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _ctrl_c_handled() -> Iterator[None]:
+    """Where Ctrl-C is ignored, block it instead, so that it has a handler all the same.
+
+    A script's shell lets its jobs in the background ignore Ctrl-C. An event loop then installs no
+    handler, and a KeyboardInterrupt out of nowhere may strike in the middle of any task.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # drops one that came
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _forget_stdout() -> None:
