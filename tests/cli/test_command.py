@@ -142,6 +142,20 @@ def test_a_full_disk_is_named() -> None:
     assert done.stderr.endswith("aconcur: [Errno 28] No space left on device\n")
 
 
+def test_without_trio_nothing_is_recorded() -> None:
+    code = (
+        "import aconcur.compare.rounds as r, aconcur.cli.compare as c, aconcur.cli;"
+        "r.find_spec = lambda name: None;"
+        "c.write_record = None;"
+        "aconcur.cli.main(['compare', '37', '--record'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "aconcur: a record holds every version, but trio is not installed: pip install trio\n",
+    )
+
+
 def _group_members(group: int) -> list[str]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
