@@ -186,9 +186,9 @@ async def encrypt(data: bytes) -> bytes:
 
 async def digest(data: bytes) -> str:
     """Encrypt and hash, by a pipe."""
-    # The last one is ended first: were
-    # md5 killed first, openssl would say
-    # on stderr that nobody reads it.
+    # On the way out openssl ends first:
+    # did md5, openssl would complain on
+    # stderr that nobody reads it.
     async with (
         pipe() as (source, sink),
         run_md5(source) as md5,
