@@ -226,7 +226,7 @@ def test_sigterm_ends_everything_as_ctrl_c_does(
     assert process.stdout is not None
     assert process.stderr is not None
     (process.stderr if "compare" in command else process.stdout).readline()
-    while not ((children := _probes_of(process.pid)) and list(tmp_path.iterdir())):
+    while not ((children := _probes_of(process.pid)) and any(tmp_path.iterdir())):
         time.sleep(0.01)
     process.terminate()
     _, errors = process.communicate(timeout=30)

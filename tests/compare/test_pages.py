@@ -141,8 +141,9 @@ def test_definitions_stand_beside_their_counterparts() -> None:
     lines = plain.draw(CodePair("Look.", left, right), 80).splitlines()
     assert [line.split("│")[-1].strip() for line in lines[-4:]] == ["eins", "", "", "zwei"]
     assert markdown.draw(CodePair("Look.", left, right)).count("<tr>") == 3
-    for drawn in (plain.draw, lambda pair, _: markdown.draw(pair)):
-        assert "a.py::one + two" in drawn(CodePair("Look.", left, right), 80)
+    pair = CodePair("Look.", left, right)
+    for drawn in (plain.draw(pair, 80), markdown.draw(pair)):
+        assert "a.py::one + two" in drawn
     uneven = CodePair("Look.", left, Code("b.py::one", ("eins",)))
     assert uneven.rows == (("one\none\n\ntwo", "eins"),)
 

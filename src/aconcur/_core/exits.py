@@ -53,7 +53,7 @@ def _open_missing_streams() -> None:
                 os.close(nowhere)
                 nowhere = number
             os.set_inheritable(nowhere, nowhere == number)
-            setattr(sys, name, open(nowhere, mode, closefd=False))  # noqa: SIM115, PTH123
+            setattr(sys, name, open(nowhere, mode, closefd=False))  # noqa: SIM115
 
 
 def _is_open(number: int) -> bool:

@@ -13,7 +13,6 @@ from aconcur.compare.document import (
     Arrows,
     Block,
     Bullets,
-    Code,
     CodePair,
     Figures,
     Files,

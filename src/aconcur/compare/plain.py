@@ -98,7 +98,8 @@ def _(block: Arrows, width: int) -> str:
 
 @draw.register
 def _(block: Bullets, width: int) -> str:
-    return "\n".join([_wrap(block.title, width), *(_wrap(_unmarked(item), width, "- ") for item in block.items)])
+    items = (_wrap(_unmarked(item), width, "- ") for item in block.items)
+    return "\n".join([_wrap(block.title, width), *items])
 
 
 @draw.register

@@ -48,11 +48,11 @@ async def to_thread(jobs: Jobs[T]) -> list[T]:
     Raises:
         ExceptionGroup: what the jobs raised.
     """
-    coros = map(asyncio.to_thread, jobs)
+    waiters = map(asyncio.to_thread, jobs)
     async with asyncio.TaskGroup() as group:
         calls = [
-            group.create_task(coro)
-            for coro in coros
+            group.create_task(waiter)
+            for waiter in waiters
         ]
     return [call.result() for call in calls]
 

@@ -162,8 +162,8 @@ def steps(
     "µs a call" is with 8 bytes in and out, "µs a MiB" what
     another MiB in and another MiB out add to it. Steps 3
     and 8 are one round trip: no clock times half of it.
-    Steps 1 and 10 are the rest: three threads hand over to each
-    other. Step 5 happens once a worker: see `once`.
+    Steps 1 and 10 are the rest: three threads hand over to
+    each other. Step 5 happens once a worker: see `once`.
     """
     del seed
     columns: list[dict[str, float]] = []
@@ -268,7 +268,7 @@ def pays(
             ("100 µs", 100),
             ("1 ms", 1_000),
             ("10 ms", 10_000),
-            ("50 ms", 50_000),
+            ("25 ms", 25_000),
         ):
             count = 1000 * size // each
             pairs = pairs_of(
