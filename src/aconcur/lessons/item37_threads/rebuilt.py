@@ -48,11 +48,11 @@ async def to_thread(jobs: Jobs[T]) -> list[T]:
     Raises:
         ExceptionGroup: what the jobs raised.
     """
-    waiters = map(asyncio.to_thread, jobs)
+    coroutines = map(asyncio.to_thread, jobs)
     async with asyncio.TaskGroup() as group:
         calls = [
-            group.create_task(waiter)
-            for waiter in waiters
+            group.create_task(coroutine)
+            for coroutine in coroutines
         ]
     return [call.result() for call in calls]
 
