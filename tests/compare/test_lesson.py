@@ -42,12 +42,14 @@ def test_an_arrow_may_point_into_another_file(lesson_with: LessonWith) -> None:
 
 @pytest.mark.parametrize(
     "quoted",
-    [
-        side
-        for lesson in load_lessons()
-        for arrow in lesson.arrows
-        for side in (arrow.original, arrow.rebuilt)
-    ],
+    sorted(
+        {
+            side
+            for lesson in load_lessons()
+            for arrow in lesson.arrows
+            for side in (arrow.original, arrow.rebuilt)
+        }
+    ),
 )
 def test_an_arrow_quotes_a_whole_expression_or_statement(quoted: str) -> None:
     whole = f"{quoted} pass" if quoted.endswith(":") else quoted
