@@ -22,6 +22,7 @@ from aconcur import __version__
 from aconcur.compare.lesson import load_lessons
 
 ACONCUR = [sys.executable, "-m", "aconcur"]
+QUEUE = "aconcur.lessons.item39_queue"
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -141,6 +142,20 @@ def test_a_full_disk_is_named() -> None:
     assert done.stderr.endswith("aconcur: [Errno 28] No space left on device\n")
 
 
+def test_without_trio_nothing_is_recorded() -> None:
+    code = (
+        "import aconcur.compare.rounds as r, aconcur.cli.compare as c, aconcur.cli;"
+        "r.find_spec = lambda name: None;"
+        "c.write_record = None;"
+        "aconcur.cli.main(['compare', '37', '--record'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "aconcur: a record holds every version, but trio is not installed: pip install trio\n",
+    )
+
+
 def _group_members(group: int) -> list[str]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -176,6 +191,71 @@ def test_ctrl_c_in_the_middle_ends_everything_at_once(whole_group: bool) -> None
     assert process.returncode == 130
     assert (output, errors) == ("", "aconcur: interrupted\n")
     assert not [member for probe in probes for member in _group_members(probe)]
+
+
+IGNORING_CTRL_C = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+
+
+@pytest.mark.parametrize("shell", [[], IGNORING_CTRL_C], ids=["foreground", "background"])
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ([*ACONCUR, "compare", "39"], "aconcur: terminated\n"),
+        (
+            [sys.executable, "-m", f"{QUEUE}.rebuilt", "--size", "5000"],
+            f"python -m {QUEUE}.rebuilt: terminated\n",
+        ),
+        (
+            [sys.executable, "-m", f"{QUEUE}.original", "--size", "5000"],
+            f"python -m {QUEUE}.original: terminated\n",
+        ),
+    ],
+    ids=["aconcur", "rebuilt", "original"],
+)
+def test_sigterm_ends_everything_as_ctrl_c_does(
+    tmp_path: Path, shell: list[str], command: list[str], said: str
+) -> None:
+    process = subprocess.Popen(
+        [*shell, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        process_group=0,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    (process.stderr if "compare" in command else process.stdout).readline()
+    while not ((children := _probes_of(process.pid)) and any(tmp_path.iterdir())):
+        time.sleep(0.01)
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (143, said)
+    assert not [member for child in children for member in _group_members(child)]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["aconcur", "compare", "38", "--quick"],
+        ["aconcur.lessons.item36_subprocess.rebuilt", "--size", "1"],
+        ["aconcur.lessons.item38_lock.rebuilt", "--size", "10"],
+    ],
+    ids=["aconcur", "commands-alone", "lock-alone"],
+)
+def test_a_stream_that_the_shell_closed_leads_nowhere(closed: str, arguments: list[str]) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert bool(done.stdout) == (" >&-" not in f" {closed}")
 
 
 def _in_terminal(columns: int, arguments: Sequence[str]) -> tuple[int, str]:

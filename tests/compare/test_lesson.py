@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 
 import pytest
@@ -37,6 +38,23 @@ def test_an_arrow_may_point_into_another_file(lesson_with: LessonWith) -> None:
     lesson_with(
         toml=LESSON_TOML.replace(arrow, 'original = "def numbers"\noriginal_file = "work.py"')
     )
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    sorted(
+        {
+            side
+            for lesson in load_lessons()
+            for arrow in lesson.arrows
+            for side in (arrow.original, arrow.rebuilt)
+        }
+    ),
+)
+def test_an_arrow_quotes_a_whole_expression_or_statement(quoted: str) -> None:
+    whole = f"{quoted} pass" if quoted.endswith(":") else quoted
+    ast.parse(f"async def coroutine():\n    {whole}")
+    assert not quoted.endswith(",")
 
 
 def test_a_pair_must_stand_in_the_source(lesson_with: LessonWith) -> None:

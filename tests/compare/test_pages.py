@@ -75,7 +75,7 @@ def test_every_part_of_a_lesson_is_described(lesson_with: LessonWith) -> None:
         ("threads", "2 s", "", "baseline"),
         ("asyncio", "1 s", "2.00 – 2.00", "2 ×"),
     ]
-    assert "All 2 versions gave the same answer in every run: `1475`" in case.foot
+    assert "Both versions gave the same answer in every run: `1475`" in case.foot
     assert table.rows == (("first", "2", "4 (3.50 – 4.50)"),)
 
 
@@ -111,6 +111,13 @@ def test_a_version_that_did_not_run_is_said_not_shown(lesson_with: LessonWith) -
     )
 
 
+def test_plain_text_takes_away_marks_and_leaves_code() -> None:
+    said = plain.draw(Paragraph("**Mind** `f(**options)`: x **y** `**z`."), 80)
+    assert said == "Mind `f(**options)`: x y `**z`."
+    arrow = Arrows((("start", "Child(argv, **options)", "run(*argv, **options)"),))
+    assert plain.draw(arrow, 80) == "- start: Child(argv, **options) → run(*argv, **options)"
+
+
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_plain_text_keeps_to_its_width(lesson_with: LessonWith, width: int) -> None:
     lesson = lesson_with(toml=FULL)
@@ -134,6 +141,9 @@ def test_definitions_stand_beside_their_counterparts() -> None:
     lines = plain.draw(CodePair("Look.", left, right), 80).splitlines()
     assert [line.split("│")[-1].strip() for line in lines[-4:]] == ["eins", "", "", "zwei"]
     assert markdown.draw(CodePair("Look.", left, right)).count("<tr>") == 3
+    pair = CodePair("Look.", left, right)
+    for drawn in (plain.draw(pair, 80), markdown.draw(pair)):
+        assert "a.py::one + two" in drawn
     uneven = CodePair("Look.", left, Code("b.py::one", ("eins",)))
     assert uneven.rows == (("one\none\n\ntwo", "eins"),)
 

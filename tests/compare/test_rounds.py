@@ -62,6 +62,16 @@ def total(numbers):
     assert [v.children for v in record.case("add").versions] == [2, 0]
 
 
+async def test_what_a_loop_starts_once_is_not_the_version_s(lesson_with: LessonWith) -> None:
+    # trio looks for a library when it is imported, and that starts ldconfig.
+    toml = LESSON_TOML.replace(
+        'asyncio" = "rebuilt.py::total', 'asyncio" = "rebuilt.py::total @trio'
+    )
+    rebuilt = "async def total(numbers):\n    return sum(numbers)\n"
+    record = await measure(lesson_with(toml=toml, rebuilt=rebuilt), quick=True)
+    assert [v.children for v in record.case("add").versions] == [0, 0]
+
+
 async def test_memory_is_the_peak_of_the_first_run(lesson_with: LessonWith) -> None:
     rebuilt = """\
 async def total(numbers):

@@ -26,12 +26,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: what follows the program's name; the process's own by default.
 
     Raises:
-        SystemExit: 1 the work failed, 2 the command line is wrong, 130 interrupted.
+        SystemExit: 1 the work failed or the reader of stdout left, 2 the command line is wrong,
+            130 interrupted, 143 terminated.
     """
     parser = argparse.ArgumentParser(
         prog="aconcur",
         description="Systems on threads and generators beside the same systems on async/await.",
-        epilog="Exit codes: 0 done, 1 the work failed, 2 wrong command line, 130 interrupted.",
+        epilog=(
+            "Exit codes: 0 done, 1 the work failed or the reader of stdout left (| head), 2 wrong "
+            "command line, 130 interrupted, 143 terminated."
+        ),
     )
     parser.add_argument("--version", action="version", version=f"aconcur {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

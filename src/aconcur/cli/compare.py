@@ -17,6 +17,7 @@ import aconcur
 from aconcur.cli.command import UsageError
 from aconcur.cli.screen import Screen, open_screen
 from aconcur.compare.document import describe
+from aconcur.compare.fit import refuse_missing_versions, refuse_unsteady
 from aconcur.compare.lesson import Lesson, UnknownItemError, find_lessons, load_lessons
 from aconcur.compare.machine import refuse_busy_machine
 from aconcur.compare.markdown import check_page, page
@@ -101,13 +102,25 @@ def _measure(lesson: Lesson, screen: Screen, *, quick: bool) -> Record:
 
 
 def _record(asked: Sequence[str]) -> None:
+    """Measure lessons and keep each record; one that is not fit stops no other."""
     if not (Path(aconcur.__file__).parents[2] / "pyproject.toml").is_file():
         raise NoCheckoutError(
-            "records are written beside the sources: install a checkout with pip install -e"
+            "records are written beside the sources: install a checkout with pip install -e ."
         )
     lessons = _lessons(asked)
+    refuse_missing_versions(lessons)
     refuse_busy_machine()
+    failed = False
     with open_screen() as screen:
         for lesson in lessons:
-            write_record(lesson.record, _measure(lesson, screen, quick=False))
-            screen.note(f"item {lesson.item}: {lesson.record.name} written")
+            try:
+                record = _measure(lesson, screen, quick=False)
+                refuse_unsteady(lesson, record)
+            except AconcurError as error:
+                failed = True
+                screen.error(f"item {lesson.item} ({lesson.name}): {error}")
+            else:
+                write_record(lesson.record, record)
+                screen.note(f"item {lesson.item}: {lesson.record.name} written")
+    if failed:
+        sys.exit(1)

@@ -5,7 +5,7 @@ Rule: nothing in this process runs while a version does, or the figures would sh
 
 from __future__ import annotations
 
-__all__ = ("DisagreementError", "Step", "VersionFailedError", "measure")
+__all__ = ("DisagreementError", "Step", "VersionFailedError", "absences", "measure")
 
 import json
 import os
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -201,6 +201,14 @@ class _Plan:
         }
         async with _open_probe(f"item {what}", order, self.folder) as opened:
             yield opened
+
+
+def absences(lesson: Lesson) -> Iterator[str]:
+    """Yield, for each version of a lesson that cannot run here, what is not installed."""
+    for case in lesson.cases:
+        for reference in case.versions.values():
+            if absent := _absence(_backend(reference)):
+                yield absent
 
 
 def _backend(reference: str) -> str:

@@ -42,28 +42,13 @@ from aconcur.lessons.item36_subprocess.work import (
     md5_argv,
     parse_digest,
 )
+from aconcur.lessons.to_the_end import to_the_end
 
 T = TypeVar("T")
 Option: TypeAlias = Any  # any of Popen's
 Started: TypeAlias = AbstractAsyncContextManager[Process]
 
 CHUNK: Final = 64 * KIB  # what a pipe of Linux holds
-
-
-async def to_the_end(work: asyncio.Future[T]) -> T:
-    """Wait for the work, then return or be cancelled.
-
-    `asyncio.shield()` lets the work live but goes on
-    without it. This waits, however often it is cancelled.
-    """
-    try:
-        await asyncio.wait([work])
-    except asyncio.CancelledError:
-        while not work.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([work])
-        raise
-    return work.result()
 
 
 async def end(child: Process) -> None:
@@ -201,8 +186,9 @@ async def encrypt(data: bytes) -> bytes:
 
 async def digest(data: bytes) -> str:
     """Encrypt and hash, by a pipe."""
-    # Ended last to first: the writer is
-    # gone before it misses its reader.
+    # On the way out openssl ends first:
+    # did md5, openssl would complain on
+    # stderr that nobody reads it.
     async with (
         pipe() as (source, sink),
         run_md5(source) as md5,
