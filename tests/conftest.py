@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-import os
-import tempfile
-import threading
 from collections.abc import AsyncIterator, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -15,6 +12,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from aconcur.testing._leaks import Snapshot, temporary_files_in
+from aconcur.testing._settle import join_child_watchers
 from tests.support.backends import BACKENDS
 
 pytest_plugins = ("pytester",)
@@ -35,10 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def private_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Send every temporary file of the suite and its children where it can be counted."""
-    folder = tmp_path_factory.mktemp("temporary")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(folder))
-        patch.setattr(tempfile, "tempdir", None)
+    with temporary_files_in(tmp_path_factory.mktemp("temporary")) as folder:
         yield folder
 
 
@@ -48,61 +44,22 @@ def process_wide_signal_pipe() -> None:
     anyio.run(anyio.sleep, 0, backend="asyncio", backend_options={"use_uvloop": True})
 
 
-def _descriptors() -> dict[int, str]:
-    if not Path("/proc/self/fd").is_dir():
-        return {}
-    found: dict[int, str] = {}
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - Path.iterdir stats a fd that is gone
-        try:
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115 - text, not Path
-        except FileNotFoundError:
-            continue
-    # multiprocessing's resource tracker lives, by design, until the interpreter ends.
-    tracker: int | None = resource_tracker._resource_tracker._fd  # type: ignore[attr-defined]
-    if tracker is not None:
-        found.pop(tracker, None)
-    return found
-
-
-def _children() -> set[int]:
-    found: set[int] = set()
-    for task in Path("/proc/self/task").glob("*/children"):
-        try:
-            found.update(map(int, task.read_text().split()))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    found.discard(resource_tracker._resource_tracker._pid)  # type: ignore[attr-defined]
-    return found
-
-
-def _threads() -> set[threading.Thread]:
-    # trio keeps idle threads for ten seconds, by design, under this name.
-    return {t for t in threading.enumerate() if not t.name.startswith("Trio thread ")}
-
-
 @pytest.fixture(autouse=True)
 def no_leaks(private_temporary_folder: Path) -> Iterator[None]:
     """Fail the test that leaves a task, thread, descriptor, child process or temporary file."""
-    before = _descriptors(), _children(), _threads(), set(private_temporary_folder.iterdir())
+    before = Snapshot.take(private_temporary_folder)
     yield
-    if resource_tracker._resource_tracker._pid and not _children():  # type: ignore[attr-defined]
+    if (
+        resource_tracker._resource_tracker._pid  # type: ignore[attr-defined]
+        and not Snapshot.take().children
+    ):
         # Nobody needs the tracker: end it, or a later test counts it among its own children. A
         # semaphore that is collected later would start it again.
         gc.collect()
         resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
-    for thread in threading.enumerate():
-        if thread.name.startswith("asyncio-waitpid"):
-            # Before Python 3.12 asyncio waits for a child in a thread, which reports and then ends.
-            thread.join(1)
-    descriptors = {fd: to for fd, to in _descriptors().items() if before[0].get(fd) != to}
-    left = {
-        "descriptors": descriptors,
-        "children": _children() - before[1],
-        "threads": _threads() - before[2],
-        "temporary files": set(private_temporary_folder.iterdir()) - before[3],
-    }
-    if named := {kind: things for kind, things in left.items() if things}:
-        pytest.fail(f"left behind: {named}", pytrace=False)
+    join_child_watchers(1)
+    if left := Snapshot.take(private_temporary_folder).since(before):
+        pytest.fail(f"left behind: {left}", pytrace=False)
 
 
 def _tasks(backend: str) -> dict[int, str]:

@@ -18,6 +18,10 @@ def test_the_import_loads_nothing_heavy() -> None:
     assert not _modules_after("import aconcur") & HEAVY
 
 
+def test_the_testing_tools_load_nothing_heavy() -> None:
+    assert not _modules_after("import aconcur.testing") & (HEAVY | {"uvloop"})
+
+
 def test_the_command_loads_nothing_heavy_before_it_knows_what_to_do() -> None:
     assert not _modules_after("import aconcur.cli") & HEAVY
 

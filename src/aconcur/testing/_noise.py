@@ -1,0 +1,95 @@
+"""What Python says on the side: warnings, errors that nobody can catch or fetched.
+
+Rule: the hooks are the process's, so they are restored when the block ends.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Noise", "hear_noise")
+
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, final
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+# Something was left open, or a coroutine was never awaited. Others (deprecations) leave nothing.
+_TELLING: Final = (ResourceWarning, RuntimeWarning)
+
+
+@final
+class Noise:
+    """What was said in a :func:`hear_noise` block. ``deaf`` makes it hear nothing more."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.deaf: bool = False
+
+    def hear(self, what: str) -> None:
+        """Note ``what``."""
+        if not self.deaf:
+            self.heard.append(what)
+
+    def hear_loop(self, _: object, context: Mapping[str, object]) -> None:
+        """Stand in for an asyncio loop's exception handler."""
+        error = context.get("exception")
+        message = str(context.get("message"))
+        self.hear(f"{message}: {error!r}" if error else message)
+
+    def hear_warning(
+        self, message: Warning | str, category: type[Warning], *_: object, **__: object
+    ) -> None:
+        """Stand in for :func:`warnings.showwarning`."""
+        if issubclass(category, _TELLING):
+            self.hear(f"{category.__name__}: {message}")
+
+    def hear_unraisable(self, unraisable: UnraisableHookArgs, /) -> None:
+        """Stand in for :func:`sys.unraisablehook`."""
+        name = getattr(unraisable.object, "__qualname__", type(unraisable.object).__qualname__)
+        error = unraisable.exc_value or unraisable.exc_type
+        self.hear(f"{unraisable.err_msg or 'exception ignored'} in {name}: {error!r}")
+
+    def hear_thread(self, failed: threading.ExceptHookArgs, /) -> None:
+        """Stand in for :func:`threading.excepthook`."""
+        error = failed.exc_value or failed.exc_type
+        self.hear(f"thread {failed.thread.name if failed.thread else '?'!r} failed: {error!r}")
+
+
+class _Handler(logging.Handler):
+    def __init__(self, noise: Noise) -> None:
+        super().__init__(logging.WARNING)
+        self._noise = noise
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._noise.hear(record.getMessage())
+
+
+@contextmanager
+def hear_noise() -> Iterator[Noise]:
+    """Note warnings that tell of a leak, unraisable errors and failed threads, and print none.
+
+    So it does with what asyncio logs as a warning or worse.
+
+    ``heard`` is complete when the block has ended.
+    """
+    noise = Noise()
+    hooks = sys.unraisablehook, threading.excepthook
+    log = logging.getLogger("asyncio")
+    handler, propagate = _Handler(noise), log.propagate
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        sys.unraisablehook, threading.excepthook = noise.hear_unraisable, noise.hear_thread
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter("always")
+            warnings.showwarning = noise.hear_warning
+            yield noise
+    finally:
+        sys.unraisablehook, threading.excepthook = hooks
+        log.removeHandler(handler)
+        log.propagate = propagate
