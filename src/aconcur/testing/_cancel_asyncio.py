@@ -169,7 +169,7 @@ def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
         loop.call_later(_ROUND, loop.stop)
         loop.run_forever()
     for task in asyncio.all_tasks(loop):
-        task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - it was reported
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
         with suppress(RuntimeError):
             if coroutine := task.get_coro():
                 coroutine.close()

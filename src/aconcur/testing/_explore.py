@@ -14,15 +14,13 @@ from importlib.util import find_spec
 from inspect import iscoroutine, iscoroutinefunction
 from typing import Any, Literal, Protocol, TypeAlias
 
-import anyio
-from anyio.lowlevel import current_token
-
 from aconcur.errors import MissingRequirementError
 from aconcur.testing import _search
 from aconcur.testing._choices import Choices, Deviations, read_token, write_token
 from aconcur.testing._errors import Livelock, NotReproducibleError
 from aconcur.testing._exploration import Exploration, Failure
 from aconcur.testing._inline import calls_inline
+from aconcur.testing._running import refuse_in_a_loop
 from aconcur.testing._timeline import Recorder, Step, busiest
 
 Scenario: TypeAlias = Callable[[], Awaitable[object]]
@@ -277,14 +275,7 @@ def _coroutine_function(scenario: Scenario) -> Callable[[], Coroutine[Any, Any, 
 @contextmanager
 def _undisturbed(backend: str) -> Iterator[None]:
     """Keep out what no schedule decides: real threads, collections of garbage, another loop."""
-    try:
-        current_token()
-    except anyio.NoEventLoopError:
-        pass
-    else:
-        raise RuntimeError(
-            "an event loop runs here: explore() runs its own, so call it from a plain function"
-        )
+    refuse_in_a_loop("explore")
     enabled = gc.isenabled()
     gc.disable()
     try:

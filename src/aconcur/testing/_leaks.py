@@ -97,7 +97,7 @@ def _descriptors() -> dict[int, str]:
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - Path.iterdir stats a fd that is gone
         with suppress(FileNotFoundError):
             found[int(name)] = os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115 - text, not Path
-    tracker: int | None = resource_tracker._resource_tracker._fd  # type: ignore[attr-defined]  # noqa: SLF001
+    tracker: int | None = resource_tracker._resource_tracker._fd  # type: ignore[attr-defined]
     if tracker is not None:
         found.pop(tracker, None)
     return found
@@ -105,7 +105,7 @@ def _descriptors() -> dict[int, str]:
 
 def _children() -> dict[int, str]:
     found: dict[int, str] = {}
-    tracker: int | None = resource_tracker._resource_tracker._pid  # type: ignore[attr-defined]  # noqa: SLF001
+    tracker: int | None = resource_tracker._resource_tracker._pid  # type: ignore[attr-defined]
     parents = [os.getpid()]
     while parents:
         for pid in _children_of(parents.pop()):

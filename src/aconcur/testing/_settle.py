@@ -98,8 +98,8 @@ def _dead(left: Snapshot) -> set[int]:
 
 def _awaited_pids() -> set[int]:
     """Return the children of which some object of this process means to fetch the status."""
-    dropped: list[subprocess.Popen[Any]] = subprocess._active or []  # type: ignore[attr-defined]  # noqa: SLF001
-    processes = multiprocessing_process._children  # type: ignore[attr-defined]  # noqa: SLF001
+    dropped: list[subprocess.Popen[Any]] = subprocess._active or []  # type: ignore[attr-defined]
+    processes = multiprocessing_process._children  # type: ignore[attr-defined]
     owners = [o for o in gc.get_objects() if issubclass(type(o), subprocess.Popen)]
     return {owner.pid for owner in (*owners, *dropped, *processes)}
 
