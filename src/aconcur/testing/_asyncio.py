@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
+from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 from itertools import count
 from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakKeyDictionary, WeakSet
@@ -52,6 +53,7 @@ def run(
                     loop.run_recorded(main, recorder)
         except Exception as error:  # noqa: BLE001 - a deadlock, a livelock or another scenario
             found: BaseException | None = error
+            loop.start_all()
         else:
             found = _error_of(main)
         loop.unwind()
@@ -106,6 +108,24 @@ class _Loop(asyncio.AbstractEventLoop):
             raise explain(
                 [(task, self._name(task), task.get_coro()) for task in left], self.holders
             ) from None
+
+    def start_all(self) -> None:
+        """Give each new task its first step, in a run that is given up in the middle.
+
+        Cancelled before it, a task would never await the coroutine that a library has wrapped in
+        its own; trio does not cancel before the first step either.
+        """
+        self._recorder = None
+        for _ in range(_UNWINDING):
+            steps = [*zip(self._ready, self._steps, strict=True)]
+            steps += [(task, step) for _number, task, step in self._fresh]
+            new = next((pair for pair in steps if _is_new(pair[0])), None)
+            if new is None:
+                return
+            self._ready, self._steps = [], []
+            self._fresh = [(self._number(one[0]), *one) for one in steps if one is not new]
+            callback, args, context = new[1]
+            context.run(callback, *args)
 
     def unwind(self) -> None:
         """Cancel what is left, and let it end."""
@@ -336,6 +356,11 @@ async def _call(  # noqa: ASYNC124 - a task of its own, so that a schedule decid
     else:
         if not answer.done():
             answer.set_result(value)
+
+
+def _is_new(task: asyncio.Task[Any]) -> bool:
+    coroutine = task.get_coro()
+    return iscoroutine(coroutine) and getcoroutinestate(coroutine) == CORO_CREATED
 
 
 def _close(coroutine: Any) -> None:
