@@ -253,26 +253,23 @@ async def rate_limit(*, fixed: bool) -> None:
 
 
 async def pool_double_hand_out(*, fixed: bool) -> None:
-    """A connection is tested while it still stands among the free ones."""
-    free, used = ["first", "second"], dict.fromkeys(["first", "second"], 0)
+    """A connection is tested while it still counts as free."""
+    connections, lent = ("first", "second"), list[str]()
 
     async def borrow() -> str:
+        found = next(one for one in connections if one not in lent)
         if fixed:
-            found = free.pop()
-            await checkpoint()
-            return found
-        found = free[-1]
+            lent.append(found)
         await checkpoint()  # is it alive?
-        free.remove(found)
+        if not fixed:
+            lent.append(found)
         return found
 
     async def query() -> None:
-        connection = await borrow()
-        used[connection] += 1
-        assert used[connection] == 1, f"the {connection} connection has two users"
+        mine = await borrow()
+        assert lent.count(mine) == 1, f"the {mine} connection has {lent.count(mine)} users"
         await checkpoint()
-        used[connection] -= 1
-        free.append(connection)
+        lent.remove(mine)
 
     async with anyio.create_task_group() as group:
         group.start_soon(query)
