@@ -18,7 +18,7 @@ import trio
 import trio._core._run as core
 
 from aconcur.testing._choices import Choices
-from aconcur.testing._errors import Deadlock, Livelock
+from aconcur.testing._errors import Deadlock, Livelock, RealInputOutputError
 from aconcur.testing._timeline import Recorder
 from aconcur.testing._waits import explain
 
@@ -50,10 +50,35 @@ def run(
 def _in_charge(one: _Run) -> Iterator[None]:
     before = core._r, core._ALLOW_DETERMINISTIC_SCHEDULING
     core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = one, True  # type: ignore
+    really = [getattr(owner, name) for owner, name in _REAL]
+    for owner, name in _REAL:
+        setattr(owner, name, _refuse(name, getattr(owner, name)))
     try:
         yield
     finally:
+        for (owner, name), before_it in zip(_REAL, really, strict=True):
+            setattr(owner, name, before_it)
         core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore
+
+
+# What waits for the world outside: for a descriptor, or for the end of a process.
+_REAL: Final[tuple[tuple[Any, str], ...]] = (
+    (core.TheIOManager, "wait_readable"),  # type: ignore[attr-defined]
+    (core.TheIOManager, "wait_writable"),  # type: ignore[attr-defined]
+    (trio.lowlevel, "open_process"),
+    (trio._subprocess, "_open_process"),
+)
+
+
+def _refuse(name: str, really: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., Any]:
+    async def refuse(*args: object, **options: object) -> object:
+        runner, task = core.GLOBAL_RUN_CONTEXT.runner, core.GLOBAL_RUN_CONTEXT.task
+        nursery = task.parent_nursery
+        if nursery and nursery.parent_task is runner.init_task and task is not runner.main_task:
+            return await really(*args, **options)  # trio's own, to be woken by a signal
+        raise RealInputOutputError(f"trio.lowlevel.{name.lstrip('_')}")
+
+    return refuse
 
 
 class _Run(trio.abc.Clock):
