@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 from itertools import count
+from math import inf
 from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -230,7 +231,8 @@ class _Loop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._timers, (when, next(self._timer_number), handle))
+        if when < inf:  # anyio sleeps for ever until then
+            heapq.heappush(self._timers, (when, next(self._timer_number), handle))
         return handle
 
     def call_later(
