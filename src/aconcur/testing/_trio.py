@@ -10,9 +10,9 @@ from __future__ import annotations
 __all__ = ("run",)
 
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import trio
 import trio._core._run as core
@@ -43,6 +43,7 @@ def run(
             trio.run(main, clock=one)
         except Exception as error:  # noqa: BLE001 - whatever the scenario raises
             found = error
+        one.bury()
     return one.verdict or found
 
 
@@ -92,6 +93,7 @@ class _Run(trio.abc.Clock):
         self._turns = 0
         self._goes = True
         self._scope = trio.CancelScope()
+        self._abandoned: list[trio.lowlevel.Task] = []
         self.verdict: Exception | None = None
         """Why the run was ended before the scenario had."""
 
@@ -151,13 +153,28 @@ class _Run(trio.abc.Clock):
 
     def _give_up(self, error: Exception) -> None:
         if self.verdict is not None:
-            raise error  # cancelled, and still no end
+            self._abandon(error)
         self.verdict = error
         if self._recorder is not None:
             self._recorder.stop()
             self._recorder = None
         self._choices = Choices({}, max_steps=_UNWINDING)
         self._scope.cancel()
+
+    def _abandon(self, error: Exception) -> NoReturn:
+        """Give up a scenario that is cancelled and still does not end: trio breaks down."""
+        self._abandoned = list(core.GLOBAL_RUN_CONTEXT.runner.tasks)
+        raise error
+
+    def bury(self) -> None:
+        """Close what was abandoned, or it complains when it is collected."""
+        for task in self._abandoned:
+            for nursery in task.child_nurseries:
+                nursery._children.clear()
+        for task in self._abandoned:
+            with suppress(BaseException):  # it has no loop to end in
+                task.coro.close()
+        self._abandoned.clear()
 
     # --- the clock
 
@@ -176,7 +193,7 @@ class _Run(trio.abc.Clock):
         elif self.verdict is None:
             self._give_up(self._deadlock())
         else:
-            raise Livelock(_UNWINDING)
+            self._abandon(Livelock(_UNWINDING))
         return 0
 
     def _deadlock(self) -> Deadlock:
