@@ -105,9 +105,8 @@ class _Loop(asyncio.AbstractEventLoop):
             with recorder.recording():
                 self.run_to_the_end_of(main)
         except Deadlock:
-            left = sorted(asyncio.all_tasks(self), key=self._number)
             raise explain(
-                [(task, self._name(task), task.get_coro()) for task in left], self.holders
+                [(task, self._name(task), task.get_coro()) for task in self._left()], self.holders
             ) from None
 
     def start_all(self) -> None:
@@ -133,16 +132,16 @@ class _Loop(asyncio.AbstractEventLoop):
         self._recorder = None
         self._choices = Choices({}, max_steps=_UNWINDING)
         while True:
-            for task in sorted(asyncio.all_tasks(self), key=self._number):
+            for task in self._left():
                 task.cancel()
             for generator in list(self._generators):
                 self._end_generator(generator)
             self._generators.clear()
-            left = asyncio.all_tasks(self)
+            left = self._left()
             if not left:
                 return
             try:
-                while asyncio.all_tasks(self):
+                while self._left():
                     self._turn()
             except AssertionError:  # deadlocked or livelocked though cancelled: drop it
                 for task in left:
@@ -186,6 +185,10 @@ class _Loop(asyncio.AbstractEventLoop):
         self._now = max(self._now, timers[0][0])
         while timers and timers[0][0] <= self._now:
             self._callbacks.append(heapq.heappop(timers)[2])
+
+    def _left(self) -> list[asyncio.Task[Any]]:
+        # Not asyncio.all_tasks(), which walks through the garbage of earlier runs too.
+        return [task for task in self._numbers if not task.done()]
 
     def _number(self, task: asyncio.Task[Any]) -> int:
         return self._numbers.setdefault(task, len(self._numbers))

@@ -188,6 +188,9 @@ class _Run(trio.abc.Clock):
         """Jump to the deadline: trio asks when no task is ready."""
         if core.GLOBAL_RUN_CONTEXT.runner.waiting_for_idle or not self._goes:
             return inf  # trio is about to wake who waits for this moment, or to end
+        queue = core.GLOBAL_RUN_CONTEXT.runner.entry_queue
+        if queue.queue or queue.idempotent_queue:
+            return 0  # a call through run_sync_soon() is on its way
         if deadline < inf:
             self._now = max(self._now, deadline)
         elif self.verdict is None:
