@@ -450,7 +450,7 @@ def test_a_livelock_is_cut_and_named(backend: Backend) -> None:
             while not ready:
                 await checkpoint()
 
-        async with anyio.create_task_group() as group:
+        async with anyio.create_task_group() as group:  # noqa: ASYNC112
             group.start_soon(poll)
 
     exploration = explore(scenario, backend=backend, max_steps=300)

@@ -52,7 +52,7 @@ def test_a_scenario_that_swallows_its_cancellation_is_cut() -> None:
         while True:
             try:
                 await trio.lowlevel.checkpoint()
-            except trio.Cancelled:  # noqa: ASYNC103 - the bug
+            except trio.Cancelled:  # noqa: ASYNC103, ASYNC104 - the bug
                 continue
 
     failure = replay(scenario, "base", backend="trio", max_steps=100).failure
@@ -86,6 +86,5 @@ def test_an_error_among_cancellations_is_kept(error: type[BaseException]) -> Non
         assert failure is not None
         assert failure.error.__class__ is ExceptionGroup
     else:
-        with pytest.raises(BaseExceptionGroup) as caught:
+        with pytest.RaisesGroup(error):
             explore(scenario, backend="trio")
-        assert caught.group_contains(error)

@@ -106,7 +106,7 @@ def test_an_attribute_is_named(backend: Backend) -> None:
 
 async def slot() -> None:
     desk = Desk()
-    async with desk.lamp, anyio.create_task_group() as group:
+    async with desk.lamp, anyio.create_task_group() as group:  # noqa: ASYNC112
         group.start_soon(_use, desk)
 
 
@@ -122,7 +122,7 @@ def test_a_slot_is_named(backend: Backend) -> None:
 
 async def mapping() -> None:
     locks = {"a": anyio.Lock()}
-    async with locks["a"], anyio.create_task_group() as group:
+    async with locks["a"], anyio.create_task_group() as group:  # noqa: ASYNC112
         group.start_soon(_take, locks)
 
 
