@@ -147,8 +147,8 @@ async def ending(pool: Executor) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        # Shielded, and no task: if cancelled before a thread
-        # was free, it would never be called.
+        # Shielded, and no task: cancelled before a thread
+        # is free, it would never be called.
         shutdown = partial(
             pool.shutdown, cancel_futures=True
         )
