@@ -418,6 +418,31 @@ async def test_the_first_does_not_survive_a_missing_second(
     assert not children()
 
 
+def test_a_child_that_comes_too_late_is_killed() -> None:
+    children = original.Children()
+    children.kill()
+    with children.start(["sleep", "60"]) as child:
+        assert child.wait(10) == -signal.SIGKILL
+
+
+def test_after_a_failure_threads_begin_nothing_new() -> None:
+    began: list[bytes] = []
+    others = threading.Event()
+
+    def work(start: original.Start, data: bytes) -> None:
+        began.append(data)
+        if data == b"bad":
+            assert others.wait(10)
+            raise LookupError
+        others.set()
+        with start(["sleep", "60"]) as child:
+            child.wait()  # killed when nothing new can begin
+
+    with pytest.raises(LookupError):
+        original.at_once(work, [b"bad", *[b"good"] * 20], limit=2)
+    assert len(began) <= 3
+
+
 # Too slow
 
 
