@@ -76,6 +76,29 @@ def test_a_page_outside_a_checkout_is_asked_for_by_name(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("project", ['[project]\nname = "other"\n', "project = 1\n", "", "no toml"])
+@pytest.mark.parametrize("option", ["--write", "--check"])
+def test_the_page_of_another_project_is_left_alone(
+    tmp_path: Path, project: str, option: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(project)
+    page = tmp_path / "COMPARISON.md"
+    page.write_text("ours\n")
+    code = (
+        "import aconcur, aconcur.cli, sys, pathlib;"
+        f"aconcur.__file__ = {str(tmp_path / 'a/b/c/d.py')!r};"
+        f"aconcur.cli.main(['compare', {option!r}])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert (done.returncode, done.stderr, page.read_text()) == (
+        1,
+        "aconcur: COMPARISON.md was not found here: run this in a checkout of aconcur\n",
+        "ours\n",
+    )
+
+
 def test_a_lesson_is_shown_on_stdout_and_its_progress_on_stderr() -> None:
     done = run("compare", "38", "--quick", COLUMNS="100")
     assert done.returncode == 0, done.stderr
@@ -156,6 +179,11 @@ def test_without_trio_nothing_is_recorded() -> None:
     )
 
 
+sees_processes = pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="without /proc nobody tells a process's children"
+)
+
+
 def _group_members(group: int) -> list[str]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -173,6 +201,7 @@ def _probes_of(parent: int) -> list[int]:
     return [int(pid) for file in children for pid in file.read_text().split()]
 
 
+@sees_processes
 @pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "parent-only"])
 def test_ctrl_c_in_the_middle_ends_everything_at_once(whole_group: bool) -> None:
     process = subprocess.Popen(
@@ -196,6 +225,7 @@ def test_ctrl_c_in_the_middle_ends_everything_at_once(whole_group: bool) -> None
 IGNORING_CTRL_C = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
 
 
+@sees_processes
 @pytest.mark.parametrize("shell", [[], IGNORING_CTRL_C], ids=["foreground", "background"])
 @pytest.mark.parametrize(
     ("command", "said"),

@@ -67,6 +67,14 @@ def test_an_id_is_used_once(lesson_with: LessonWith) -> None:
         lesson_with(toml=LESSON_TOML + TABLE_TOML.replace('"steps"', '"add"', 1))
 
 
+def test_a_baseline_runs_everywhere(lesson_with: LessonWith) -> None:
+    toml = LESSON_TOML.replace(
+        'original.py::total"\n"asyncio', 'rebuilt.py::total @trio"\n"asyncio'
+    )
+    with pytest.raises(LessonError, match=r"against 'threads', which needs an extra: put"):
+        lesson_with(toml=toml)
+
+
 def test_the_chapter_has_six_lessons_in_order() -> None:
     assert [lesson.item for lesson in load_lessons()] == [36, 37, 38, 39, 40, 41]
 

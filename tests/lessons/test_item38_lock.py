@@ -241,28 +241,6 @@ def test_no_more_threads_to_be_had_leaves_none_waiting(
     assert not any(thread.is_alive() for thread in started)
 
 
-@ends_threads
-def test_ctrl_c_ends_threads_that_would_run_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcome = original.outcome
-    main_waits = threading.Event()
-    numbers = iter(range(3))
-
-    def waiting(ended: original.Ended) -> Exception | None:
-        main_waits.set()
-        return outcome(ended)
-
-    def sensor() -> Iterator[int]:
-        if next(numbers) == 0:
-            main_waits.wait()
-            # As a terminal does; a flag alone would not wake the main thread.
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        yield from repeat(1)
-
-    monkeypatch.setattr(original, "outcome", waiting)
-    with pytest.raises(KeyboardInterrupt):
-        original.hammer(original.LockingCounter(), 3, sensor)
-
-
 # --- tasks ---
 
 

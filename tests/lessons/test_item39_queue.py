@@ -414,15 +414,20 @@ def test_a_slow_stage_holds_back_the_threads() -> None:
 @pytest.mark.asyncio_only
 async def test_a_slow_stage_holds_back_the_tasks() -> None:
     go = asyncio.Event()
-    feed = Feed(ALL_FULL, go.set)
+    feed = Feed(ALL_FULL, lambda: None)
 
     async def slow(item: int) -> int:
         await go.wait()
         feed.finished += 1
         return item
 
+    running = asyncio.create_task(rebuilt.run(feed, [(rebuilt.same, 1), (slow, 1)]))
+    for _ in range(10 * ALL_FULL):  # turns of the loop: more than it takes until nobody can move
+        await asyncio.sleep(0)
+    assert feed.taken == ALL_FULL
+    go.set()
     with anyio.fail_after(10):
-        assert len(await rebuilt.run(feed, [(rebuilt.same, 1), (slow, 1)])) == 500
+        assert len(await running) == 500
     assert feed.most == ALL_FULL
 
 

@@ -378,6 +378,24 @@ async def test_a_timeout_kills_the_worker(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(20)
 @pytest.mark.asyncio_only
+async def test_the_time_runs_from_when_the_worker_is_ready(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    submitted: list[object] = []
+    submit = ProcessPool.submit
+
+    def noted(self: ProcessPool, fn: Callable[..., Any], *args: object) -> Future[Any]:
+        submitted.append(fn)
+        return submit(self, fn, *args)
+
+    monkeypatch.setattr(ProcessPool, "submit", noted)
+    with anyio.fail_after(20), pytest.raises(TimeoutError):
+        await rebuilt.within(0, jobs.stuck, str(tmp_path / "job"))
+    assert submitted == [int, jobs.stuck]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.asyncio_only
 async def test_a_pool_goes_with_the_error_of_its_block(tmp_path: Path) -> None:
     path = tmp_path / "job"
 

@@ -7,6 +7,7 @@ __all__ = ("run",)
 import argparse
 import json
 import sys
+import tomllib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -70,9 +71,19 @@ def _lessons(asked: Sequence[str]) -> tuple[Lesson, ...]:
 def _find_page() -> Path:
     beside = Path(aconcur.__file__).parents[2]
     for folder in (Path.cwd(), beside):
-        if (folder / "pyproject.toml").is_file() and (folder / PAGE).is_file():
+        if _is_ours(folder) and (folder / PAGE).is_file():
             return folder / PAGE
     raise NoCheckoutError(f"{PAGE} was not found here: run this in a checkout of aconcur")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether the project in a folder is aconcur, whose files we may write."""
+    try:
+        said = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    project = said.get("project")
+    return isinstance(project, dict) and project.get("name") == "aconcur"
 
 
 def _show(lessons: Sequence[Lesson], *, quick: bool, as_data: bool) -> None:
@@ -103,7 +114,7 @@ def _measure(lesson: Lesson, screen: Screen, *, quick: bool) -> Record:
 
 def _record(asked: Sequence[str]) -> None:
     """Measure lessons and keep each record; one that is not fit stops no other."""
-    if not (Path(aconcur.__file__).parents[2] / "pyproject.toml").is_file():
+    if not _is_ours(Path(aconcur.__file__).parents[2]):
         raise NoCheckoutError(
             "records are written beside the sources: install a checkout with pip install -e ."
         )

@@ -64,7 +64,7 @@ class OutdatedError(AconcurError):
 
 
 class StaleRecordError(AconcurError):
-    """Raised when a record.json was measured from other sources than those that stand there."""
+    """Raised when a record.json is of other sources, cases or tables than stand there."""
 
     def __init__(self, lesson: Lesson, files: Sequence[str]) -> None:
         super().__init__(
@@ -98,9 +98,24 @@ def _glance(lesson: Lesson, record: Record) -> Iterator[str]:
 
 def _fresh_record(lesson: Lesson) -> Record:
     record = read_record(lesson.record)
-    if other := _differing(record.sources, lesson.digests()):
+    other = _differing(record.sources, lesson.digests())
+    if not other and _said(record) != _asked(lesson):
+        other = ["lesson.toml"]
+    if other:
         raise StaleRecordError(lesson, other)
     return record
+
+
+def _asked(lesson: Lesson) -> tuple[object, ...]:
+    """Return the names that lesson.toml gives: of versions by case, of columns by table."""
+    cases = {case.id: list(case.versions) for case in lesson.cases}
+    return cases, {table.id: {frozenset(table.columns)} for table in lesson.tables}
+
+
+def _said(record: Record) -> tuple[object, ...]:
+    """Return the same names, as a record has them."""
+    cases = {case.id: [version.label for version in case.versions] for case in record.cases}
+    return cases, {table.id: set(map(frozenset, table.rows.values())) for table in record.tables}
 
 
 def _differing(measured: Mapping[str, str], present: Mapping[str, str]) -> list[str]:

@@ -59,7 +59,14 @@ async def end(child: Process) -> None:
         with suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGKILL)
     # wait() alone hangs on a pipe that is full and unread.
-    await child.communicate()
+    reaping = asyncio.ensure_future(child.communicate())
+    try:
+        await to_the_end(reaping)
+    finally:
+        # When main() fails, asyncio.run cancels all tasks
+        # that are left: this one too.
+        if reaping.cancelled():
+            await end(child)
 
 
 @asynccontextmanager
@@ -72,6 +79,11 @@ async def start(
     has no owner yet, one half ended leaves open files. What
     the child started itself lives on, and delays the end as
     long as it keeps the child's output open.
+
+    One case asyncio itself cannot end: all tasks of the
+    loop are cancelled while it connects a child's pipes,
+    in a task that only it knows. The child is killed, but
+    `create_subprocess_exec` waits for ever.
     """
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(*argv, **options)
@@ -80,8 +92,7 @@ async def start(
         yield await to_the_end(starting)
     finally:
         if starting.exception() is None:
-            ending = end(starting.result())
-            await to_the_end(asyncio.ensure_future(ending))
+            await end(starting.result())
 
 
 async def feed(child: Process, data: bytes) -> None:

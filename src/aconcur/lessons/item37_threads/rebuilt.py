@@ -147,8 +147,14 @@ async def ending(pool: Executor) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await asyncio.to_thread(
+        # Shielded, and no task: cancelled before a thread
+        # is free, it would never be called.
+        shutdown = partial(
             pool.shutdown, cancel_futures=True
+        )
+        loop = asyncio.get_running_loop()
+        await asyncio.shield(
+            loop.run_in_executor(None, shutdown)
         )
 
 
