@@ -131,7 +131,7 @@ def test_a_limit_on_schedules_is_kept_and_said(backend: Backend) -> None:
     assert (exploration.schedules, exploration.exhausted) == (4, False)
     assert "all" not in str(exploration)
     assert str(explore(scenario, backend=backend, bound=9)) == (
-        f"{backend}, bounded: all 6 schedules with at most 9 deviations run, none failed"
+        f"{backend}, bounded: none of all 6 schedules with at most 9 deviations failed"
     )
 
 
@@ -157,7 +157,7 @@ def test_check_raises_the_scenarios_own_error_with_the_schedule_as_a_note(backen
         with pytest.raises(AssertionError, match="1 of 2") as caught:
             exploration.check()
     (note,) = caught.value.__notes__
-    assert note.startswith(f"{backend}, schedule 3: after 1 deviation from the base order")
+    assert note.startswith(f"{backend}, schedule 3, after 1 deviation from the base order")
     assert "replay token '1=1'" in note
     passing = explore(fine, backend=backend)
     assert passing.check() is passing
@@ -267,7 +267,11 @@ def test_a_wrong_argument_is_named_with_its_value(arguments: dict[str, Any], sai
         explore(fine, **arguments)
 
 
-@pytest.mark.parametrize("scenario", [print, 3, None, lambda: fine()])
+def test_a_function_that_returns_a_coroutine_is_a_scenario_too() -> None:
+    assert explore(lambda: fine()).check().exhausted
+
+
+@pytest.mark.parametrize("scenario", [print, 3, None, lambda: 3])
 def test_what_is_no_async_function_is_refused(scenario: Scenario) -> None:
     with pytest.raises(TypeError, match="scenario must be an async function without arguments"):
         explore(scenario)
