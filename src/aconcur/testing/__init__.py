@@ -23,10 +23,13 @@ __all__ = (
     "RealInputOutputError",
     "Snapshot",
     "Step",
+    "UncontrolledWaitError",
     "Waiting",
     "cancel_everywhere",
     "explore",
+    "explore_threads",
     "replay",
+    "replay_threads",
 )
 
 from aconcur.testing._cancel import cancel_everywhere as cancel_everywhere
@@ -37,6 +40,7 @@ from aconcur.testing._errors import Deadlock as Deadlock
 from aconcur.testing._errors import Livelock as Livelock
 from aconcur.testing._errors import NotReproducibleError as NotReproducibleError
 from aconcur.testing._errors import RealInputOutputError as RealInputOutputError
+from aconcur.testing._errors import UncontrolledWaitError as UncontrolledWaitError
 from aconcur.testing._errors import Waiting as Waiting
 from aconcur.testing._exploration import Exploration as Exploration
 from aconcur.testing._exploration import Failure as Failure
@@ -45,3 +49,5 @@ from aconcur.testing._explore import replay as replay
 from aconcur.testing._leaks import Snapshot as Snapshot
 from aconcur.testing._places import Place as Place
 from aconcur.testing._timeline import Step as Step
+from aconcur.testing._threads import explore_threads as explore_threads
+from aconcur.testing._threads import replay_threads as replay_threads

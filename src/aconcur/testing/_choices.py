@@ -43,6 +43,7 @@ class Choices:
         "_policy",
         "_streak",
         "at",
+        "fair",
         "max_steps",
         "steps",
         "taken",
@@ -61,6 +62,8 @@ class Choices:
         self._expected = expected
         self._last: object = None
         self._streak = 0
+        self.fair: int = FAIR
+        """Steps in a row that the base order gives to one while others are ready."""
         self.max_steps: int = max_steps
         self.steps: int = 0
         """Steps so far, at choice points or not."""
@@ -97,7 +100,7 @@ class Choices:
         order = list(range(width))
         for index, one in enumerate(ready):
             if one is self._last:
-                order.insert(0 if self._streak < FAIR else width, order.pop(index))
+                order.insert(0 if self._streak < self.fair else width, order.pop(index))
                 break
         if self._policy is None:
             number = self._forced.get(point, 0)

@@ -5,7 +5,15 @@ Rule: nothing here runs the scenario's code; it only looks.
 
 from __future__ import annotations
 
-__all__ = ("frames_of", "is_users", "place", "variable_name", "where")
+__all__ = (
+    "frames_of",
+    "is_standard",
+    "is_users",
+    "is_users_file",
+    "place",
+    "variable_name",
+    "where",
+)
 
 import gc
 import sysconfig
@@ -41,6 +49,16 @@ def is_users(frame: FrameType) -> bool:
     if filename.startswith("<"):
         return frame.f_globals.get("__name__") == "__main__"
     return not _is_library(filename)
+
+
+def is_users_file(filename: str) -> bool:
+    """Return whether a file is the user's: neither standard, installed nor this package's."""
+    return not filename.startswith("<") and not _is_library(filename)
+
+
+def is_standard(filename: str) -> bool:
+    """Return whether a file is the standard library's, or code that was generated."""
+    return filename.startswith(("<", *_STANDARD)) and "-packages" not in filename
 
 
 def frames_of(awaitable: object) -> list[FrameType]:

@@ -77,6 +77,10 @@ class Recorder:
             sys.settrace(before)
             self._flush()
 
+    def line(self, frame: FrameType) -> None:
+        """A frame has come to a line: for drivers that watch frames themselves."""
+        self._note(frame)
+
     def _enter(self, frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
         if event != "call" or not is_users(frame):
             return None
