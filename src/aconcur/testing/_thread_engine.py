@@ -98,7 +98,7 @@ class Engine:
         choices.fair = FAIR
         self._choices, self.recorder = choices, recorder
         self._failure: BaseException | None = None
-        self._pending: FrameType | None = None
+        self._pending: tuple[FrameType, int] | None = None
         self.closing = self.everywhere = self.fresh = False
         self.now, self._alone = 0.0, 0
         self.ready: list[State] = []
@@ -233,6 +233,7 @@ class Engine:
 
     def _end(self, state: State) -> None:
         """Hand over for good."""
+        self._flush()
         state.done = True
         if state in self.ready:
             self.ready.remove(state)
@@ -382,11 +383,11 @@ class Engine:
     def line(self, frame: FrameType) -> None:
         """Note that the running thread has come to a line."""
         self._flush()
-        self._pending = frame
+        self._pending = frame, frame.f_lineno
 
     def _flush(self) -> None:
         if self._pending is not None and self.recorder is not None:
-            self.recorder.line(self._pending)
+            self.recorder.line(*self._pending)
             self._pending = None
 
     def _turn(self, state: State) -> None:
@@ -399,7 +400,7 @@ class Engine:
                 if self.kind(frame.f_code) == "traced" or is_users(frame)
             ]
             if mine:
-                self.recorder.line(mine[-1])
+                self.recorder.line(mine[-1], mine[-1].f_lineno)
 
     # -- where a controlled operation is a point
 

@@ -14,7 +14,7 @@ import sys
 from _thread import get_ident
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CodeType, FrameType
+from types import CodeType, FrameType, MethodType
 from typing import Any, Final
 
 from aconcur.testing._frames import is_users
@@ -48,7 +48,8 @@ class _Tracing:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._points: dict[CodeType, frozenset[int]] = {}
+        # By identity: the hash of code is computed anew each time.
+        self._points: dict[int, tuple[CodeType, frozenset[int]]] = {}
         self._calls: dict[FrameType, str] = {}
         self._enter = self._enter_gil if engine.gil else self._enter_opcode
 
@@ -65,10 +66,12 @@ class _Tracing:
         code = frame.f_code
         if self._engine.kind(code) != "traced":
             return self._shown(frame)
-        points = self._points.get(code)
-        if points is None:
-            points = self._points[code] = visible(code)
+        known = self._points.get(id(code))
+        if known is None:
+            known = self._points[id(code)] = code, visible(code)
+        points = known[1]
         frame.f_trace_opcodes = True
+        frame.f_trace_lines = self._engine.recorder is not None
         engine = self._engine
 
         def local(frame: FrameType, event: str, _: Any) -> Tracer:
@@ -110,6 +113,7 @@ class _Tracing:
         calls, jumps = after_calls(frame.f_code), backward_jumps(frame.f_code)
         last = -1
         frame.f_trace_opcodes = True
+        frame.f_trace_lines = engine.recorder is not None
 
         def local(frame: FrameType, event: str, _: Any) -> Tracer:
             nonlocal last
@@ -125,8 +129,9 @@ class _Tracing:
                 elif jumps.get(before) == at:
                     engine.point()
                 entered.pop(frame, None)
-            elif event == "line" and engine.recorder is not None:
-                engine.line(frame)
+            elif event == "line":
+                if engine.recorder is not None:
+                    engine.line(frame)
             else:  # an error or a return: a call that raises is not followed by a look
                 last = -1
                 entered.pop(frame, None)
@@ -146,8 +151,9 @@ if sys.version_info >= (3, 12):
 
         def __init__(self, engine: Engine) -> None:
             self._engine = engine
-            self._points: dict[CodeType, frozenset[int]] = {}
-            self._local: set[CodeType] = set()
+            # By identity: the hash of code is computed anew each time.
+            self._points: dict[int, frozenset[int]] = {}
+            self._local: dict[int, CodeType] = {}
             self._tool = next((n for n in _TOOLS if _mon.get_tool(n) is None), None)
             self._recorded = False
 
@@ -177,7 +183,7 @@ if sys.version_info >= (3, 12):
                 yield
             finally:
                 _mon.set_events(tool, 0)
-                for code in self._local:
+                for code in self._local.values():
                     _mon.set_local_events(tool, code, 0)
                 for event in callbacks:
                     _mon.register_callback(tool, event, None)
@@ -194,13 +200,13 @@ if sys.version_info >= (3, 12):
 
         def stop_everywhere(self) -> None:
             if self._engine.gil and self._tool is not None:
-                for code in self._local:
+                for code in self._local.values():
                     _mon.set_local_events(self._tool, code, self._wanted() | _events.INSTRUCTION)
             _mon.restart_events()
 
         def _watch_again(self) -> None:
             if self._tool is not None:
-                for code in self._local:
+                for code in self._local.values():
                     _mon.set_local_events(self._tool, code, 0)
             self._local.clear()
             _mon.restart_events()
@@ -216,13 +222,13 @@ if sys.version_info >= (3, 12):
             kind = engine.kind(code)
             if kind == "ours":
                 return _mon.DISABLE
-            if code not in self._local and self._tool is not None:
+            if id(code) not in self._local and self._tool is not None:
                 if kind == "traced":
-                    self._local.add(code)
-                    self._points[code] = frozenset() if engine.gil else visible(code)
+                    self._local[id(code)] = code
+                    self._points[id(code)] = frozenset() if engine.gil else visible(code)
                     _mon.set_local_events(self._tool, code, self._wanted())
                 elif self._recorded and is_users(sys._getframe(1)):
-                    self._local.add(code)
+                    self._local[id(code)] = code
                     _mon.set_local_events(self._tool, code, _events.LINE)
             if not engine.gil:
                 return _mon.DISABLE
@@ -236,7 +242,7 @@ if sys.version_info >= (3, 12):
 
         def _instruction(self, code: CodeType, offset: int) -> Any:
             engine = self._engine
-            if offset in self._points.get(code, ()):
+            if offset in self._points.get(id(code), ()):
                 if engine.ident == get_ident():
                     engine.point()
                 return None
@@ -248,10 +254,13 @@ if sys.version_info >= (3, 12):
             if self._engine.ident == get_ident():
                 self._engine.line(sys._getframe(1))
 
-        def _returned(self, code: CodeType, *_: Any) -> None:
+        def _returned(self, code: CodeType, _: int, called: object, __: object) -> None:
             engine = self._engine
-            if engine.ident == get_ident() and code in self._local:
-                engine.point()
+            if engine.ident != get_ident() or id(code) not in self._local:
+                return
+            if isinstance(called, MethodType) and engine.kind(called.__func__.__code__) == "ours":
+                return  # a controlled primitive's __exit__, which is a point itself
+            engine.point()
 
         def _jump(self, _: CodeType, offset: int, target: int) -> Any:
             if target > offset:
