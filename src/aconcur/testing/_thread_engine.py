@@ -439,9 +439,11 @@ def engine_here() -> Engine | None:
 
 
 def _frames(state: State) -> list[FrameType]:
+    """Return a thread's frames, the outermost first, without the engine's at both ends."""
     frame = sys._current_frames().get(state.ident)
     frames: list[FrameType] = []
     while frame is not None:
-        frames.append(frame)
+        if frame.f_code.co_filename != __file__:
+            frames.append(frame)
         frame = frame.f_back
     return frames[::-1]

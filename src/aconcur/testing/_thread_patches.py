@@ -152,6 +152,7 @@ def _by_identity() -> Mapping[int, Any]:
     """Return the stand-ins for names that a module imported from another."""
     real: list[tuple[object, Any]] = [
         (allocate_lock, Lock),
+        (threading.Lock, Lock),  # from Python 3.13 on not the same
         (threading.RLock, RLock),
         (queue.SimpleQueue, SimpleQueue),
         (time.sleep, sleep),
