@@ -17,6 +17,7 @@ import sys
 import threading
 from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable
+from contextlib import suppress
 from types import CodeType, FrameType
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -38,7 +39,8 @@ PATIENCE: Final = 1_000
 # guess: no step of a test is a computation that long.
 STALL: float = 5.0
 
-_AUTOMATIC = re.compile(r"Thread-\d+")
+_RUN: Final = threading.Thread.run.__code__
+_AUTOMATIC: Final = re.compile(r"Thread-\d+")
 
 
 class Abandoned(BaseException):
@@ -85,7 +87,7 @@ class Engine:
         self.kind = kind
         self.gil: bool = grain == "gil"
         self.watcher: Watcher
-        self.ident = 0
+        self.ident = self.stuck = 0
         self.now = 0.0
         self.closing = self.everywhere = self.fresh = False
         self.recorder: Recorder | None = None
@@ -100,7 +102,7 @@ class Engine:
         self._failure: BaseException | None = None
         self._pending: tuple[FrameType, int] | None = None
         self.closing = self.everywhere = self.fresh = False
-        self.now, self._alone = 0.0, 0
+        self.now, self._alone, self.stuck = 0.0, 0, 0
         self.ready: list[State] = []
         self.states.clear()
         self._over = allocate_lock()
@@ -115,7 +117,7 @@ class Engine:
             self._supervise()
         finally:
             _active.engine = None
-            self.ident = 0
+            self.ident = self.stuck = 0
             threading._active[get_ident()] = caller  # type: ignore[attr-defined]
         return self._failure
 
@@ -137,13 +139,12 @@ class Engine:
     def _stalled(self) -> None:
         state = self.current
         frames = _frames(state)
-        if not isinstance(self._failure, UncontrolledWaitError):
-            self._close(UncontrolledWaitError(state.name, where(frames), STALL))
-        # A thread that waits for a lock which another holds gets it when that one is unwound.
-        for other in list(self.states.values()):
-            if other is not state and other.started and not other.done:
-                other.gate.release()
+        self._close(None)
+        self.stuck = state.ident
+        self._unwind_next()
+        # It gets the lock that it waits for once the holder is unwound, and then ends, too.
         self._over.acquire(timeout=STALL)
+        raise UncontrolledWaitError(state.name, where(frames), STALL)
 
     # -- threads
 
@@ -234,7 +235,15 @@ class Engine:
     def _end(self, state: State) -> None:
         """Hand over for good."""
         self._flush()
+        if self.states.get(id(state.thread)) is not state:
+            return  # it was given up, runs ago
         state.done = True
+        if self.stuck == state.ident:
+            left = [other for other in self.states.values() if other.started and not other.done]
+            if not left:
+                with suppress(RuntimeError):
+                    self._over.release()
+            return
         if state in self.ready:
             self.ready.remove(state)
         self.wake(state.waiters)
@@ -249,12 +258,15 @@ class Engine:
         self._unwind_next()
 
     def _unwind_next(self) -> None:
-        for state in self.states.values():
-            if state.started and not state.done:
+        left = [state for state in self.states.values() if state.started and not state.done]
+        for state in left:
+            if state.ident != self.stuck:
                 self.current, self.ident = state, state.ident
                 state.gate.release()
                 return
-        self._over.release()
+        if not left:
+            with suppress(RuntimeError):  # the stuck thread has said it, too
+                self._over.release()
 
     # -- turns
 
@@ -435,7 +447,14 @@ _active = _Active()
 def engine_here() -> Engine | None:
     """Return the engine that runs the calling thread; None for any other thread."""
     engine = _active.engine
-    return engine if engine is not None and engine.ident == get_ident() else None
+    if engine is None:
+        return None
+    ident = get_ident()
+    if engine.ident == ident:
+        return engine
+    if engine.stuck == ident:
+        raise Abandoned
+    return None
 
 
 def _frames(state: State) -> list[FrameType]:
@@ -443,7 +462,7 @@ def _frames(state: State) -> list[FrameType]:
     frame = sys._current_frames().get(state.ident)
     frames: list[FrameType] = []
     while frame is not None:
-        if frame.f_code.co_filename != __file__:
+        if frame.f_code.co_filename != __file__ and frame.f_code is not _RUN:
             frames.append(frame)
         frame = frame.f_back
     return frames[::-1]

@@ -117,9 +117,10 @@ def _suffixes(scenario: Scenario, files: Files | None) -> tuple[str, ...]:
 
 def _suffix(file: str | ModuleType) -> str:
     if isinstance(file, ModuleType):
-        if file.__file__ is None:
+        filename = getattr(file, "__file__", None)
+        if not isinstance(filename, str):
             raise ValueError(f"files must hold modules with a source file, not {file.__name__!r}")
-        return file.__file__
+        return filename
     return file
 
 
