@@ -21,7 +21,7 @@ def once(scenario: Callable[[], object]) -> None:
     """Run the base order, in real time that no wait of the scenario is part of."""
     began = time.perf_counter()
     for grain in ("gil", "opcode"):
-        replay_threads(scenario, "base", grain=grain).check()  # type: ignore[arg-type]
+        replay_threads(scenario, "base", grain=grain).check()
     assert time.perf_counter() - began < 30
 
 

@@ -48,6 +48,6 @@ from aconcur.testing._explore import explore as explore
 from aconcur.testing._explore import replay as replay
 from aconcur.testing._leaks import Snapshot as Snapshot
 from aconcur.testing._places import Place as Place
-from aconcur.testing._timeline import Step as Step
 from aconcur.testing._threads import explore_threads as explore_threads
 from aconcur.testing._threads import replay_threads as replay_threads
+from aconcur.testing._timeline import Step as Step

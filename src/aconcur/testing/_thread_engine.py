@@ -214,7 +214,7 @@ class Engine:
         except SystemExit as error:
             if main:
                 self._close(error)
-        except BaseException as error:  # noqa: BLE001 - it is the schedule's outcome
+        except BaseException as error:  # noqa: BLE001, ASYNC103 - it is the schedule's outcome
             self._uncaught(thread, error, main)
         finally:
             threading._active.pop(ident, None)  # type: ignore[attr-defined]
@@ -357,7 +357,7 @@ class Engine:
 
     def _deadlock(self) -> BaseException:
         left = [state for state in self.states.values() if not state.done]
-        holders = {state.thread: state for state in self.states.values()}
+        holders: dict[object, object] = {state.thread: state for state in left}
         return explain_frames([(state, state.name, _frames(state)) for state in left], holders)
 
     # -- the end of a run

@@ -33,13 +33,13 @@ def watcher_for(engine: Engine) -> Iterator[None]:
     Raises:
         RuntimeError: six tools monitor this process already (3.12 and later).
     """
-    if sys.version_info < (3, 12):
+    if sys.version_info >= (3, 12):
+        watcher = _Monitoring(engine)
+        engine.watcher = watcher
+        with watcher.registered():
+            yield
+    else:
         engine.watcher = _Tracing(engine)
-        yield
-        return
-    watcher = _Monitoring(engine)
-    engine.watcher = watcher
-    with watcher.registered():
         yield
 
 

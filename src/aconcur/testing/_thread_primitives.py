@@ -12,11 +12,11 @@ from __future__ import annotations
 __all__ = ("Lock", "RLock", "SimpleQueue", "Waiter")
 
 import sys
+from _thread import RLock as RealRLock
 from _thread import allocate_lock
 from collections import deque
 from queue import Empty
-from queue import SimpleQueue as _RealSimpleQueue
-from threading import RLock as _real_rlock
+from queue import SimpleQueue as RealSimpleQueue
 from types import CodeType
 from typing import Any, Final, Self
 
@@ -170,7 +170,7 @@ class RLock(Lock):
     def __new__(cls) -> Any:
         """Return a real one to a thread that is not the scenario's."""
         if engine_here() is None:
-            return _real_rlock()
+            return RealRLock()
         return object.__new__(cls)
 
     # What threading.Condition asks of its lock.
@@ -221,7 +221,7 @@ class SimpleQueue:
     def __new__(cls) -> Any:
         """Return a real one to a thread that is not the scenario's."""
         if engine_here() is None:
-            return _RealSimpleQueue()
+            return RealSimpleQueue()
         return super().__new__(cls)
 
     def __init__(self) -> None:

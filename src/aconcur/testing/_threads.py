@@ -158,5 +158,3 @@ def _kind(filename: str, suffixes: tuple[str, ...]) -> str:
     if filename.endswith(suffixes):
         return "traced"
     return "library" if is_standard(filename) else "other"
-
-

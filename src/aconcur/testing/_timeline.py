@@ -104,9 +104,7 @@ class Recorder:
         if self._stopped:
             return
         code = frame.f_code
-        step = Step(
-            self._task, code.co_filename, line, code.co_name, self._point, self._deviates
-        )
+        step = Step(self._task, code.co_filename, line, code.co_name, self._point, self._deviates)
         if not self.steps or self.steps[-1] != step:
             self.steps.append(step)
         self._deviates = False
