@@ -1,4 +1,4 @@
-"""Does stock CPython do what the "gil" grain says? ``python -m benchmarks.gil_grain``
+"""Does stock CPython do what the "gil" grain says?  Run ``python -m benchmarks.gil_grain``.
 
 Each classic fault runs on real threads, 100 times over, with the switch interval at its least, and
 is explored at "gil" grain. Where the exploration finds nothing, no real run may fail: that is an

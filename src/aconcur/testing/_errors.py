@@ -92,7 +92,7 @@ class UncontrolledWaitError(AconcurError):
 
     def __init__(self, thread: str, where: str, seconds: float) -> None:
         super().__init__(
-            f"{thread} made no step for {seconds:g} s at {where}: it waits for real input or output "
-            "or for a lock that was made before the exploration; make locks, queues and events "
-            "inside the scenario"
+            f"{thread} made no step for {seconds:g} s at {where}: it waits for real input or "
+            "output or for a lock that was made before the exploration; make locks, queues and "
+            "events inside the scenario"
         )

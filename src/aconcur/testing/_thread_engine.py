@@ -1,8 +1,6 @@
 """Runs a scenario's threads one at a time, under given choices.
 
-Rule 1: one thread runs, all others are parked, each at its own gate.
-Rule 2: who is parked is parked at a point or in a controlled wait, and nowhere else.
-Rule 3: when a run is over, each thread that is left is unwound in its turn, so none outlives it.
+Rule: when a run is over, each thread that is left is unwound in its turn, so none outlives it.
 
 An OS thread is started when its first turn comes, and a schedule's threads end with it: kept ones
 would spare 25 µs each (13 µs against 40) but would carry ``threading.local`` from run to run.
@@ -10,101 +8,44 @@ would spare 25 µs each (13 µs against 40) but would carry ``threading.local`` 
 
 from __future__ import annotations
 
-__all__ = ("Abandoned", "Engine", "Scenario", "State", "engine_here")
+__all__ = ("Engine", "Scenario", "engine_here")
 
 import re
-import sys
 import threading
 from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable
 from contextlib import suppress
-from types import CodeType, FrameType
-from typing import Any, Final, Protocol, TypeAlias
+from types import CodeType
+from typing import Any, Final, TypeAlias
 
 from aconcur.testing._choices import Choices
-from aconcur.testing._errors import Livelock, NotReproducibleError, UncontrolledWaitError
-from aconcur.testing._frames import is_users, where
+from aconcur.testing._errors import UncontrolledWaitError
+from aconcur.testing._frames import where
+from aconcur.testing._thread_state import Abandoned, State, frames_of_thread
+from aconcur.testing._thread_turns import FAIR, Turns
 from aconcur.testing._timeline import Recorder
-from aconcur.testing._waits import explain_frames
 
 Scenario: TypeAlias = Callable[[], object]
 
-# Points in a row that the base order gives to one thread: enough for any body of a loop, small
-# enough that a spinning thread lets go. A guess.
-FAIR: Final = 500
-# What a thread may still do while it is unwound before it is stopped at every instruction, and
-# before it is given up. Guesses: a finally clause does less.
-PATIENCE: Final = 1_000
 # Real seconds without a step after which a thread is taken to wait for what nothing controls. A
 # guess: no step of a test is a computation that long.
 STALL: float = 5.0
 
-_RUN: Final = threading.Thread.run.__code__
 _AUTOMATIC: Final = re.compile(r"Thread-\d+")
 
 
-class Abandoned(BaseException):
-    """Unwinds a thread of a run that is over."""
-
-
-class Watcher(Protocol):
-    """Calls :meth:`Engine.point` and :meth:`Engine.line` where a thread's code gets there."""
-
-    def begin(self) -> None:
-        """Watch the thread that calls."""
-
-    def end(self) -> None:
-        """Leave the thread that calls."""
-
-    def stop_everywhere(self) -> None:
-        """Report every instruction from here on."""
-
-
-class State:
-    """A thread of one run."""
-
-    __slots__ = (
-        "done", "gate", "ident", "name", "started", "thread", "timed_out", "until", "unwinding",
-        "waiters",
-    )  # fmt: skip
-
-    def __init__(self, name: str, thread: threading.Thread) -> None:
-        self.name, self.thread = name, thread
-        self.gate = allocate_lock()
-        self.gate.acquire()
-        self.ident = 0
-        self.started = self.done = self.timed_out = False
-        self.until: float | None = None
-        self.unwinding = 0
-        self.waiters: list[State] = []
-
-
-class Engine:
+class Engine(Turns):
     """Runs one scenario, any number of times."""
 
     def __init__(self, scenario: Scenario, grain: str, kind: Callable[[CodeType], str]) -> None:
+        super().__init__(grain, kind)
         self._scenario = scenario
-        self.kind = kind
-        self.gil: bool = grain == "gil"
-        self.watcher: Watcher
-        self.ident = self.stuck = 0
-        self.now = 0.0
-        self.closing = self.everywhere = self.fresh = False
-        self.recorder: Recorder | None = None
-        self.states: dict[int, State] = {}
-
-    # -- one run
 
     def run(self, choices: Choices, recorder: Recorder | None = None) -> BaseException | None:
         """Run once; return the error that the scenario ended with."""
+        self.renew(recorder)
         choices.fair = FAIR
-        self._choices, self.recorder = choices, recorder
-        self._failure: BaseException | None = None
-        self._pending: tuple[FrameType, int] | None = None
-        self.closing = self.everywhere = self.fresh = False
-        self.now, self._alone, self.stuck = 0.0, 0, 0
-        self.ready: list[State] = []
-        self.states.clear()
+        self._choices = choices
         self._over = allocate_lock()
         self._over.acquire()
         caller = threading.current_thread()
@@ -138,15 +79,13 @@ class Engine:
 
     def _stalled(self) -> None:
         state = self.current
-        frames = _frames(state)
+        frames = frames_of_thread(state)
         self._close(None)
         self.stuck = state.ident
         self._unwind_next()
         # It gets the lock that it waits for once the holder is unwound, and then ends, too.
         self._over.acquire(timeout=STALL)
         raise UncontrolledWaitError(state.name, where(frames), STALL)
-
-    # -- threads
 
     def _add(self, name: str, thread: threading.Thread) -> State:
         state = self.states[id(thread)] = State(name, thread)
@@ -268,174 +207,6 @@ class Engine:
             with suppress(RuntimeError):  # the stuck thread has said it, too
                 self._over.release()
 
-    # -- turns
-
-    def point(self) -> None:
-        """Let another thread go first, if the schedule says so."""
-        if self.closing:
-            self._unwound(self.everywhere)
-            return
-        me = self.current
-        self._alone += 1
-        if self._alone > FAIR:
-            self._pass_time()
-        following = self._next()
-        if following is None:
-            raise Abandoned
-        if following is me:
-            self._flush()
-        else:
-            self._hand_over(me, following)
-        self.fresh = True
-
-    def block(self, until: float | None = None) -> bool:
-        """Park the running thread until it is woken; return False if the time came first."""
-        if self.closing:
-            self._unwound(True)
-        me = self.current
-        self._flush()
-        self.ready.remove(me)
-        me.until, me.timed_out = until, False
-        following = self._next()
-        if following is None:
-            raise Abandoned
-        if following is not me:
-            self._hand_over(me, following)
-        me.until = None
-        self.fresh = False
-        return not me.timed_out
-
-    def wake(self, waiters: list[State]) -> None:
-        """Make threads ready."""
-        for state in waiters:
-            if state not in self.ready and not state.done:
-                self.ready.append(state)
-
-    def unready(self, waiters: list[State]) -> None:
-        """Take back a wake-up: another thread was faster."""
-        for state in waiters:
-            if state in self.ready and not state.timed_out:
-                self.ready.remove(state)
-
-    def _next(self) -> State | None:
-        """Return whose turn it is; None if the run has failed."""
-        try:
-            if not self.ready and not self._pass_time():
-                self._close(self._deadlock())
-                return None
-            return self.ready[self._choices.pick(self.ready)]
-        except (Livelock, NotReproducibleError) as error:
-            self._close(error)
-            return None
-
-    def _hand_over(self, me: State, following: State) -> None:
-        self._pending, self._alone = None, 0
-        self.current, self.ident = following, following.ident
-        self._resume(following)
-        me.gate.acquire()
-        self.ident = me.ident
-        if self.closing:
-            raise Abandoned
-        self._turn(me)
-
-    def _pass_time(self) -> bool:
-        """Move the clock to the next moment for which a thread waits."""
-        sleepers = [
-            state
-            for state in self.states.values()
-            if state.until is not None and not state.done and state not in self.ready
-        ]
-        self._alone = 0
-        if not sleepers:
-            return False
-        self.now = max(self.now, min(state.until or 0.0 for state in sleepers))
-        for state in sleepers:
-            if (state.until or 0.0) <= self.now:
-                state.timed_out = True
-                self.ready.append(state)
-        return True
-
-    def _deadlock(self) -> BaseException:
-        left = [state for state in self.states.values() if not state.done]
-        holders: dict[object, object] = {state.thread: state for state in left}
-        return explain_frames([(state, state.name, _frames(state)) for state in left], holders)
-
-    # -- the end of a run
-
-    def _close(self, error: BaseException | None) -> None:
-        if self.closing:
-            return
-        self._failure, self.closing = error, True
-        if self.recorder is not None:
-            self._flush()
-            self.recorder.stop()
-
-    def _unwound(self, must_stop: bool) -> None:
-        """Count what a thread does although its run is over."""
-        me = self.current
-        me.unwinding += 1
-        if me.unwinding > PATIENCE and not self.everywhere:
-            self.everywhere = True
-            self.watcher.stop_everywhere()
-        if me.unwinding > 3 * PATIENCE:
-            place = where(_frames(me))
-            self._failure = RuntimeError(
-                f"{me.name} catches BaseException at {place} and goes on for ever, so its thread "
-                "cannot be ended: let BaseException pass, or catch Exception"
-            )
-            me.done = True
-            self._unwind_next()
-            while True:  # never runs again
-                me.gate.acquire()
-        if must_stop:
-            raise Abandoned
-
-    # -- what a replay shows
-
-    def line(self, frame: FrameType) -> None:
-        """Note that the running thread has come to a line."""
-        self._flush()
-        self._pending = frame, frame.f_lineno
-
-    def _flush(self) -> None:
-        if self._pending is not None and self.recorder is not None:
-            self.recorder.line(*self._pending)
-            self._pending = None
-
-    def _turn(self, state: State) -> None:
-        if self.recorder is not None:
-            at, taken = self._choices.at, self._choices.taken
-            self.recorder.turn(state.name, at, at is not None and taken[at] != 0)
-            mine = [
-                frame
-                for frame in _frames(state)
-                if self.kind(frame.f_code) == "traced" or is_users(frame)
-            ]
-            if mine:
-                self.recorder.line(mine[-1], mine[-1].f_lineno)
-
-    # -- where a controlled operation is a point
-
-    def before(self, caller: CodeType, *, python: bool = False) -> None:
-        """Be a point before an operation, unless the caller's own instruction was one.
-
-        Under the GIL nothing is looked at before a function in C; a library's code, and what is
-        Python in the standard library, looks when it is entered.
-        """
-        kind = self.kind(caller)
-        if self.gil:
-            needed = (kind != "traced" or python) and not (kind == "library" and self.fresh)
-        else:
-            needed = kind == "other" or (kind == "library" and not self.fresh)
-        if needed:
-            self.point()
-        self.fresh = False
-
-    def after(self) -> None:
-        """Be a point behind an operation: calls of C functions end with a look at the breaker."""
-        if self.gil:
-            self.point()
-
 
 class _Active:
     engine: Engine | None = None
@@ -455,14 +226,3 @@ def engine_here() -> Engine | None:
     if engine.stuck == ident:
         raise Abandoned
     return None
-
-
-def _frames(state: State) -> list[FrameType]:
-    """Return a thread's frames, the outermost first, without the engine's at both ends."""
-    frame = sys._current_frames().get(state.ident)
-    frames: list[FrameType] = []
-    while frame is not None:
-        if frame.f_code.co_filename != __file__ and frame.f_code is not _RUN:
-            frames.append(frame)
-        frame = frame.f_back
-    return frames[::-1]

@@ -35,89 +35,40 @@ from typing import Any, Final, TypeAlias
 
 Backward: TypeAlias = dict[int, int]
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Everything that reads or changes an object which another thread can reach, or that may call its
 # methods. One name of each version's: what a version lacks never comes up.
-_SHARED: Final = frozenset(
-    [
-        "LOAD_ATTR",
-        "STORE_ATTR",
-        "DELETE_ATTR",
-        "LOAD_METHOD",
-        "LOAD_SUPER_ATTR",
-        "LOAD_NAME",
-        "STORE_NAME",
-        "DELETE_NAME",
-        "STORE_GLOBAL",
-        "DELETE_GLOBAL",
-        "STORE_DEREF",
-        "DELETE_DEREF",
-        "LOAD_CLASSDEREF",
-        "LOAD_FROM_DICT_OR_DEREF",
-        "LOAD_FROM_DICT_OR_GLOBALS",
-        "BINARY_SUBSCR",
-        "STORE_SUBSCR",
-        "DELETE_SUBSCR",
-        "BINARY_SLICE",
-        "STORE_SLICE",
-        "CALL",
-        "CALL_KW",
-        "CALL_FUNCTION_EX",
-        "CONTAINS_OP",
-        "COMPARE_OP",
-        "BINARY_OP",
-        "UNARY_NEGATIVE",
-        "UNARY_INVERT",
-        "UNARY_POSITIVE",
-        "TO_BOOL",
-        "GET_ITER",
-        "FOR_ITER",
-        "UNPACK_SEQUENCE",
-        "UNPACK_EX",
-        "LIST_EXTEND",
-        "SET_UPDATE",
-        "DICT_UPDATE",
-        "DICT_MERGE",
-        "FORMAT_VALUE",
-        "CONVERT_VALUE",
-        "FORMAT_SIMPLE",
-        "FORMAT_WITH_SPEC",
-        "IMPORT_NAME",
-        "IMPORT_FROM",
-        "IMPORT_STAR",
-        "BEFORE_WITH",
-        "WITH_EXCEPT_START",
-        "LOAD_SPECIAL",
-        "GET_LEN",
-        "MATCH_MAPPING",
-        "MATCH_SEQUENCE",
-        "MATCH_KEYS",
-        "MATCH_CLASS",
-        "SEND",
-        "GET_YIELD_FROM_ITER",
-    ]
+_SHARED: Final = _words(
+    """
+    LOAD_ATTR STORE_ATTR DELETE_ATTR LOAD_METHOD LOAD_SUPER_ATTR LOAD_NAME STORE_NAME
+    DELETE_NAME STORE_GLOBAL DELETE_GLOBAL STORE_DEREF DELETE_DEREF LOAD_CLASSDEREF
+    LOAD_FROM_DICT_OR_DEREF LOAD_FROM_DICT_OR_GLOBALS BINARY_SUBSCR STORE_SUBSCR
+    DELETE_SUBSCR BINARY_SLICE STORE_SLICE CALL CALL_KW CALL_FUNCTION_EX CONTAINS_OP
+    COMPARE_OP BINARY_OP UNARY_NEGATIVE UNARY_INVERT UNARY_POSITIVE TO_BOOL GET_ITER
+    FOR_ITER UNPACK_SEQUENCE UNPACK_EX LIST_EXTEND SET_UPDATE DICT_UPDATE DICT_MERGE
+    FORMAT_VALUE CONVERT_VALUE FORMAT_SIMPLE FORMAT_WITH_SPEC IMPORT_NAME IMPORT_FROM
+    IMPORT_STAR BEFORE_WITH WITH_EXCEPT_START LOAD_SPECIAL GET_LEN MATCH_MAPPING
+    MATCH_SEQUENCE MATCH_KEYS MATCH_CLASS SEND GET_YIELD_FROM_ITER
+    """
 )
 _NAMED: Final = frozenset(
     ("LOAD_GLOBAL", "LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF", "LOAD_CLASSDEREF")
 )
-_TRUTH: Final = frozenset(  # until 3.12 these ask an object for its truth; from 3.13 TO_BOOL does
-    [
-        "POP_JUMP_IF_FALSE",
-        "POP_JUMP_IF_TRUE",
-        "POP_JUMP_FORWARD_IF_FALSE",
-        "POP_JUMP_FORWARD_IF_TRUE",
-        "POP_JUMP_BACKWARD_IF_FALSE",
-        "POP_JUMP_BACKWARD_IF_TRUE",
-        "JUMP_IF_FALSE_OR_POP",
-        "JUMP_IF_TRUE_OR_POP",
-        "UNARY_NOT",
-    ]
+# Until 3.12 these ask an object for its truth; from 3.13 on TO_BOOL does.
+_TRUTH: Final = _words(
+    """
+    POP_JUMP_IF_FALSE POP_JUMP_IF_TRUE POP_JUMP_FORWARD_IF_FALSE POP_JUMP_FORWARD_IF_TRUE
+    POP_JUMP_BACKWARD_IF_FALSE POP_JUMP_BACKWARD_IF_TRUE JUMP_IF_FALSE_OR_POP
+    JUMP_IF_TRUE_OR_POP UNARY_NOT
+    """
 )
 _TRUTH_IS_ASKED_APART: Final = "TO_BOOL" in dis.opmap
 _GIVES_BOOL: Final = frozenset(("COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT"))
 _TRANSPARENT: Final = frozenset(("COPY", "PRECALL", "CACHE", "EXTENDED_ARG", "NOP"))
-_FRESH: Final = frozenset(  # leave a new container that no other thread has seen
-    ("BUILD_LIST", "BUILD_SET", "BUILD_MAP", "BUILD_CONST_KEY_MAP")
-)
 _FROZEN: Final = (int, float, str, bytes, bool, type(None))
 _CALLS: Final = frozenset(("CALL", "CALL_KW", "CALL_FUNCTION_EX"))
 

@@ -20,8 +20,9 @@ from types import ModuleType
 from typing import Any, Final
 
 from aconcur.testing._frames import is_users_file
-from aconcur.testing._thread_engine import Engine, State, engine_here
+from aconcur.testing._thread_engine import Engine, engine_here
 from aconcur.testing._thread_primitives import Lock, RLock, SimpleQueue, Waiter
+from aconcur.testing._thread_state import State
 
 _Thread = threading.Thread
 _start, _join, _is_alive = _Thread.start, _Thread.join, _Thread.is_alive

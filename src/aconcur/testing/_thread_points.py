@@ -18,8 +18,9 @@ from types import CodeType, FrameType, MethodType
 from typing import Any, Final
 
 from aconcur.testing._frames import is_users
-from aconcur.testing._thread_engine import Abandoned, Engine
+from aconcur.testing._thread_engine import Engine
 from aconcur.testing._thread_opcodes import after_calls, backward_jumps, resumes, visible
+from aconcur.testing._thread_state import Abandoned
 
 Tracer = Callable[[FrameType, str, Any], Any]
 

@@ -20,7 +20,8 @@ from queue import SimpleQueue as RealSimpleQueue
 from types import CodeType
 from typing import Any, Final, Self
 
-from aconcur.testing._thread_engine import Engine, State, engine_here
+from aconcur.testing._thread_engine import Engine, engine_here
+from aconcur.testing._thread_state import State
 
 _OUTSIDE: Final = "a {} made in an exploration waits outside of it: make one for each use"
 _TIMEOUT_MAX: Final = 2.0**62 / 1e9  # as threading.TIMEOUT_MAX
