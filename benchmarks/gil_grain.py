@@ -1,12 +1,12 @@
-"""Does stock CPython do what the "gil" grain says?  Run ``python -m benchmarks.gil_grain``.
+"""Ask stock CPython whether it does as the "gil" grain says: ``python -m benchmarks.gil_grain``.
 
 Each classic fault runs on real threads, 100 times over, with the switch interval at its least, and
 is explored at "gil" grain. Where the exploration finds nothing, no real run may fail: that is an
 error here. Where it finds a schedule, real runs may be too lucky to meet it: that is only told.
 
-A run is an interpreter of its own, in which the scenario runs again and again for a fifth of a
-second or until it fails; one that does not end within a second more is a deadlock. Takes about
-five minutes.
+A run is an interpreter of its own, in which the scenario runs again and again for half a second
+or until it fails; one that does not end within a second more is a deadlock. Takes about eight
+minutes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aconcur.testing import explore_threads
 from tests.testing import thread_bugs
 
 RUNS = 100
-SECONDS = 0.2
+SECONDS = 0.5
 HANG = 1.0
 
 # Real time for which threads hand the GIL to and fro before they start as one: two or three turns

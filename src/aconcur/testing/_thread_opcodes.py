@@ -23,17 +23,16 @@ Not at BEFORE_WITH, which takes a lock. Forms that the interpreter specializes o
 
 from __future__ import annotations
 
-__all__ = ("Backward", "after_calls", "backward_jumps", "resumes", "visible")
+__all__ = ("after_calls", "backward_jumps", "resumes", "visible")
 
 import ast
 import dis
+import inspect
 import linecache
 from collections import Counter
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import CodeType
-from typing import Any, Final, TypeAlias
-
-Backward: TypeAlias = dict[int, int]
+from typing import Any, Final
 
 
 def _words(text: str) -> frozenset[str]:
@@ -70,6 +69,7 @@ _TRUTH_IS_ASKED_APART: Final = "TO_BOOL" in dis.opmap
 _GIVES_BOOL: Final = frozenset(("COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT"))
 _TRANSPARENT: Final = frozenset(("COPY", "PRECALL", "CACHE", "EXTENDED_ARG", "NOP"))
 _FROZEN: Final = (int, float, str, bytes, bool, type(None))
+_SUSPENDS: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _CALLS: Final = frozenset(("CALL", "CALL_KW", "CALL_FUNCTION_EX"))
 
 
@@ -199,7 +199,6 @@ class _Names(ast.NodeVisitor):
     visit_MatchAs = visit_MatchStar = visit_MatchMapping = _pattern  # noqa: N815
 
 
-@cache
 def after_calls(code: CodeType) -> dict[int, str]:
     """Return the offset of each call with the name that it calls, for 3.11's tracer."""
     calls: dict[int, str] = {}
@@ -227,8 +226,7 @@ def _callee(loaded: list[Any], arguments: int) -> str:
     return ""
 
 
-@cache
-def backward_jumps(code: CodeType) -> Backward:
+def backward_jumps(code: CodeType) -> dict[int, int]:
     """Return the offset of each backward jump at which the breaker is looked at, and its target."""
     return {
         one.offset: one.argval
@@ -239,4 +237,6 @@ def backward_jumps(code: CodeType) -> Backward:
 
 def resumes(code: CodeType, offset: int) -> bool:
     """Return whether the RESUME at an offset looks at the breaker."""
+    if not code.co_flags & _SUSPENDS:
+        return True
     return code.co_code[offset + 1] & 3 < 2

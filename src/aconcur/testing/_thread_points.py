@@ -51,6 +51,7 @@ class _Tracing:
         self._engine = engine
         # By identity: the hash of code is computed anew each time.
         self._points: dict[int, tuple[CodeType, frozenset[int]]] = {}
+        self._facts: dict[int, tuple[CodeType, dict[int, str], dict[int, int]]] = {}
         self._calls: dict[FrameType, str] = {}
         self._enter = self._enter_gil if engine.gil else self._enter_opcode
 
@@ -111,7 +112,11 @@ class _Tracing:
 
     def _local_gil(self, frame: FrameType) -> Tracer:
         engine, entered = self._engine, self._calls
-        calls, jumps = after_calls(frame.f_code), backward_jumps(frame.f_code)
+        code = frame.f_code
+        known = self._facts.get(id(code))
+        if known is None:
+            known = self._facts[id(code)] = code, after_calls(code), backward_jumps(code)
+        _, calls, jumps = known
         last = -1
         frame.f_trace_opcodes = True
         frame.f_trace_lines = engine.recorder is not None
