@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import queue
 import sys
@@ -349,6 +350,18 @@ def test_another_thread_of_the_process_is_left_alone() -> None:
     explore_threads(scenario).check()
     other.join()
     assert told == [type(real_lock())]
+
+
+def test_an_interrupt_ends_all_threads() -> None:
+    def scenario() -> None:
+        threading.Thread(target=threading.Event().wait).start()
+        _thread.interrupt_main()
+        for _ in range(1_000):
+            time.sleep(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        explore_threads(scenario, bound=0)
+    explore_threads(thread_bugs.single_close, bound=0).check()
 
 
 def test_explorations_do_not_nest() -> None:
