@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import gc
 import queue
+import signal
 import sys
 import threading
 import time
@@ -355,7 +355,9 @@ def test_another_thread_of_the_process_is_left_alone() -> None:
 def test_an_interrupt_ends_all_threads() -> None:
     def scenario() -> None:
         threading.Thread(target=threading.Event().wait).start()
-        _thread.interrupt_main()
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGINT)
         for _ in range(1_000):
             time.sleep(1)
 
@@ -401,6 +403,12 @@ class _Scenario:
 @pytest.mark.parametrize("scenario", [_Scenario(), _Scenario().method, partial(_Scenario())])
 def test_a_scenario_can_be_any_callable_in_python(scenario: Scenario) -> None:
     assert explore_threads(scenario, grain="opcode").ok  # the fault is in another file
+
+
+def test_a_gil_is_not_assumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    with pytest.raises(ValueError, match="grain must be 'opcode' where no GIL is"):
+        explore_threads(thread_bugs.lost_update)
 
 
 async def _coroutine() -> None:

@@ -6,6 +6,7 @@ Rule: nothing here runs the scenario's code; it only looks.
 from __future__ import annotations
 
 __all__ = (
+    "HERE",
     "frames_of",
     "is_standard",
     "is_users",
@@ -24,7 +25,7 @@ from pathlib import Path
 from types import FrameType, MemberDescriptorType, ModuleType
 from typing import Any, Final
 
-_HERE: Final = str(Path(__file__).parent)
+HERE: Final = str(Path(__file__).parent)
 _STANDARD: Final = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
 _MANY: Final = 1000  # a container with more elements is not searched for a name
 # These wrap an async generator or a coroutine and give no access to it but through gc.
@@ -40,7 +41,7 @@ _LINKS: Final = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_fr
 @cache
 def _is_library(filename: str) -> bool:
     # uvloop's frames name the source that it was compiled from.
-    return "-packages" in filename or filename.startswith((_HERE, "uvloop/", *_STANDARD))
+    return "-packages" in filename or filename.startswith((HERE, "uvloop/", *_STANDARD))
 
 
 def is_users(frame: FrameType) -> bool:

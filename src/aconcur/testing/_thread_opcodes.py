@@ -23,7 +23,7 @@ Not at BEFORE_WITH, which takes a lock. Forms that the interpreter specializes o
 
 from __future__ import annotations
 
-__all__ = ("after_calls", "backward_jumps", "resumes", "visible")
+__all__ = ("after_calls", "backward_jumps", "changing_names", "resumes", "visible")
 
 import ast
 import dis
@@ -68,14 +68,22 @@ _TRUTH: Final = _words(
 _TRUTH_IS_ASKED_APART: Final = "TO_BOOL" in dis.opmap
 _GIVES_BOOL: Final = frozenset(("COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT"))
 _TRANSPARENT: Final = frozenset(("COPY", "PRECALL", "CACHE", "EXTENDED_ARG", "NOP"))
+_CONSTANT: Final = frozenset(("LOAD_CONST", "LOAD_SMALL_INT"))
 _FROZEN: Final = (int, float, str, bytes, bool, type(None))
 _SUSPENDS: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _CALLS: Final = frozenset(("CALL", "CALL_KW", "CALL_FUNCTION_EX"))
 
 
-def visible(code: CodeType) -> frozenset[int]:
-    """Return the offsets of the instructions that other threads can notice, or be noticed by."""
-    changing = _changing_names(code.co_filename)
+def visible(code: CodeType, also_changing: frozenset[str] = frozenset()) -> frozenset[int]:
+    """Return the offsets of the instructions that other threads can notice, or be noticed by.
+
+    Args:
+        code: what is looked at; inner functions are not.
+        also_changing: names of variables that other files may change.
+    """
+    changing = changing_names(code.co_filename)
+    if changing is not None:
+        changing |= also_changing
     found: set[int] = set()
     before: list[Any] = []
     for instruction in dis.get_instructions(code):
@@ -97,11 +105,11 @@ def _is_visible(instruction: Any, before: list[Any], changing: frozenset[str] | 
         return not _TRUTH_IS_ASKED_APART and last not in _GIVES_BOOL
     if name not in _SHARED:
         return False
-    if name in ("BINARY_OP", "COMPARE_OP") and last == "LOAD_CONST":
+    if name in ("BINARY_OP", "COMPARE_OP") and last in _CONSTANT:
         # A number or text beside the operator: a list or dict would be an error, except times it
         # or formatted by it; a method of the scenario's own has points of its own.
         frozen = isinstance(before[-1].argval, _FROZEN)
-        return not frozen or str(instruction.argrepr)[:1] in "*%"
+        return not frozen or str(instruction.argrepr)[:1] in "*%["
     if name == "CALL" and last == "GET_ITER":
         return False  # 3.11 calls a comprehension, which later versions put in line
     if name in ("LIST_EXTEND", "SET_UPDATE") and last == "LOAD_CONST":
@@ -110,7 +118,7 @@ def _is_visible(instruction: Any, before: list[Any], changing: frozenset[str] | 
 
 
 @lru_cache(maxsize=64)
-def _changing_names(filename: str) -> frozenset[str] | None:
+def changing_names(filename: str) -> frozenset[str] | None:
     """Return the names of a file whose variables may change while threads run.
 
     A variable that is bound once, by its function and outside of loops, is either unbound or what

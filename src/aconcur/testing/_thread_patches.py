@@ -13,13 +13,13 @@ import threading
 import time
 from _thread import RLock as RealRLock
 from _thread import allocate_lock
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from types import ModuleType
 from typing import Any, Final
 
-from aconcur.testing._frames import is_users_file
+from aconcur.testing._frames import HERE, is_standard, is_users_file
 from aconcur.testing._thread_engine import Engine, engine_here
 from aconcur.testing._thread_primitives import Lock, RLock, SimpleQueue, Waiter
 from aconcur.testing._thread_state import State
@@ -162,19 +162,25 @@ def _by_identity() -> Mapping[int, Any]:
     return {id(one): stand_in for one, stand_in in real}
 
 
-def _modules(stand_ins: Mapping[int, Any]) -> Iterator[tuple[Any, dict[str, Any], list[Lock]]]:
-    """Yield the user's modules with what they get, and the locks among it."""
+def _modules(
+    stand_ins: Mapping[int, Any], traced: Collection[str]
+) -> Iterator[tuple[Any, dict[str, Any], list[Lock]]]:
+    """Yield modules with what they get, and the locks among it.
+
+    Locks of installed packages stay: threads that are not the scenario's may wait for them.
+    """
     for module in list(sys.modules.values()):
-        filename = getattr(module, "__file__", None)
-        library = not isinstance(filename, str) or not is_users_file(filename)
-        if library and getattr(module, "__name__", "") != "concurrent.futures.thread":
+        filename = getattr(module, "__file__", None) or "<built in>"
+        executor = getattr(module, "__name__", "") == "concurrent.futures.thread"
+        if (is_standard(filename) and not executor) or filename.startswith(HERE):
             continue
+        its_own = executor or is_users_file(filename) or filename in traced
         found: dict[str, Any] = {}
         locks: list[Lock] = []
         for name, value in list(vars(module).items()):
             if id(value) in stand_ins:
                 found[name] = stand_ins[id(value)]
-            elif (kind := _REAL_LOCKS.get(type(value))) is not None:
+            elif its_own and (kind := _REAL_LOCKS.get(type(value))) is not None:
                 found[name] = kind.controlled()
                 locks.append(found[name])
         if found:
@@ -185,14 +191,14 @@ _REAL_LOCKS: Final[Mapping[type, type[Lock]]] = {type(allocate_lock()): Lock, Re
 
 
 @contextmanager
-def patched(engine: Engine) -> Iterator[Callable[[], None]]:
+def patched(engine: Engine, traced: Collection[str]) -> Iterator[Callable[[], None]]:
     """Replace during the block; yields what makes all as new between two runs.
 
     A lock that a user's module holds in a variable of its own is replaced for as long, too.
     """
     locks: list[Lock] = []
     changes: list[tuple[Any, dict[str, Any]]] = []
-    for module, found, its in _modules(_by_identity()):
+    for module, found, its in _modules(_by_identity(), traced):
         changes.append((module, found))
         locks += its
     changes += _library(engine)

@@ -68,13 +68,13 @@ class _Tracing:
         code = frame.f_code
         if self._engine.kind(code) != "traced":
             return self._shown(frame)
+        engine = self._engine
         known = self._points.get(id(code))
         if known is None:
-            known = self._points[id(code)] = code, visible(code)
+            known = self._points[id(code)] = code, visible(code, engine.changing)
         points = known[1]
         frame.f_trace_opcodes = True
-        frame.f_trace_lines = self._engine.recorder is not None
-        engine = self._engine
+        frame.f_trace_lines = engine.recorder is not None
 
         def local(frame: FrameType, event: str, _: Any) -> Tracer:
             if event == "opcode":
@@ -231,7 +231,9 @@ if sys.version_info >= (3, 12):
             if id(code) not in self._local and self._tool is not None:
                 if kind == "traced":
                     self._local[id(code)] = code
-                    self._points[id(code)] = frozenset() if engine.gil else visible(code)
+                    self._points[id(code)] = (
+                        frozenset() if engine.gil else visible(code, engine.changing)
+                    )
                     _mon.set_local_events(self._tool, code, self._wanted())
                 elif self._recorded and is_users(sys._getframe(1)):
                     self._local[id(code)] = code

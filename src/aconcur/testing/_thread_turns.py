@@ -38,6 +38,8 @@ class Turns:
         self.kind = kind
         """Says of code whether it is "traced", "ours", the "library"'s or "other"."""
         self.gil: bool = grain == "gil"
+        self.changing: frozenset[str] = frozenset()
+        """Variables that one traced file may change in another."""
         self.states: dict[int, State] = {}
         self.renew(None)
 

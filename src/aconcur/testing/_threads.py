@@ -5,27 +5,26 @@ from __future__ import annotations
 __all__ = ("Grain", "explore_threads", "replay_threads")
 
 import gc
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from inspect import iscoroutinefunction
-from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from aconcur.testing._choices import Choices, read_token
 from aconcur.testing._exploration import Exploration
 from aconcur.testing._explore import Driver, Strategy, replay_one, search
-from aconcur.testing._frames import is_standard
+from aconcur.testing._frames import HERE, is_standard
 from aconcur.testing._thread_engine import Engine, Scenario, engine_here
+from aconcur.testing._thread_opcodes import changing_names
 from aconcur.testing._thread_patches import forget, patched
 from aconcur.testing._thread_points import watcher_for
 from aconcur.testing._timeline import Recorder
 
 Grain: TypeAlias = Literal["gil", "opcode"]
 Files: TypeAlias = tuple[str | ModuleType, ...]
-
-_HERE: Final = str(Path(__file__).parent)
 
 
 def explore_threads(
@@ -163,7 +162,10 @@ def _driver(scenario: Scenario, grain: str, files: Files | None) -> Iterator[Dri
     """Yield what runs the scenario once, watched and with its primitives controlled."""
     if grain not in ("gil", "opcode"):
         raise ValueError(f"grain must be 'gil' or 'opcode', not {grain!r}")
-    engine = Engine(scenario, grain, _kinds(_suffixes(scenario, files)))
+    if grain == "gil" and not _has_gil():
+        raise ValueError("grain must be 'opcode' where no GIL is, as in this interpreter")
+    suffixes = _suffixes(scenario, files)
+    engine = Engine(scenario, grain, _kinds(suffixes))
     if engine_here() is not None or _busy:
         raise RuntimeError(
             "an exploration of threads runs already: a process can have one at a time, so call "
@@ -173,7 +175,9 @@ def _driver(scenario: Scenario, grain: str, files: Files | None) -> Iterator[Dri
     enabled = gc.isenabled()
     gc.disable()
     try:
-        with watcher_for(engine), patched(engine) as renew:
+        traced = _loaded(suffixes)
+        engine.changing = frozenset().union(*(changing_names(file) or () for file in traced))
+        with watcher_for(engine), patched(engine, traced) as renew:
 
             def run(choices: Choices, recorder: Recorder | None = None, /) -> BaseException | None:
                 renew()
@@ -190,6 +194,17 @@ def _driver(scenario: Scenario, grain: str, files: Files | None) -> Iterator[Dri
 
 
 _busy: list[Engine] = []
+
+
+def _has_gil() -> bool:
+    enabled: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
+    return sys.implementation.name == "cpython" and enabled()
+
+
+def _loaded(suffixes: tuple[str, ...]) -> frozenset[str]:
+    """Return the files of loaded modules that are traced."""
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return frozenset(file for file in files if file and file.endswith(suffixes))
 
 
 def _suffixes(scenario: Scenario, files: Files | None) -> tuple[str, ...]:
@@ -241,7 +256,7 @@ def _kinds(suffixes: tuple[str, ...]) -> Callable[[CodeType], str]:
 
 
 def _kind(filename: str, suffixes: tuple[str, ...]) -> str:
-    if filename.startswith(_HERE):
+    if filename.startswith(HERE):
         return "ours"
     if filename.endswith(suffixes):
         return "traced"
