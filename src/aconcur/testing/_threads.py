@@ -4,14 +4,16 @@ from __future__ import annotations
 
 __all__ = ("Grain", "explore_threads", "replay_threads")
 
+import _thread
 import gc
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from inspect import iscoroutinefunction
 from types import CodeType, ModuleType
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from aconcur.testing._choices import Choices, read_token
 from aconcur.testing._exploration import Exploration
@@ -25,6 +27,9 @@ from aconcur.testing._timeline import Recorder
 
 Grain: TypeAlias = Literal["gil", "opcode"]
 Files: TypeAlias = tuple[str | ModuleType, ...]
+
+# Seconds. A guess: a thread that has nothing left to do needs some µs.
+_LEAVING: Final = 0.1
 
 
 def explore_threads(
@@ -172,6 +177,7 @@ def _driver(scenario: Scenario, grain: str, files: Files | None) -> Iterator[Dri
             "explore_threads() neither from a scenario nor from two threads"
         )
     _busy.append(engine)
+    threads = _thread._count()
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -188,12 +194,20 @@ def _driver(scenario: Scenario, grain: str, files: Files | None) -> Iterator[Dri
 
             yield run
     finally:
+        _see_off(threads)
         _busy.clear()
         if enabled:
             gc.enable()
 
 
 _busy: list[Engine] = []
+
+
+def _see_off(threads: int) -> None:
+    """Wait until the last OS thread has left the interpreter, which it has all but done."""
+    end = time.monotonic() + _LEAVING
+    while _thread._count() > threads and time.monotonic() < end:
+        time.sleep(0.000_1)
 
 
 def _has_gil() -> bool:
