@@ -139,6 +139,20 @@ def test_a_wait_is_named_by_what_the_scenario_called() -> None:
     assert "replay token 'base'" in caught.value.__notes__[0]
 
 
+def test_a_lock_that_its_holder_took_along_is_told() -> None:
+    def scenario() -> None:
+        lock = threading.Lock()
+        together(lock.acquire, lambda: None)
+        with lock:
+            pass
+
+    with pytest.raises(Deadlock) as caught:
+        explore_threads(scenario).check()
+    (main,) = caught.value.waiting
+    assert (main.on, main.holder) == ("lock", "acquire#1 (ended)")
+    assert caught.value.cycle == ()
+
+
 def test_the_timeline_shows_each_thread_line_by_line() -> None:
     found = explore_threads(thread_bugs.lost_update, grain="opcode")
     assert found.failure is not None

@@ -150,10 +150,10 @@ class Turns:
 
     def _deadlock(self) -> BaseException:
         left = [state for state in self.states.values() if not state.done]
+        ended = {id(one): f"{one.name} (ended)" for one in self.states.values() if one.done}
         holders: dict[object, object] = {state.thread: state for state in left}
-        return explain_frames(
-            [(state, state.name, frames_of_thread(state)) for state in left], holders
-        )
+        waits = [(state, state.name, frames_of_thread(state)) for state in left]
+        return explain_frames(waits, holders, ended)
 
     # -- the end of a run
 

@@ -30,11 +30,16 @@ def explain(
 
 
 def explain_frames(
-    tasks: Iterable[tuple[object, str, list[FrameType]]], holders: Mapping[object, object]
+    tasks: Iterable[tuple[object, str, list[FrameType]]],
+    holders: Mapping[object, object],
+    ended: Mapping[int, str] | None = None,
 ) -> Deadlock:
-    """Do as :func:`explain`, given each one's frames, the outermost first."""
+    """Do as :func:`explain`, given each one's frames, the outermost first.
+
+    ``ended`` names those that are not left but may hold something, by their :func:`id`.
+    """
     tasks = list(tasks)
-    names = {id(task): name for task, name, _ in tasks}
+    names = {**(ended or {}), **{id(task): name for task, name, _ in tasks}}
     waiting: list[Waiting] = []
     next_of: dict[str, str] = {}
     for _, name, frames in tasks:
