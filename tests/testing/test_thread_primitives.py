@@ -434,7 +434,7 @@ def a_lock_tried() -> None:
     ],
 )
 def test_correct_use_raises_no_alarm(scenario: Callable[[], None], grain: str) -> None:
-    found = explore_threads(scenario, grain=grain, schedules=400)  # type: ignore[arg-type]
+    found = explore_threads(scenario, grain=grain, schedules=250)  # type: ignore[arg-type]
     found.check()
 
 

@@ -217,14 +217,14 @@ def _drained(closes: int) -> None:
         for item in items:
             out.append(item)
 
-    workers = [threading.Thread(target=work) for _ in range(2)]
-    for worker in workers:
-        worker.start()
+    first, second = threading.Thread(target=work), threading.Thread(target=work)
+    first.start()
+    second.start()
     items.put(1)
     for _ in range(closes):
         items.close()
-    for worker in workers:
-        worker.join()
+    first.join()
+    second.join()
     assert out == [1]
 
 
