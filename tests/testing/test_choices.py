@@ -12,7 +12,7 @@ from aconcur.testing._choices import FAIR, Choices, read_token, write_token
 
 def choose(choices: Choices, *turns: str) -> str:
     """Return who goes on at each turn, given who is ready."""
-    return "".join(ready[choices.pick(ready)] for ready in turns)
+    return "".join(ready[choices.pick(tuple(ready))] for ready in turns)
 
 
 def test_the_base_order_runs_on_and_else_takes_who_waits_longest() -> None:

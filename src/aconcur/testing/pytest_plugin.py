@@ -132,7 +132,7 @@ def _in_a_thread(fn: Callable[..., None], *args: object) -> None:
     def call() -> None:
         try:
             fn(*args)
-        except BaseException as error:  # noqa: BLE001 - raised in the other thread
+        except BaseException as error:  # noqa: BLE001, ASYNC103 - raised in the other thread
             errors.append(error)
 
     thread = threading.Thread(target=call, name=fn.__name__, daemon=True)
