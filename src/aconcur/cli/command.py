@@ -79,16 +79,23 @@ def _compare(chosen: argparse.Namespace) -> None:
 def _add_race(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "race",
-        help="show the order of wake-ups that breaks a scenario",
+        help="show the order of turns that breaks a scenario",
         description=(
-            "Run an async function without arguments under every order of wake-ups within a bound "
-            "and show the first that fails, line by line. Without FILE::FUNCTION: item 38, the "
-            "lost update, and its absence where there is a lock."
+            "Run a function without arguments under every order of turns within a bound and show "
+            "the first that fails, line by line: of tasks if it is async, else of threads. Without "
+            "FILE::FUNCTION: item 38, the lost update, and its absence where there is a lock."
         ),
     )
     add = parser.add_argument
     add("scenario", nargs="?", metavar="FILE::FUNCTION", help="the function: bank.py::transfer")
     add("--backend", choices=("asyncio", "trio"), default="asyncio", help="default: asyncio")
+    add(
+        "--grain",
+        choices=("gil", "opcode"),
+        default="gil",
+        help="where threads are interrupted: where this CPython does (default) or wherever the "
+        "language allows",
+    )
     add("--bound", type=int, default=2, help="most turns against the base order (default: 2)")
     add("--schedules", type=int, default=20_000, help="most schedules to run (default: 20000)")
     add("--replay", metavar="TOKEN", help="run only the schedule that a failure printed")
