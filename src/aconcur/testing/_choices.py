@@ -125,6 +125,7 @@ class Choices:
             and point not in self._forced
             and point != self._expected[0]
             and self._streak < self.fair
+            and self._last is not None
             and self._last in ready
         )
 
