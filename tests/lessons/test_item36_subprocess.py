@@ -126,6 +126,11 @@ def quiet_loop(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert not [line for line in said if not line.startswith(slow)]
 
 
+@pytest.fixture
+def uses_uvloop(anyio_backend_options: dict[str, Any]) -> bool:
+    return bool(anyio_backend_options.get("use_uvloop"))
+
+
 def children() -> set[str]:
     found: set[str] = set()
     for task in Path("/proc/self/task").glob("*/children"):
@@ -414,6 +419,31 @@ async def test_the_first_does_not_survive_a_missing_second(
     assert not children()
 
 
+def test_a_child_that_comes_too_late_is_killed() -> None:
+    children = original.Children()
+    children.kill()
+    with children.start(["sleep", "60"]) as child:
+        assert child.wait(10) == -signal.SIGKILL
+
+
+def test_after_a_failure_threads_begin_nothing_new() -> None:
+    began: list[bytes] = []
+    others = threading.Event()
+
+    def work(start: original.Start, data: bytes) -> None:
+        began.append(data)
+        if data == b"bad":
+            assert others.wait(10)
+            raise LookupError
+        others.set()
+        with start(["sleep", "60"]) as child:
+            child.wait()  # killed when nothing new can begin
+
+    with pytest.raises(LookupError):
+        original.at_once(work, [b"bad", *[b"good"] * 20], limit=2)
+    assert len(began) <= 3
+
+
 # Too slow
 
 
@@ -535,6 +565,49 @@ async def test_cancelled_at_any_step_no_child_and_no_file_is_left(make: Make, pu
             await asyncio.sleep(0)
         await cancel(task, again=steps % 2 == 1)
         assert task.cancelled() or task.exception() is None
+        assert not children()
+        assert descriptors() == before
+
+
+def others() -> set[asyncio.Task[Any]]:
+    """Return every task but the one that runs and that which drives the test."""
+    return {
+        task
+        for task in asyncio.all_tasks() - {asyncio.current_task()}
+        if "TestRunner." not in getattr(task.get_coro(), "__qualname__", "")
+    }
+
+
+def connects_pipes(task: asyncio.Task[Any]) -> bool:
+    return getattr(task.get_coro(), "__name__", "") == "_connect_pipes"
+
+
+@pytest.mark.asyncio_only
+@pytest.mark.usefixtures("quiet_loop")
+@pytest.mark.parametrize("make", ENTRIES.values(), ids=list(ENTRIES))
+async def test_when_every_task_is_cancelled_no_child_and_no_file_is_left(
+    make: Make, put: Put, uses_uvloop: bool
+) -> None:
+    # As asyncio.run does when main() has failed.
+    put("md5sum", "trap '' TERM; exec sleep 60")
+    await rebuilt.echo()  # libuv opens a spare file first
+    before = descriptors()
+    for steps in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 20, 26, 61, 150, 341]:
+        task = asyncio.ensure_future(make())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if steps % 2:  # amid the ending, too
+            task.cancel()
+            await asyncio.sleep(0)
+        while any(map(connects_pipes, others())):  # asyncio itself would hang
+            await asyncio.sleep(0)
+        for each in others():
+            each.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() or task.exception() is None
+        assert not others()
+        while uses_uvloop and children():  # it kills one half started, and goes on before it ends
+            await asyncio.sleep(0)
         assert not children()
         assert descriptors() == before
 

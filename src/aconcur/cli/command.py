@@ -26,12 +26,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: what follows the program's name; the process's own by default.
 
     Raises:
-        SystemExit: 1 the work failed, 2 the command line is wrong, 130 interrupted.
+        SystemExit: 1 the work failed or the reader of stdout left, 2 the command line is wrong,
+            130 interrupted, 143 terminated.
     """
     parser = argparse.ArgumentParser(
         prog="aconcur",
         description="Systems on threads and generators beside the same systems on async/await.",
-        epilog="Exit codes: 0 done, 1 the work failed, 2 wrong command line, 130 interrupted.",
+        epilog=(
+            "Exit codes: 0 done, 1 the work failed or the reader of stdout left (| head), 2 wrong "
+            "command line, 130 interrupted, 143 terminated."
+        ),
     )
     parser.add_argument("--version", action="version", version=f"aconcur {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -76,16 +80,23 @@ def _compare(chosen: argparse.Namespace) -> None:
 def _add_race(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "race",
-        help="show the order of wake-ups that breaks a scenario",
+        help="show the order of turns that breaks a scenario",
         description=(
-            "Run an async function without arguments under every order of wake-ups within a bound "
-            "and show the first that fails, line by line. Without FILE::FUNCTION: item 38, the "
-            "lost update, and its absence where there is a lock."
+            "Run a function without arguments under every order of turns within a bound and show "
+            "the first that fails, line by line: of tasks if it is async, else of threads. Without "
+            "FILE::FUNCTION: item 38, the lost update, and its absence where there is a lock."
         ),
     )
     add = parser.add_argument
     add("scenario", nargs="?", metavar="FILE::FUNCTION", help="the function: bank.py::transfer")
     add("--backend", choices=("asyncio", "trio"), default="asyncio", help="default: asyncio")
+    add(
+        "--grain",
+        choices=("gil", "opcode"),
+        default="gil",
+        help="where threads are interrupted: where this CPython does (default) or wherever the "
+        "language allows",
+    )
     add("--bound", type=int, default=2, help="most turns against the base order (default: 2)")
     add("--schedules", type=int, default=20_000, help="most schedules to run (default: 20000)")
     add("--replay", metavar="TOKEN", help="run only the schedule that a failure printed")
