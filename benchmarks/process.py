@@ -56,7 +56,7 @@ async def shell(line: str) -> None:
 _backend = "asyncio"
 
 
-async def communicate(argv: tuple[str, ...], data: bytes, **options: Any) -> None:  # noqa: ANN401
+async def communicate(argv: tuple[str, ...], data: bytes, **options: Any) -> None:
     """Do it with the loop's own subprocesses."""
     if _backend == "trio":
         import trio
