@@ -20,7 +20,7 @@ from typing import Any
 import anyio
 
 from aconcur.pipeline import THREADS, Pipeline, StageOptions, stage
-from benchmarks.side_by_side import compare
+from benchmarks.side_by_side import compare_costs
 
 END = object()
 
@@ -44,7 +44,7 @@ def timed(start: float, results: int, size: int) -> float:
     return (time.perf_counter() - start) / size * 1e6
 
 
-def three(**options: Any) -> Pipeline[int, int]:  # noqa: ANN401
+def three(**options: Any) -> Pipeline[int, int]:
     one: Pipeline[int, int] = stage(same, **options)
     return one | one | one
 
@@ -145,7 +145,7 @@ async def pypeln(workers: int, buffer: int, size: int) -> float:
 async def pyper(workers: int, buffer: int, size: int) -> float:
     task = import_module("pyper").task
 
-    async def source(size: int) -> Any:  # noqa: ANN401
+    async def source(size: int) -> Any:
         for item in range(size):
             yield item
 
@@ -194,7 +194,7 @@ async def to_thread(function: Callable[[int], int], workers: int, size: int) -> 
     return timed(start, results, size)
 
 
-def on(backend: str, case: Callable[..., Awaitable[float]], *args: Any) -> Callable[[], float]:  # noqa: ANN401
+def on(backend: str, case: Callable[..., Awaitable[float]], *args: Any) -> Callable[[], float]:
     return partial(anyio.run, case, *args, backend=backend)
 
 
@@ -233,14 +233,14 @@ def main() -> None:
     size, rounds = options.size, options.rounds
     for workers, buffer in ((8, 64), (1, 16)):
         title = f"three stages of no work, {workers} workers, buffer {buffer}"
-        compare(title, stages(workers, buffer, size), unit="µs an item", rounds=rounds)
+        compare_costs(title, stages(workers, buffer, size), unit="µs an item", rounds=rounds)
     for function, workers, count in (
         (nothing, 16, size // 10),
         (nap, 16, size // 50),
         (nap, 64, size // 20),
     ):
         pipeline = stage(function, workers=workers, via=THREADS, ordered=False)
-        compare(
+        compare_costs(
             f"a blocking stage: {function.__name__}, {workers} threads",
             {
                 "threads by hand": partial(raw_threads, function, workers, count),

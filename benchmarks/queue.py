@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 
 from aconcur.pipeline import Queue, QueueClosed, ThreadEnd
-from benchmarks.side_by_side import compare
+from benchmarks.side_by_side import compare_costs
 
 Put = Callable[[Any], Awaitable[object]]
 Get = Callable[[], Awaitable[Any]]
@@ -172,8 +172,8 @@ def main() -> None:
                 "Queue, put_many and get_many, trio": on("trio", many, maxsize, size),
             }
         title = f"{tasks} to {tasks}, maxsize {maxsize}"
-        compare(title, cases, unit="ns an item", rounds=rounds)
-    compare(
+        compare_costs(title, cases, unit="ns an item", rounds=rounds)
+    compare_costs(
         "across threads, maxsize 1024",
         {
             "queue.Queue, thread to thread": partial(between_threads, 1024, few),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import signal
+import threading
 from collections.abc import AsyncIterator, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -29,6 +31,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.fixturenames.append("no_leaked_tasks")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Let Ctrl-C interrupt, here and in every child.
+
+    A shell lets what it starts in the background ignore SIGINT, and children inherit that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,6 +71,10 @@ def no_leaks(private_temporary_folder: Path) -> Iterator[None]:
         gc.collect()
         resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
     join_child_watchers(1)
+    for thread in threading.enumerate():
+        # anyio tells its idle threads to end when the loop does, and does not wait for them.
+        if thread.name == "AnyIO worker thread":
+            thread.join(1)
     if left := Snapshot.take(private_temporary_folder).since(before):
         pytest.fail(f"left behind: {left}", pytrace=False)
 

@@ -22,6 +22,7 @@ from aconcur import __version__
 from aconcur.compare.lesson import load_lessons
 
 ACONCUR = [sys.executable, "-m", "aconcur"]
+QUEUE = "aconcur.lessons.item39_queue"
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -72,6 +73,29 @@ def test_a_page_outside_a_checkout_is_asked_for_by_name(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (
         1,
         "aconcur: COMPARISON.md was not found here: run this in a checkout of aconcur\n",
+    )
+
+
+@pytest.mark.parametrize("project", ['[project]\nname = "other"\n', "project = 1\n", "", "no toml"])
+@pytest.mark.parametrize("option", ["--write", "--check"])
+def test_the_page_of_another_project_is_left_alone(
+    tmp_path: Path, project: str, option: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(project)
+    page = tmp_path / "COMPARISON.md"
+    page.write_text("ours\n")
+    code = (
+        "import aconcur, aconcur.cli, sys, pathlib;"
+        f"aconcur.__file__ = {str(tmp_path / 'a/b/c/d.py')!r};"
+        f"aconcur.cli.main(['compare', {option!r}])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert (done.returncode, done.stderr, page.read_text()) == (
+        1,
+        "aconcur: COMPARISON.md was not found here: run this in a checkout of aconcur\n",
+        "ours\n",
     )
 
 
@@ -141,6 +165,25 @@ def test_a_full_disk_is_named() -> None:
     assert done.stderr.endswith("aconcur: [Errno 28] No space left on device\n")
 
 
+def test_without_trio_nothing_is_recorded() -> None:
+    code = (
+        "import aconcur.compare.rounds as r, aconcur.cli.compare as c, aconcur.cli;"
+        "r.find_spec = lambda name: None;"
+        "c.write_record = None;"
+        "aconcur.cli.main(['compare', '37', '--record'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "aconcur: a record holds every version, but trio is not installed: pip install trio\n",
+    )
+
+
+sees_processes = pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="without /proc nobody tells a process's children"
+)
+
+
 def _group_members(group: int) -> list[str]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -158,6 +201,7 @@ def _probes_of(parent: int) -> list[int]:
     return [int(pid) for file in children for pid in file.read_text().split()]
 
 
+@sees_processes
 @pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "parent-only"])
 def test_ctrl_c_in_the_middle_ends_everything_at_once(whole_group: bool) -> None:
     process = subprocess.Popen(
@@ -176,6 +220,80 @@ def test_ctrl_c_in_the_middle_ends_everything_at_once(whole_group: bool) -> None
     assert process.returncode == 130
     assert (output, errors) == ("", "aconcur: interrupted\n")
     assert not [member for probe in probes for member in _group_members(probe)]
+
+
+IGNORING_CTRL_C = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+
+
+@sees_processes
+@pytest.mark.parametrize("shell", [[], IGNORING_CTRL_C], ids=["foreground", "background"])
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ([*ACONCUR, "compare", "39"], "aconcur: terminated\n"),
+        (
+            [sys.executable, "-m", f"{QUEUE}.rebuilt", "--size", "5000"],
+            f"python -m {QUEUE}.rebuilt: terminated\n",
+        ),
+        (
+            [sys.executable, "-m", f"{QUEUE}.original", "--size", "5000"],
+            f"python -m {QUEUE}.original: terminated\n",
+        ),
+    ],
+    ids=["aconcur", "rebuilt", "original"],
+)
+def test_sigterm_ends_everything_as_ctrl_c_does(
+    tmp_path: Path, shell: list[str], command: list[str], said: str
+) -> None:
+    process = subprocess.Popen(
+        [*shell, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        process_group=0,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    (process.stderr if "compare" in command else process.stdout).readline()
+    while not ((children := _probes_of(process.pid)) and any(tmp_path.iterdir())):
+        time.sleep(0.01)
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (143, said)
+    assert not [member for child in children for member in _group_members(child)]
+    assert not list(tmp_path.iterdir())
+
+
+COMPARE = ["aconcur", "compare", "38", "--quick"]
+COMMANDS_ALONE = ["aconcur.lessons.item36_subprocess.rebuilt", "--size", "1"]
+LOCK_ALONE = ["aconcur.lessons.item38_lock.rebuilt", "--size", "10"]
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments"),
+    [
+        # Comparing takes seconds: what a closed stream does to it shows in these two.
+        (">&-", COMPARE),
+        ("<&- >&- 2>&-", COMPARE),
+        *(
+            (closed, alone)
+            for alone in (COMMANDS_ALONE, LOCK_ALONE)
+            for closed in ("<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-")
+        ),
+    ],
+)
+def test_a_stream_that_the_shell_closed_leads_nowhere(closed: str, arguments: list[str]) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert bool(done.stdout) == (" >&-" not in f" {closed}")
 
 
 def _in_terminal(columns: int, arguments: Sequence[str]) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 BANK = """
+import threading
 import anyio
 from anyio.lowlevel import checkpoint
 
@@ -34,7 +35,21 @@ async def once():
     balance = 100
     await withdraw(80)
 
-def plain(): pass
+def in_threads():
+    global balance
+    balance = 100
+
+    def withdraw(amount):
+        global balance
+        if balance >= amount:
+            balance -= amount
+
+    threads = [threading.Thread(target=withdraw, args=(80,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert balance >= 0, balance
 """
 
 
@@ -55,21 +70,29 @@ def bank(tmp_path: Path) -> str:
     return str(path)
 
 
+def columns(shown: str, update: str) -> tuple[list[int], list[int]]:
+    """Return where the two workers' columns begin, and where the update stands in them."""
+    header, *steps = shown[shown.index(" increment#1") + 1 :].splitlines()
+    indent = len(shown[: shown.index(" increment#1") + 1].rpartition("\n")[2])
+    begins = [indent + header.index(f"increment#{number}") for number in (1, 2)]
+    return begins, [line.index(update) for line in steps if line.endswith(update)]
+
+
 def test_item_38_is_shown_in_two_columns_and_with_the_lock_nothing_fails() -> None:
     done = race(COLUMNS="100")
     assert (done.returncode, done.stderr) == (0, "")
-    without, separator, locked = done.stdout.partition("With an asyncio.Lock:")
-    assert separator
-    header, *steps = without[without.index(" increment#1") :].splitlines()
-    first, second = (header.index(f"increment#{number}") for number in (1, 2))
-    offset = len(header) - len(header.lstrip())
-    assert offset == first
-    update = "self.count += await sensor()"
-    starts = [line.index(update) for line in steps if update in line]
-    assert len(starts) == 2
-    assert starts[0] < second <= starts[1]
-    assert "AssertionError: 1 of 2" in without
-    assert "none of all " in locked
+    parts = done.stdout.split("\n\n")
+    tasks, tasks_locked, anywhere, gil, checked, locked = parts[1:]
+    for shown, update in (
+        (tasks, "self.count += await sensor()"),
+        (anywhere, "self.count += offset"),
+        (checked, "self.count += offset"),
+    ):
+        begins, updates = columns(shown, update)
+        assert updates[:2] == [begins[0], begins[1] + len("> ")]
+        assert "AssertionError: 1 of 2" in shown
+    for shown in (tasks_locked, gil, locked):
+        assert "none of all " in shown
 
 
 def test_narrow_terminals_get_one_column() -> None:
@@ -89,6 +112,16 @@ def test_a_function_of_the_users_is_explored(bank: str, backend: str) -> None:
     assert again.stdout.partition("replay token")[2] == done.stdout.partition("replay token")[2]
 
 
+def test_a_plain_function_is_explored_with_threads(bank: str) -> None:
+    assert race(f"{bank}::in_threads").stdout.startswith("threads, bounded: none of all ")
+    done = race(f"{bank}::in_threads", "--grain", "opcode")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "AssertionError: -60" in done.stdout
+    token = done.stdout.partition("replay token '")[2].partition("'")[0]
+    again = race(f"{bank}::in_threads", "--grain", "opcode", "--replay", token)
+    assert "AssertionError: -60" in again.stdout
+
+
 def test_a_function_without_a_race_ends_with_0(bank: str) -> None:
     done = race(f"{bank}::once")
     assert (done.returncode, done.stderr) == (0, "")
@@ -102,8 +135,8 @@ def test_a_function_without_a_race_ends_with_0(bank: str) -> None:
     [
         (["bank.py"], "scenario must be FILE::FUNCTION, like bank.py::transfer, not 'bank.py'"),
         (["nowhere.py::f"], "nowhere.py is not a file"),
-        (["{bank}::plain"], "has no async function 'plain'; it has: "),
-        (["{bank}::other"], "checkpoint, withdraw, twice, once"),
+        (["{bank}::other"], "has no function 'other'; it has: withdraw, twice, once, in_threads"),
+        (["{bank}::in_threads", "--bound", "-1"], "bound must be at least 0, not -1"),
         (["{bank}::twice", "--bound", "-1"], "bound must be at least 0, not -1"),
         (["{bank}::twice", "--replay", "7"], "token must be 'base' or like '1=1,9=2'"),
         (["--replay", "1=1"], "--replay needs the FILE::FUNCTION"),

@@ -52,12 +52,20 @@ def test_several_are_quoted_in_the_order_asked(folder: Path) -> None:
     assert excerpt(folder, "a.py::KIND + LIMIT") == ("KIND: int = 4", "LIMIT = 3  # why")
 
 
+def test_a_name_may_bring_a_file_of_its_own(folder: Path) -> None:
+    (folder / "b.py").write_text("ONE = 1\nTWO = 2\n")
+    quoted = ("KIND: int = 4", "ONE = 1", "TWO = 2", "LIMIT = 3  # why")
+    assert excerpt(folder, "a.py::KIND + b.py::ONE + TWO + a.py::LIMIT") == quoted
+
+
 @pytest.mark.parametrize(
     ("reference", "complaint"),
     [
         ("a.py::absent", "a.py defines no 'absent'"),
         ("a.py::Box.close", "a.py defines no 'Box.close'"),
         ("b.py::plain", "has no file 'b.py'"),
+        ("a.py::KIND + b.py::plain", "has no file 'b.py'"),
+        ("plain", "has no file ''"),
     ],
 )
 def test_what_is_not_there_is_named(folder: Path, reference: str, complaint: str) -> None:

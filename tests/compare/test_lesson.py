@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 
 import pytest
@@ -39,6 +40,23 @@ def test_an_arrow_may_point_into_another_file(lesson_with: LessonWith) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "quoted",
+    sorted(
+        {
+            side
+            for lesson in load_lessons()
+            for arrow in lesson.arrows
+            for side in (arrow.original, arrow.rebuilt)
+        }
+    ),
+)
+def test_an_arrow_quotes_a_whole_expression_or_statement(quoted: str) -> None:
+    whole = f"{quoted} pass" if quoted.endswith(":") else quoted
+    ast.parse(f"async def coroutine():\n    {whole}")
+    assert not quoted.endswith(",")
+
+
 def test_a_pair_must_stand_in_the_source(lesson_with: LessonWith) -> None:
     with pytest.raises(ExcerptError, match=r"rebuilt\.py defines no 'sum'"):
         lesson_with(toml=LESSON_TOML.replace('"rebuilt.py::total"\n\n', '"rebuilt.py::sum"\n\n'))
@@ -47,6 +65,14 @@ def test_a_pair_must_stand_in_the_source(lesson_with: LessonWith) -> None:
 def test_an_id_is_used_once(lesson_with: LessonWith) -> None:
     with pytest.raises(LessonError, match=r"uses an id twice: \['add'\]"):
         lesson_with(toml=LESSON_TOML + TABLE_TOML.replace('"steps"', '"add"', 1))
+
+
+def test_a_baseline_runs_everywhere(lesson_with: LessonWith) -> None:
+    toml = LESSON_TOML.replace(
+        'original.py::total"\n"asyncio', 'rebuilt.py::total @trio"\n"asyncio'
+    )
+    with pytest.raises(LessonError, match=r"against 'threads', which needs an extra: put"):
+        lesson_with(toml=toml)
 
 
 def test_the_chapter_has_six_lessons_in_order() -> None:

@@ -19,9 +19,10 @@ from aconcur.compare.document import (
     Figures,
     Heading,
     Paragraph,
+    at_a_glance,
     describe,
 )
-from aconcur.compare.lesson import Lesson, LessonError
+from aconcur.compare.lesson import Lesson, LessonError, load_lesson
 from aconcur.compare.markdown import OutdatedError, StaleRecordError, check_page, page
 from aconcur.compare.record import (
     CaseRecord,
@@ -39,8 +40,8 @@ FULL = LESSON_TOML + TABLE_TOML
 
 def record_of(lesson: Lesson) -> Record:
     versions = (
-        VersionRecord("threads", (2.0, 2.0, 2.0), (1.0,) * 3, 1 << 20, 3, 0),
-        VersionRecord("asyncio", (1.0, 1.0, 1.0), (0.5,) * 3, 0, 0, 0),
+        VersionRecord("threads", (2.0, 2.0, 2.0), (1.5,) * 3, 3 << 20, 4, 5),
+        VersionRecord("asyncio", (1.0, 1.0, 1.0), (0.25,) * 3, 6 << 20, 7, 8),
     )
     machine = {
         "processor": "a processor",
@@ -75,8 +76,55 @@ def test_every_part_of_a_lesson_is_described(lesson_with: LessonWith) -> None:
         ("threads", "2 s", "", "baseline"),
         ("asyncio", "1 s", "2.00 – 2.00", "2 ×"),
     ]
-    assert "All 2 versions gave the same answer in every run: `1475`" in case.foot
+    assert "Both versions gave the same answer in every run: `1475`" in case.foot
     assert table.rows == (("first", "2", "4 (3.50 – 4.50)"),)
+
+
+def test_every_figure_stands_in_its_own_column(lesson_with: LessonWith) -> None:
+    lesson = lesson_with()
+    [shown] = only(Figures, lesson, replace(record_of(lesson), tables=()))
+    assert isinstance(shown, Figures)
+    assert [
+        dict(zip(shown.columns[1:], row[1:], strict=True), version=row[0]) for row in shown.rows
+    ] == [
+        {
+            "version": "threads",
+            "median": "2 s",
+            "middle half of speeds": "",
+            "against threads": "baseline",
+            "CPU": "1.5 s",
+            "memory": "+3.0 MiB",
+            "threads": "4",
+            "children": "5",
+        },
+        {
+            "version": "asyncio",
+            "median": "1 s",
+            "middle half of speeds": "2.00 – 2.00",
+            "against threads": "2 ×",
+            "CPU": "250 ms",
+            "memory": "+6.0 MiB",
+            "threads": "7",
+            "children": "8",
+        },
+    ]
+
+
+def test_at_a_glance_a_speed_is_that_of_the_others(lesson_with: LessonWith) -> None:
+    lesson = lesson_with(toml=FULL)
+    record = record_of(lesson)
+    assert at_a_glance(lesson.cases[0], record.cases[0]) == (
+        "50 numbers",
+        "threads, 2 s",
+        "asyncio: 2 ×",
+    )
+
+
+def test_every_kind_of_figure_can_be_quoted(lesson_with: LessonWith) -> None:
+    quoted = "{speed:add:asyncio}, {memory:add:asyncio}, {value:steps:first:KiB}"
+    lesson = lesson_with(toml=FULL.replace("It takes {time:add:threads}", quoted))
+    told = only(Paragraph, lesson, record_of(lesson))[-1]
+    assert told == Paragraph("**Verdict.** 2 ×, 6.0 MiB, 4, then 1 s.")
 
 
 def test_a_verdict_quotes_the_record_or_says_that_there_is_none(lesson_with: LessonWith) -> None:
@@ -111,6 +159,13 @@ def test_a_version_that_did_not_run_is_said_not_shown(lesson_with: LessonWith) -
     )
 
 
+def test_plain_text_takes_away_marks_and_leaves_code() -> None:
+    said = plain.draw(Paragraph("**Mind** `f(**options)`: x **y** `**z`."), 80)
+    assert said == "Mind `f(**options)`: x y `**z`."
+    arrow = Arrows((("start", "Child(argv, **options)", "run(*argv, **options)"),))
+    assert plain.draw(arrow, 80) == "- start: Child(argv, **options) → run(*argv, **options)"
+
+
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_plain_text_keeps_to_its_width(lesson_with: LessonWith, width: int) -> None:
     lesson = lesson_with(toml=FULL)
@@ -134,6 +189,9 @@ def test_definitions_stand_beside_their_counterparts() -> None:
     lines = plain.draw(CodePair("Look.", left, right), 80).splitlines()
     assert [line.split("│")[-1].strip() for line in lines[-4:]] == ["eins", "", "", "zwei"]
     assert markdown.draw(CodePair("Look.", left, right)).count("<tr>") == 3
+    pair = CodePair("Look.", left, right)
+    for drawn in (plain.draw(pair, 80), markdown.draw(pair)):
+        assert "a.py::one + two" in drawn
     uneven = CodePair("Look.", left, Code("b.py::one", ("eins",)))
     assert uneven.rows == (("one\none\n\ntwo", "eins"),)
 
@@ -180,6 +238,76 @@ def test_figures_of_other_sources_are_refused(lesson_with: LessonWith) -> None:
     (lesson.folder / "rebuilt.py").write_text(SOURCES["rebuilt.py"] + "\nfaster = True\n")
     with pytest.raises(StaleRecordError, match=r"measured another rebuilt\.py: run"):
         page([lesson])
+
+
+def test_figures_of_fewer_or_more_sources_are_refused(lesson_with: LessonWith) -> None:
+    lesson = lesson_with()
+    write_record(lesson.record, replace(record_of(lesson), tables=()))
+    page([lesson])
+    (lesson.folder / "helper.py").write_text("faster = True\n")
+    with pytest.raises(StaleRecordError, match=r"measured another helper\.py: run"):
+        page([lesson])
+    (lesson.folder / "helper.py").unlink()
+    (lesson.folder / "costs.py").unlink()
+    with pytest.raises(StaleRecordError, match=r"measured another costs\.py: run"):
+        page([lesson])
+
+
+SHARED = "from shared import faster\nfrom alone import alone\n"
+
+
+def test_figures_of_other_shared_sources_are_refused(lesson_with: LessonWith) -> None:
+    lesson = lesson_with(rebuilt=SHARED + SOURCES["rebuilt.py"])
+    beside = lesson.folder.parent
+    for name in ("shared", "alone", "nobodys"):
+        (beside / f"{name}.py").write_text(f"{name} = faster = True\n")
+    write_record(lesson.record, replace(record_of(lesson), tables=()))
+    for name in ("alone", "nobodys"):
+        (beside / f"{name}.py").write_text("")
+    page([lesson])
+    (beside / "shared.py").write_text("faster = False\n")
+    with pytest.raises(StaleRecordError, match=r"measured another \.\./shared\.py: run"):
+        page([lesson])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("rounds = 4", "rounds = 5"),
+        ("size = 50", "size = 51"),
+        ('"threads" = "original', '"serial" = "original'),
+        ('"asyncio" = "rebuilt.py::total"', '"asyncio" = "rebuilt.py::total @uvloop"'),
+        ('call = "costs.py::steps"', 'call = "costs.py::leaps"'),
+        ('columns = ["µs", "KiB"]', 'columns = ["µs"]'),
+    ],
+)
+def test_figures_of_other_definitions_are_refused(
+    lesson_with: LessonWith, old: str, new: str
+) -> None:
+    lesson = lesson_with(toml=FULL)
+    write_record(lesson.record, record_of(lesson))
+    path = lesson.folder / "lesson.toml"
+    path.write_text(FULL.replace("A thread becomes", "A thread turns into"))
+    page([load_lesson(lesson.folder, lesson.package)])  # words are not measured
+    path.write_text(FULL.replace(old, new).replace("{time:add:threads}", "a while"))
+    with pytest.raises(StaleRecordError, match=r"measured another lesson\.toml: run"):
+        page([load_lesson(lesson.folder, lesson.package)])
+
+
+def test_a_record_has_the_names_of_the_lesson(lesson_with: LessonWith) -> None:
+    lesson = lesson_with(toml=FULL)
+    record = record_of(lesson)
+    case, table = record.cases[0], record.tables[0]
+    wrong = (
+        replace(record, cases=(replace(case, versions=case.versions[::-1]),)),
+        replace(record, cases=(replace(case, id="sub"),)),
+        replace(record, tables=(replace(table, rows={"first": {"µs": (2.0,)}}),)),
+        replace(record, tables=()),
+    )
+    for one in wrong:
+        write_record(lesson.record, one)
+        with pytest.raises(StaleRecordError, match=r"measured another lesson\.toml: run"):
+            page([lesson])
 
 
 def test_a_page_needs_figures(lesson_with: LessonWith) -> None:

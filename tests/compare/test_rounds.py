@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -62,6 +63,46 @@ def total(numbers):
     assert [v.children for v in record.case("add").versions] == [2, 0]
 
 
+async def test_what_a_loop_starts_once_is_not_the_version_s(lesson_with: LessonWith) -> None:
+    # trio looks for a library when it is imported, and that starts ldconfig.
+    toml = LESSON_TOML.replace(
+        'asyncio" = "rebuilt.py::total', 'asyncio" = "rebuilt.py::total @trio'
+    )
+    rebuilt = "async def total(numbers):\n    return sum(numbers)\n"
+    record = await measure(lesson_with(toml=toml, rebuilt=rebuilt), quick=True)
+    assert [v.children for v in record.case("add").versions] == [0, 0]
+
+
+async def test_time_and_cpu_are_those_of_the_run_and_of_its_children(
+    lesson_with: LessonWith,
+) -> None:
+    original = """\
+import subprocess
+import sys
+
+BURN = "import time\\nwhile time.process_time() < 0.2: pass"
+
+
+def total(numbers):
+    subprocess.run([sys.executable, "-IS", "-c", BURN])
+    return sum(numbers)
+"""
+    rebuilt = """\
+import asyncio
+
+
+async def total(numbers):
+    await asyncio.sleep(0.2)
+    return sum(numbers)
+"""
+    record = await measure(lesson_with(original=original, rebuilt=rebuilt), quick=True)
+    burning, sleeping = record.case("add").versions
+    assert min(burning.wall) >= 0.2
+    assert min(burning.cpu) >= 0.2
+    assert min(sleeping.wall) >= 0.2
+    assert max(sleeping.cpu) < 0.2
+
+
 async def test_memory_is_the_peak_of_the_first_run(lesson_with: LessonWith) -> None:
     rebuilt = """\
 async def total(numbers):
@@ -108,6 +149,47 @@ async def total(numbers):
 """
     with pytest.raises(VersionFailedError, match="item 99 asyncio failed: the floor gave way"):
         await measure(lesson_with(rebuilt=rebuilt), quick=True)
+
+
+DYING = """\
+import os, pathlib, sys, threading, time
+HERE = pathlib.Path(__file__).parent
+
+def die():
+    while not (HERE / "die").exists():
+        time.sleep(0.005)
+    print("the floor gave way", file=sys.stderr, flush=True)
+    os._exit(3)
+
+async def total(numbers):
+    if not (HERE / "pid").exists():
+        (HERE / "pid").write_text(str(os.getpid()))
+        threading.Thread(target=die, daemon=True).start()
+    return sum(numbers)
+"""
+KILLING = """\
+import pathlib, time
+HERE = pathlib.Path(__file__).parent
+
+def is_running(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+def total(numbers):
+    if (HERE / "pid").exists():
+        (HERE / "die").touch()
+        while is_running((HERE / "pid").read_text()):
+            time.sleep(0.005)
+    return sum(numbers)
+"""
+
+
+async def test_a_version_that_dies_between_its_turns_is_named(lesson_with: LessonWith) -> None:
+    lesson = lesson_with(original=KILLING, rebuilt=DYING)
+    with pytest.raises(VersionFailedError, match="item 99 asyncio failed: the floor gave way"):
+        await measure(lesson, quick=True)
 
 
 HANGING = """\
@@ -187,6 +269,17 @@ async def test_a_backend_that_is_not_installed_is_said_not_run(
     record = await measure(lesson_with(toml=toml), quick=True)
     absent = record.case("add").versions[1]
     assert (absent.absent, absent.wall) == ("trio is not installed: pip install trio", ())
+
+
+async def test_without_its_baseline_nothing_is_measured(
+    lesson_with: LessonWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lesson = lesson_with()
+    versions = {"trio": "rebuilt.py::total @trio", "asyncio": "rebuilt.py::total"}
+    lesson = replace(lesson, cases=(replace(lesson.cases[0], versions=versions),))
+    monkeypatch.setattr(rounds, "find_spec", lambda _: None)
+    with pytest.raises(MissingRequirementError, match="module trio was not found: pip install"):
+        await measure(lesson, quick=True)
 
 
 @pytest.mark.parametrize("backend", ["trio", "uvloop"])

@@ -126,6 +126,11 @@ def quiet_loop(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert not [line for line in said if not line.startswith(slow)]
 
 
+@pytest.fixture
+def uses_uvloop(anyio_backend_options: dict[str, Any]) -> bool:
+    return bool(anyio_backend_options.get("use_uvloop"))
+
+
 def children() -> set[str]:
     found: set[str] = set()
     for task in Path("/proc/self/task").glob("*/children"):
@@ -265,7 +270,7 @@ async def test_no_more_chains_than_the_limit_at_once(call: Call, put: Put, tmp_p
     assert max(counts) <= 2 * work.LIMIT
 
 
-@pytest.mark.parametrize("version", ["original", "rebuilt"])
+@pytest.mark.parametrize("version", ["original", "rebuilt", "toolkit"])
 def test_a_process_that_may_open_only_64_files_digests_them_all(version: str) -> None:
     program = f"""
 import asyncio, resource
@@ -370,7 +375,8 @@ async def test_a_hash_of_a_part_is_no_answer(call: Call, put: Put) -> None:
     put("openssl", COPY)
     put("md5sum", "head -c 9 >/dev/null; echo 0123456789abcdef0123456789abcdef; exit 0")
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        await call([os.urandom(work.MIB)])
+        # More than any pipe between the two holds.
+        await call([bytes(4 * work.MIB)])
     assert caught.value.cmd[0] == "openssl"
 
 
@@ -411,6 +417,31 @@ async def test_the_first_does_not_survive_a_missing_second(
         await call([b"x", b"y"])
     assert caught.value.filename in {"md5sum", None}  # uvloop does not say
     assert not children()
+
+
+def test_a_child_that_comes_too_late_is_killed() -> None:
+    children = original.Children()
+    children.kill()
+    with children.start(["sleep", "60"]) as child:
+        assert child.wait(10) == -signal.SIGKILL
+
+
+def test_after_a_failure_threads_begin_nothing_new() -> None:
+    began: list[bytes] = []
+    others = threading.Event()
+
+    def work(start: original.Start, data: bytes) -> None:
+        began.append(data)
+        if data == b"bad":
+            assert others.wait(10)
+            raise LookupError
+        others.set()
+        with start(["sleep", "60"]) as child:
+            child.wait()  # killed when nothing new can begin
+
+    with pytest.raises(LookupError):
+        original.at_once(work, [b"bad", *[b"good"] * 20], limit=2)
+    assert len(began) <= 3
 
 
 # Too slow
@@ -538,6 +569,49 @@ async def test_cancelled_at_any_step_no_child_and_no_file_is_left(make: Make, pu
         assert descriptors() == before
 
 
+def others() -> set[asyncio.Task[Any]]:
+    """Return every task but the one that runs and that which drives the test."""
+    return {
+        task
+        for task in asyncio.all_tasks() - {asyncio.current_task()}
+        if "TestRunner." not in getattr(task.get_coro(), "__qualname__", "")
+    }
+
+
+def connects_pipes(task: asyncio.Task[Any]) -> bool:
+    return getattr(task.get_coro(), "__name__", "") == "_connect_pipes"
+
+
+@pytest.mark.asyncio_only
+@pytest.mark.usefixtures("quiet_loop")
+@pytest.mark.parametrize("make", ENTRIES.values(), ids=list(ENTRIES))
+async def test_when_every_task_is_cancelled_no_child_and_no_file_is_left(
+    make: Make, put: Put, uses_uvloop: bool
+) -> None:
+    # As asyncio.run does when main() has failed.
+    put("md5sum", "trap '' TERM; exec sleep 60")
+    await rebuilt.echo()  # libuv opens a spare file first
+    before = descriptors()
+    for steps in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 20, 26, 61, 150, 341]:
+        task = asyncio.ensure_future(make())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if steps % 2:  # amid the ending, too
+            task.cancel()
+            await asyncio.sleep(0)
+        while any(map(connects_pipes, others())):  # asyncio itself would hang
+            await asyncio.sleep(0)
+        for each in others():
+            each.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() or task.exception() is None
+        assert not others()
+        while uses_uvloop and children():  # it kills one half started, and goes on before it ends
+            await asyncio.sleep(0)
+        assert not children()
+        assert descriptors() == before
+
+
 async def until_started(count: int, folder: Path) -> None:
     while True:
         if sum(1 for _ in folder.glob("started.*")) >= count:
@@ -656,7 +730,7 @@ def alone(version: str, *options: str) -> list[str]:
     return [sys.executable, "-m", f"aconcur.lessons.{LESSON}.{version}", *options]
 
 
-@pytest.mark.parametrize("version", ["original", "rebuilt"])
+@pytest.mark.parametrize("version", ["original", "rebuilt", "toolkit"])
 def test_alone_it_shows_its_work(version: str) -> None:
     ran = subprocess.run(alone(version, "--size", "2"), capture_output=True, check=False)
     assert (ran.stderr, ran.returncode) == (b"", 0)
@@ -666,10 +740,13 @@ def test_alone_it_shows_its_work(version: str) -> None:
     assert lines[-1].endswith("None (killed)")
 
 
-@pytest.mark.parametrize("version", ["original", "rebuilt"])
+@pytest.mark.parametrize("version", ["original", "rebuilt", "toolkit"])
 def test_alone_without_programs_it_says_what_is_missing(version: str, tmp_path: Path) -> None:
     ran = subprocess.run(
-        alone(version), capture_output=True, check=False, env={"PATH": str(tmp_path)}
+        alone(version),
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PATH": str(tmp_path)},
     )
     assert (ran.stdout, ran.returncode) == (b"", 1)
     assert b"openssl" in ran.stderr
@@ -680,7 +757,7 @@ def test_alone_without_programs_it_says_what_is_missing(version: str, tmp_path: 
     ("amid", "to"),
     [("encrypt_all", "group"), ("digest_all", "group"), ("digest_all", "parent")],
 )
-@pytest.mark.parametrize("version", ["original", "rebuilt"])
+@pytest.mark.parametrize("version", ["original", "rebuilt", "toolkit"])
 def test_alone_interrupted_it_leaves_nothing(
     version: str, amid: str, to: str, put: Put, lasting: str, tmp_path: Path
 ) -> None:

@@ -319,6 +319,32 @@ async def test_threads_cancelled_twice_still_end() -> None:
     assert not held.running
 
 
+def test_a_pool_cancelled_twice_ends_though_no_thread_was_free_to_end_it() -> None:
+    held = Held()
+    pool = ThreadPoolExecutor(1)
+
+    async def leave(entered: asyncio.Event) -> None:
+        async with rebuilt.ending(pool):
+            entered.set()
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        loop, entered = asyncio.get_running_loop(), asyncio.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = loop.run_in_executor(None, held)
+        leaving = asyncio.ensure_future(leave(entered))
+        await entered.wait()
+        while not leaving.done():
+            leaving.cancel()
+            await asyncio.sleep(0)
+        held.let_go.set()
+        await busy
+
+    asyncio.run(main())
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        pool.submit(print)
+
+
 @pytest.mark.asyncio_only
 async def test_cancelled_to_thread_leaves_its_calls_running() -> None:
     held = [Held() for _ in range(default_pool_size())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dis
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import repeat
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio
@@ -17,15 +19,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aconcur.lessons.item38_lock import original, rebuilt, work
+from aconcur.compare.lesson import load_lesson
+from aconcur.lessons.item38_lock import luck, original, rebuilt, toolkit, versions, work
 from aconcur.lessons.item38_lock.work import Reading
+from aconcur.lock import Counter
 
 LESSON = "item38_lock"
-VERSIONS = ["original", "rebuilt"]
+VERSIONS = ["original", "rebuilt", "toolkit"]
 Call: TypeAlias = Callable[..., Awaitable[Any]]
 
 # Threads that nothing ends cannot be left behind by an exception: only the process can end.
 ends_threads = pytest.mark.timeout(15, method="thread")
+
+
+@pytest.fixture(autouse=True)
+def anyio_threads_end() -> Iterator[None]:
+    """Wait for threads that anyio tells to end with the loop, before they count as leaked."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "AnyIO worker thread":
+            thread.join(5)
 
 
 # --- what every version does ---
@@ -58,7 +71,9 @@ async def test_one_worker_counts_all(call: Call, times: int) -> None:
     assert await call(times) == times
 
 
-@pytest.mark.entry("without_lock", "without_lock_checked", "with_lock", "no_lock_needed")
+@pytest.mark.entry(
+    "without_lock", "without_lock_checked", "with_lock", "no_lock_needed", "threads_and_tasks"
+)
 @pytest.mark.parametrize("workers", [0, -1])
 async def test_no_workers_is_an_error_that_names_the_number(call: Call, workers: int) -> None:
     with pytest.raises(ValueError, match=f"workers must be at least 1, not {workers}"):
@@ -224,28 +239,6 @@ def test_no_more_threads_to_be_had_leaves_none_waiting(
         entry(*args)
     assert len(started) == 2
     assert not any(thread.is_alive() for thread in started)
-
-
-@ends_threads
-def test_ctrl_c_ends_threads_that_would_run_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcome = original.outcome
-    main_waits = threading.Event()
-    numbers = iter(range(3))
-
-    def waiting(ended: original.Ended) -> Exception | None:
-        main_waits.set()
-        return outcome(ended)
-
-    def sensor() -> Iterator[int]:
-        if next(numbers) == 0:
-            main_waits.wait()
-            # As a terminal does; a flag alone would not wake the main thread.
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        yield from repeat(1)
-
-    monkeypatch.setattr(original, "outcome", waiting)
-    with pytest.raises(KeyboardInterrupt):
-        original.hammer(original.LockingCounter(), 3, sensor)
 
 
 # --- tasks ---
@@ -434,6 +427,89 @@ def test_threads_come_in_between_where_tasks_do_not() -> None:
     assert counter.count == 1
 
 
+# --- the toolkit ---
+
+
+@pytest.mark.entry("threads_and_tasks")
+@pytest.mark.parametrize("workers", [1, 2, 8])
+async def test_threads_and_tasks_lose_nothing_together(call: Call, workers: int) -> None:
+    assert await call(workers) == 2 * workers
+
+
+async def test_a_guarded_count_is_all_or_nothing_when_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(toolkit, "read_sensor", anyio.sleep_forever)
+    counter = Counter()
+    async with anyio.create_task_group() as group:
+        for step in (toolkit.count_inside, toolkit.count_inside, toolkit.count_first):
+            group.start_soon(step, counter)
+        await anyio.wait_all_tasks_blocked()
+        assert counter.statistics().waiting == 1
+        group.cancel_scope.cancel()
+    assert counter.count == 0
+    assert counter.statistics().holder is None
+
+
+# --- by version of Python ---
+
+
+def test_only_a_lock_is_sure_to_lose_nothing_and_an_await_loses_all_turns_but_one() -> None:
+    assert luck.threads(luck.Locking(), 2000) == 0
+    assert luck.tasks(luck.Plain(), 50) == 80
+
+
+@pytest.mark.parametrize("kind", [luck.Plain, luck.Property, luck.ByName])
+def test_luck_loses_something_between_nothing_and_all(
+    kind: type[luck.Plain | luck.Property],
+) -> None:
+    assert 0 <= luck.threads(kind(), 1000) < 100
+    counter = kind()
+    counter.increment()
+    assert counter.count == 1
+
+
+@pytest.mark.skipif(
+    sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)(),
+    reason="what CPython's GIL does",
+)
+def test_a_plain_count_is_read_and_written_without_a_place_to_switch() -> None:
+    """Calls and backward jumps are the places; a property adds the calls in its own code."""
+    names = [one.opname for one in dis.get_instructions(luck.Plain.increment)]
+    middle = names[names.index("LOAD_ATTR") : names.index("STORE_ATTR")]
+    assert not [name for name in middle if "CALL" in name or "JUMP_BACKWARD" in name]
+    named = [one.opname for one in dis.get_instructions(luck.ByName.increment)]
+    assert len([name for name in named if name == "CALL"]) == 2
+
+
+def test_every_interpreter_that_answers_has_one_row(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv(
+        versions.MORE, os.pathsep.join([str(broken), "", "absent", sys.executable, sys.executable])
+    )
+    assert list(versions.interpreters()) == [sys.executable, str(broken), *[sys.executable] * 2]
+    rows = versions.lost(100, 1)
+    assert list(rows) == ["Python " + sys.version.split()[0]]
+    lesson = load_lesson(Path(versions.__file__).parent, versions.__package__ or "")
+    (columns,) = [table.columns for table in lesson.tables]
+    assert tuple(*map(tuple, rows.values())) == columns
+
+
+def test_interpreters_on_the_path_are_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(versions.MORE, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    there = tmp_path / "python3.9"
+    there.symlink_to(sys.executable)
+    assert list(versions.interpreters()) == [sys.executable, str(there)]
+
+
 # --- run alone ---
 
 
@@ -466,6 +542,17 @@ def test_alone_it_shows_what_is_lost_and_what_is_kept(
         *(work.line(what, work.WORKERS, work.WORKERS) for what in kept),
     ]
     assert work.line(kept[0], 3 * work.WORKERS, 3 * work.WORKERS) in done.stdout
+
+
+def test_alone_the_toolkit_counts_on_every_loop() -> None:
+    done = run("toolkit", "--size", "3")
+    assert (done.returncode, done.stderr) == (0, "")
+    heading, *lines = done.stdout.splitlines()
+    assert heading == f"{work.WORKERS} tasks add 1 3 times each:"
+    for loop in ("asyncio", "trio"):
+        assert f"{work.line('await inside the cell', 15, 15)}, {loop}" in lines
+        assert f"{work.line('threads and tasks', 10, 10)}, {loop}" in lines
+    assert len(lines) == 6
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -289,6 +289,22 @@ async def test_the_loop_has_its_turn_once_a_budget(
         assert turns() == 20 // 4
 
 
+@pytest.mark.asyncio_only
+async def test_time_that_others_take_is_not_on_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    async def take_long() -> None:
+        nonlocal now
+        now += 10 * BUDGET
+
+    monkeypatch.setattr(rebuilt, "perf_counter", lambda: now)
+    pace = Pace()
+    other = asyncio.create_task(take_long())
+    await pace.rest()
+    assert other.done()
+    assert not pace.due()
+
+
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the loop a turn at every cell."""

@@ -273,7 +273,24 @@ async def test_a_huge_input_is_taken_a_window_at_a_time(
     at_once = len(taken)
     go.touch()
     assert await task == [busy[number % WORKERS] for number in range(50)]
-    assert at_once == rebuilt.WINDOW
+    assert at_once == pool.window == WORKERS + 1
+
+
+@pytest.mark.asyncio_only
+@pytest.mark.parametrize("entry", IN_A_POOL)
+async def test_every_worker_of_a_wider_pool_is_busy(
+    entry: str, job: Callable[[object], None], tmp_path: Path
+) -> None:
+    # Each job waits for all others to have begun.
+    job(jobs.relay)
+    *busy, go = names(tmp_path, WORKERS + 4)
+    with ProcessPool(len(busy)) as wide:
+        task = asyncio.create_task(getattr(rebuilt, entry)([(name, go) for name in busy], wide))
+        try:
+            await all_there(*map(Path, busy))
+        finally:
+            Path(go).touch()
+        assert await task == busy
 
 
 async def start_stuck(entry: str, folder: Path) -> asyncio.Task[Any]:
@@ -361,6 +378,24 @@ async def test_a_timeout_kills_the_worker(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(20)
 @pytest.mark.asyncio_only
+async def test_the_time_runs_from_when_the_worker_is_ready(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    submitted: list[object] = []
+    submit = ProcessPool.submit
+
+    def noted(self: ProcessPool, fn: Callable[..., Any], *args: object) -> Future[Any]:
+        submitted.append(fn)
+        return submit(self, fn, *args)
+
+    monkeypatch.setattr(ProcessPool, "submit", noted)
+    with anyio.fail_after(20), pytest.raises(TimeoutError):
+        await rebuilt.within(0, jobs.stuck, str(tmp_path / "job"))
+    assert submitted == [int, jobs.stuck]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.asyncio_only
 async def test_a_pool_goes_with_the_error_of_its_block(tmp_path: Path) -> None:
     path = tmp_path / "job"
 
@@ -436,6 +471,27 @@ async def test_who_dies_only_once_is_not_deadly(tmp_path: Path) -> None:
     items = names(tmp_path, 1)
     with anyio.fail_after(60):
         assert await rebuilt.survive(jobs.die_once, items) == ({0: items[0]}, {})
+
+
+@pytest.mark.asyncio_only
+async def test_no_pool_is_wider_than_the_jobs_that_are_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    widths: list[int] = []
+    open_pool = rebuilt.open_pool
+
+    def noted(workers: int = WORKERS) -> Any:  # noqa: ANN401 - a context manager
+        widths.append(workers)
+        return open_pool(workers)
+
+    monkeypatch.setattr(rebuilt, "open_pool", noted)
+    assert await rebuilt.survive(fragile, []) == ({}, {})
+    assert widths == []
+    assert await rebuilt.survive(fragile, [(4, 6)]) == ({0: 2}, {})
+    assert widths == [1]
+    widths.clear()
+    assert await rebuilt.survive(fragile, [DEADLY]) == ({}, {0: DEADLY})
+    assert widths == [1, 1]
 
 
 @pytest.mark.asyncio_only
@@ -602,7 +658,7 @@ def test_tables_hold_what_the_lesson_promises(table: str) -> None:
 def test_the_steps_add_up() -> None:
     rows = costs.steps(5, 41)
     parts = [row for row in rows if row[0].isdigit()]
-    assert [int(row.split()[0].strip(",")) for row in parts] == [2, 3, 4, 6, 7, 8, 9, 1]
+    assert [int(row.split()[0].strip(",")) for row in parts] == [2, 3, 4, 6, 7, 9, 1]
     for column, total in rows["whole call"].items():
         assert math.isclose(sum(rows[part][column] for part in parts), total)
     assert rows["2 pickle the call"]["µs a call"] > 0

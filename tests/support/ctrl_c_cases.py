@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = (
     "another_thread_is_left_alone",
     "comes_after_the_block",
+    "hammering_threads_end",
     "held_and_received_by_another_thread",
     "held_and_then_comes",
     "stays_ignored",
@@ -19,14 +20,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
 from aconcur.lessons.ctrl_c import ctrl_c_after, ctrl_c_held
+from aconcur.lessons.item38_lock import original as lock
 from aconcur.lessons.item41_futures.pool import WORKERS, ProcessPool
 from tests.support import item41_jobs as jobs
 
@@ -159,6 +162,33 @@ def stuck_workers_end_at_the_second() -> None:
         assert signal.getsignal(signal.SIGINT) is handler
         for call in calls:
             assert isinstance(call.exception(), BrokenProcessPool)
+
+
+def hammering_threads_end() -> None:
+    """Ctrl-C ends threads that would run for ever, when the main thread waits for them."""
+    outcome = lock.outcome
+    main_waits = threading.Event()
+    numbers = iter(range(3))
+
+    def waiting(ended: lock.Ended) -> Exception | None:
+        main_waits.set()
+        return outcome(ended)
+
+    def sensor() -> Iterator[int]:
+        if next(numbers) == 0:
+            main_waits.wait()
+            # As a terminal does; a flag alone would not wake the main thread.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        yield from repeat(1)
+
+    lock.outcome = waiting
+    came = 0
+    try:
+        lock.hammer(lock.LockingCounter(), 3, sensor)
+    except KeyboardInterrupt:
+        came += 1
+    assert came == 1
+    assert threading.active_count() == 1
 
 
 if __name__ == "__main__":

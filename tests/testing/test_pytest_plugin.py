@@ -147,3 +147,33 @@ def test_a_deadlock_is_a_failure_that_names_the_cycle(suite: Suite) -> None:
     )
     done.assert_outcomes(failed=2)
     assert "cycle: take#1 -> take#2 -> take#1" in done.stdout.str()
+
+
+def test_async_fixtures_keep_their_loop_beside_the_runs(suite: Suite) -> None:
+    done = suite(
+        "@pytest.fixture\n"
+        "async def amount(anyio_backend):\n"
+        "    await checkpoint()\n"
+        "    yield 30\n"
+        "    await checkpoint()\n"
+        "@pytest.mark.explore\n"
+        "async def test_schedules(amount): await Account().withdraw(amount)\n"
+        "@pytest.mark.cancel_everywhere\n"
+        "async def test_cancels(amount): await Account().withdraw(amount)\n"
+    )
+    done.assert_outcomes(passed=4)
+
+
+def test_a_cancel_that_leaves_something_fails_on_both_back_ends(suite: Suite) -> None:
+    done = suite(
+        "import os, tempfile\n"
+        "@pytest.mark.cancel_everywhere(twice=False)\n"
+        "async def test_it():\n"
+        "    folder = tempfile.mkdtemp()\n"
+        "    await checkpoint()\n"
+        "    os.rmdir(folder)\n"
+    )
+    done.assert_outcomes(failed=2)
+    out = done.stdout.str()
+    assert "CancelSweepFailed" in out
+    assert "temporary file: tmp" in out

@@ -26,17 +26,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: what follows the program's name; the process's own by default.
 
     Raises:
-        SystemExit: 1 the work failed, 2 the command line is wrong, 130 interrupted.
+        SystemExit: 1 the work failed or the reader of stdout left, 2 the command line is wrong,
+            130 interrupted, 143 terminated.
     """
     parser = argparse.ArgumentParser(
         prog="aconcur",
         description="Systems on threads and generators beside the same systems on async/await.",
-        epilog="Exit codes: 0 done, 1 the work failed, 2 wrong command line, 130 interrupted.",
+        epilog=(
+            "Exit codes: 0 done, 1 the work failed or the reader of stdout left (| head), 2 wrong "
+            "command line, 130 interrupted, 143 terminated."
+        ),
     )
     parser.add_argument("--version", action="version", version=f"aconcur {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_compare(commands)
     _add_race(commands)
+    _add_digest(commands)
     chosen = parser.parse_args(arguments)
     with clean_exits(parser.prog):
         try:
@@ -75,16 +80,23 @@ def _compare(chosen: argparse.Namespace) -> None:
 def _add_race(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "race",
-        help="show the order of wake-ups that breaks a scenario",
+        help="show the order of turns that breaks a scenario",
         description=(
-            "Run an async function without arguments under every order of wake-ups within a bound "
-            "and show the first that fails, line by line. Without FILE::FUNCTION: item 38, the "
-            "lost update, and its absence where there is a lock."
+            "Run a function without arguments under every order of turns within a bound and show "
+            "the first that fails, line by line: of tasks if it is async, else of threads. Without "
+            "FILE::FUNCTION: item 38, the lost update, and its absence where there is a lock."
         ),
     )
     add = parser.add_argument
     add("scenario", nargs="?", metavar="FILE::FUNCTION", help="the function: bank.py::transfer")
     add("--backend", choices=("asyncio", "trio"), default="asyncio", help="default: asyncio")
+    add(
+        "--grain",
+        choices=("gil", "opcode"),
+        default="gil",
+        help="where threads are interrupted: where this CPython does (default) or wherever the "
+        "language allows",
+    )
     add("--bound", type=int, default=2, help="most turns against the base order (default: 2)")
     add("--schedules", type=int, default=20_000, help="most schedules to run (default: 20000)")
     add("--replay", metavar="TOKEN", help="run only the schedule that a failure printed")
@@ -95,3 +107,36 @@ def _race(chosen: argparse.Namespace) -> None:
     from aconcur.cli import race
 
     race.run(chosen)
+
+
+def _add_digest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "digest",
+        help="encrypt files and print the digest of each cipher text, many at once",
+        description=(
+            "Send each file through openssl enc and then through openssl dgst, several files at a "
+            "time, and print lines like md5sum's, in the order of the files. The cipher text is "
+            "not kept: what is printed is a digest that depends on the password."
+        ),
+        epilog="A file that cannot be read is named on stderr; the exit code is then 1.",
+    )
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="what to digest")
+    add("--cipher", metavar="NAME", help="one of openssl enc -list (default: aes-256-ctr)")
+    digests = ("md5", "sha1", "sha256", "sha384", "sha512", "blake2b512")
+    add("--digest", choices=digests, help="default: sha256")
+    add("--book", action="store_true", help="the chapter's des3 and md5: an exercise, not advice")
+    add("--salt", default="7468652073616c74", metavar="HEX", help="default: always the same one")
+    add("--jobs", type=int, metavar="N", help="files at a time (default: two a core)")
+    secret = parser.add_mutually_exclusive_group()
+    add = secret.add_argument
+    name = "ACONCUR_PASSWORD"
+    add("--password-env", default=name, metavar="NAME", help=f"variable (default: {name})")
+    add("--password-file", metavar="FILE", help="its first line is the password")
+    parser.set_defaults(run=_digest, parser=parser)
+
+
+def _digest(chosen: argparse.Namespace) -> None:
+    from aconcur.cli import digest
+
+    digest.run(chosen)

@@ -7,6 +7,7 @@ __all__ = ("run",)
 import argparse
 import json
 import sys
+import tomllib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ import aconcur
 from aconcur.cli.command import UsageError
 from aconcur.cli.screen import Screen, open_screen
 from aconcur.compare.document import describe
+from aconcur.compare.fit import refuse_missing_versions, refuse_unsteady
 from aconcur.compare.lesson import Lesson, UnknownItemError, find_lessons, load_lessons
 from aconcur.compare.machine import refuse_busy_machine
 from aconcur.compare.markdown import check_page, page
@@ -69,9 +71,19 @@ def _lessons(asked: Sequence[str]) -> tuple[Lesson, ...]:
 def _find_page() -> Path:
     beside = Path(aconcur.__file__).parents[2]
     for folder in (Path.cwd(), beside):
-        if (folder / "pyproject.toml").is_file() and (folder / PAGE).is_file():
+        if _is_ours(folder) and (folder / PAGE).is_file():
             return folder / PAGE
     raise NoCheckoutError(f"{PAGE} was not found here: run this in a checkout of aconcur")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether the project in a folder is aconcur, whose files we may write."""
+    try:
+        said = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    project = said.get("project")
+    return isinstance(project, dict) and project.get("name") == "aconcur"
 
 
 def _show(lessons: Sequence[Lesson], *, quick: bool, as_data: bool) -> None:
@@ -101,13 +113,25 @@ def _measure(lesson: Lesson, screen: Screen, *, quick: bool) -> Record:
 
 
 def _record(asked: Sequence[str]) -> None:
-    if not (Path(aconcur.__file__).parents[2] / "pyproject.toml").is_file():
+    """Measure lessons and keep each record; one that is not fit stops no other."""
+    if not _is_ours(Path(aconcur.__file__).parents[2]):
         raise NoCheckoutError(
-            "records are written beside the sources: install a checkout with pip install -e"
+            "records are written beside the sources: install a checkout with pip install -e ."
         )
     lessons = _lessons(asked)
+    refuse_missing_versions(lessons)
     refuse_busy_machine()
+    failed = False
     with open_screen() as screen:
         for lesson in lessons:
-            write_record(lesson.record, _measure(lesson, screen, quick=False))
-            screen.note(f"item {lesson.item}: {lesson.record.name} written")
+            try:
+                record = _measure(lesson, screen, quick=False)
+                refuse_unsteady(lesson, record)
+            except AconcurError as error:
+                failed = True
+                screen.error(f"item {lesson.item} ({lesson.name}): {error}")
+            else:
+                write_record(lesson.record, record)
+                screen.note(f"item {lesson.item}: {lesson.record.name} written")
+    if failed:
+        sys.exit(1)

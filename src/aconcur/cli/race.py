@@ -8,16 +8,17 @@ import argparse
 import importlib.util
 import shutil
 import sys
-from collections.abc import Callable, Coroutine
-from inspect import iscoroutinefunction
+from collections.abc import Callable
+from functools import partial
+from inspect import iscoroutinefunction, isfunction
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
 from aconcur.cli.command import UsageError
-from aconcur.testing import Exploration, explore, replay
+from aconcur.testing import Exploration, explore, explore_threads, replay, replay_threads
 
-Scenario: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
+Scenario: TypeAlias = Callable[[], object]
 PLAIN_WIDTH = 100
 
 
@@ -28,14 +29,9 @@ def run(chosen: argparse.Namespace) -> None:
             raise UsageError("--replay needs the FILE::FUNCTION that the token came from")
         _show_lesson()
         return
-    scenario = _load(chosen.scenario)
+    scenario, file = _load(chosen.scenario)
     try:
-        if chosen.replay:
-            found = replay(scenario, chosen.replay, backend=chosen.backend)
-        else:
-            found = explore(
-                scenario, backend=chosen.backend, bound=chosen.bound, schedules=chosen.schedules
-            )
+        found = _run(scenario, file, chosen)
     except ValueError as error:
         raise UsageError(str(error)) from None
     _print(found)
@@ -44,14 +40,41 @@ def run(chosen: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def _show_lesson() -> None:
-    from aconcur.lessons.item38_lock import race
+def _run(scenario: Scenario, file: str, chosen: argparse.Namespace) -> Exploration:
+    """Explore or replay, with tasks or with threads, as the function is async or not."""
+    limits = {"bound": chosen.bound, "schedules": chosen.schedules}
+    if iscoroutinefunction(scenario):
+        if chosen.replay:
+            return replay(scenario, chosen.replay, backend=chosen.backend)
+        return explore(scenario, backend=chosen.backend, **limits)
+    where: dict[str, Any] = {"grain": chosen.grain, "files": (file,)}
+    if chosen.replay:
+        return replay_threads(scenario, chosen.replay, **where)
+    return explore_threads(scenario, **where, **limits)
 
-    print("Item 38: two tasks add 1 to one counter, and each awaits in the middle.\n")
-    print("Without a lock:")
-    _print(explore(race.without_lock))
-    print("\nWith an asyncio.Lock:")
-    _print(explore(race.with_lock))
+
+def _show_lesson() -> None:
+    from aconcur.lessons.item38_lock import original, race
+
+    print("Item 38: two workers add 1 to one counter.")
+    _title("tasks, an await in the middle, no lock")
+    _print(explore(race.tasks_without_lock))
+    _title("tasks, with an asyncio.Lock")
+    _print(explore(race.tasks_with_lock))
+    anywhere = partial(explore_threads, grain="opcode", files=(original,))
+    by_the_gil = partial(explore_threads, grain="gil", files=(original,))
+    _title("threads, no lock, interrupted wherever the language allows")
+    _print(anywhere(race.threads_without_lock))
+    _title("threads, no lock, interrupted only where this CPython does")
+    _print(by_the_gil(race.threads_without_lock))
+    _title("the same, but count is a property")
+    _print(by_the_gil(race.threads_checked))
+    _title("threads, with a threading.Lock, interrupted wherever the language allows")
+    _print(anywhere(race.threads_with_lock))
+
+
+def _title(text: str) -> None:
+    print(f"\n{text[0].upper()}{text[1:]}:")
 
 
 def _print(found: Exploration) -> None:
@@ -63,8 +86,8 @@ def _print(found: Exploration) -> None:
         print(found.failure.how(width))
 
 
-def _load(text: str) -> Scenario:
-    """Return the function that ``FILE::FUNCTION`` names."""
+def _load(text: str) -> tuple[Scenario, str]:
+    """Return the function that ``FILE::FUNCTION`` names, and the file."""
     file, separator, name = text.partition("::")
     if not (file and separator and name):
         raise UsageError(f"scenario must be FILE::FUNCTION, like bank.py::transfer, not {text!r}")
@@ -72,14 +95,14 @@ def _load(text: str) -> Scenario:
     if not path.is_file():
         raise UsageError(f"{file} is not a file")
     module = _import(path)
-    function = getattr(module, name, None)
-    if not iscoroutinefunction(function):
-        known = [n for n, value in vars(module).items() if iscoroutinefunction(value)]
-        raise UsageError(
-            f"{file} has no async function {name!r}; it has: {', '.join(known) or 'none'}"
-        )
-    scenario: Scenario = function
-    return scenario
+    functions = {
+        name: value
+        for name, value in vars(module).items()
+        if isfunction(value) and value.__module__ == module.__name__
+    }
+    if name not in functions:
+        raise UsageError(f"{file} has no function {name!r}; it has: {', '.join(functions)}")
+    return functions[name], str(path.resolve())
 
 
 def _import(path: Path) -> ModuleType:

@@ -154,7 +154,7 @@ def describe(lesson: Lesson, record: Record | None, *, hearts_only: bool = False
         blocks += (_table(table, record.table(table.id)) for table in lesson.tables)
     blocks += [
         Paragraph(f"**Verdict.** {_fill(lesson.verdict, lesson, record)}"),
-        Bullets("Repaired on the way from the notes:", lesson.repairs),
+        Bullets("Repaired on the way from a reader's notes on the chapter:", lesson.repairs),
         Files(f"src/aconcur/lessons/{lesson.folder.name}", lesson.files),
         Bullets("Run it alone:", tuple(f"`{command}`" for command in _commands(lesson))),
     ]
@@ -187,7 +187,8 @@ def _pair(lesson: Lesson, note: str, original: str, rebuilt: str) -> CodePair:
 def _case(case: Case, measured: CaseRecord) -> Figures:
     present = [version for version in measured.versions if not version.absent]
     baseline, *_ = measured.versions
-    agreed = f"All {len(present)} versions gave the same answer in every run: `{measured.answer}`."
+    every = "Both versions" if len(present) == 2 else f"All {len(present)} versions"
+    agreed = f"{every} gave the same answer in every run: `{measured.answer}`."
     absent = [f"{v.label} did not run: {v.absent}." for v in measured.versions if v.absent]
     rounds = f"{len(baseline.wall)} rounds, versions in turn."
     return Figures(

@@ -19,24 +19,30 @@ class ExcerptError(AconcurError):
 def excerpt(folder: Path, reference: str) -> tuple[str, ...]:
     """Return the sources of ``file.py::one + two``, dedented, decorators included.
 
-    A name may be a path (``Class.method``); definitions come in the order given.
+    A name may be a path (``Class.method``), and may bring its own file (``other.py::three``) for
+    itself and those that follow. Definitions come in the order given.
 
     Raises:
         ExcerptError: the file is not there or defines no such name.
     """
-    file, _, names = reference.partition("::")
+    quoted: list[str] = []
+    file = ""
+    for part in reference.split("+"):
+        *own_file, name = part.strip().split("::")
+        file = own_file[0] if own_file else file
+        quoted.append(_definition(folder, file, name))
+    return tuple(quoted)
+
+
+def _definition(folder: Path, file: str, name: str) -> str:
     try:
         text = (folder / file).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise ExcerptError(f"{folder.name} has no file {file!r}") from None
-    tree = ast.parse(text)
-    quoted: list[str] = []
-    for name in names.split("+"):
-        node = _find(tree, name.strip().split("."))
-        if node is None:
-            raise ExcerptError(f"{folder.name}/{file} defines no {name.strip()!r}")
-        quoted.append(_source(text, node))
-    return tuple(quoted)
+    node = _find(ast.parse(text), name.split("."))
+    if node is None:
+        raise ExcerptError(f"{folder.name}/{file} defines no {name!r}")
+    return _source(text, node)
 
 
 def _find(tree: ast.AST, path: list[str]) -> ast.stmt | None:

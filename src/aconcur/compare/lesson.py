@@ -26,6 +26,7 @@ from typing import Any
 
 from aconcur import lessons
 from aconcur.compare.excerpt import excerpt, normalized_digest
+from aconcur.compare.measured import definitions_digest, shared_sources
 from aconcur.errors import AconcurError
 from aconcur.lessons.needs import Needs, read_needs
 
@@ -123,8 +124,17 @@ class Lesson:
         return excerpt(self.folder, reference)
 
     def digests(self) -> dict[str, str]:
-        """Return what identifies the measured sources; comments and blank lines do not count."""
-        return {name: normalized_digest(self.folder / name) for name in self.files}
+        """Return what identifies all that was measured, by the names of files.
+
+        These are the lesson's own sources, those beside its folder that they import (``../``), and
+        in lesson.toml the definitions of cases and tables. Comments and blank lines do not count.
+        """
+        shared = shared_sources(self.folder, self.package, self.files)
+        return {
+            **{name: normalized_digest(self.folder / name) for name in self.files},
+            **{f"../{path.name}": normalized_digest(path) for path in shared},
+            "lesson.toml": definitions_digest([*self.cases, *self.tables]),
+        }
 
 
 def _reading_order(name: str) -> int:
@@ -158,7 +168,8 @@ def load_lesson(folder: Path, package: str) -> Lesson:
     """Read and check the lesson in ``folder``, which is imported as ``package``.
 
     Raises:
-        LessonError: a key is missing, a name in it is not in the sources, or an id is given twice.
+        LessonError: a key is missing, a name in it is not in the sources, an id is given twice, or
+            a baseline may be absent.
     """
     path = folder / "lesson.toml"
     with path.open("rb") as file:
@@ -228,3 +239,10 @@ def _check(lesson: Lesson, said: Mapping[str, Any]) -> None:
     ids = [case.id for case in lesson.cases] + [table.id for table in lesson.tables]
     if twice := {one for one in ids if ids.count(one) > 1}:
         raise LessonError(f"{lesson.folder.name}/lesson.toml uses an id twice: {sorted(twice)}")
+    for case in lesson.cases:
+        label, reference = next(iter(case.versions.items()))
+        if " @" in reference:
+            raise LessonError(
+                f"{lesson.folder.name}/lesson.toml measures {case.id!r} against {label!r}, which "
+                "needs an extra: put a version first that runs everywhere"
+            )

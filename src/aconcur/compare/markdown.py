@@ -13,7 +13,6 @@ from aconcur.compare.document import (
     Arrows,
     Block,
     Bullets,
-    Code,
     CodePair,
     Figures,
     Files,
@@ -36,14 +35,20 @@ PREFACE = """\
 
 Six systems from a well-known chapter on concurrency and parallelism in Python. Each stands here
 twice: the original on threads, generators or `Popen`, and the same system rebuilt on async/await.
-The job itself is in a `work.py` that both import, so only the concurrency differs.
+The job itself is in a `work.py` that both import, so that little but the concurrency differs; where
+more does (what a sensor waits for in item 38, the HTTP client in item 39, item 40's Python 2 form,
+which imports nothing), the sources show it. The originals were written from one reader's notes on
+the chapter's items 36 to 41; each section ends with what had to be repaired in them.
 
 Code is quoted from the files that run. Figures come from the `record.json` beside each lesson,
 written by `aconcur compare --record`; `aconcur compare` measures on your machine. A speed is the
-median of the ratios of single rounds, versions run in turn; where the middle half of these ratios
-straddles 1 the table says "no clear difference". CPU is user and system time, ended children
-included; memory is how far the first run, in a fresh process, raised the process's resident peak
-(children not included); threads and children are those that one run starts.
+baseline's time divided by this version's: above 1 is faster, below 1 slower. It is the median of
+the ratios of single rounds, versions run in turn, so it may differ a little from the ratio of the
+two medians; where the middle half of these ratios straddles 1 the table says "no clear difference".
+CPU is user and system time, ended children included, but not those that live on, such as the
+workers of a pool that stays; memory is how far the first run, in a fresh process whose event loop
+is loaded, raised the process's resident peak (children not included); threads and children are
+those that one run starts.
 
 """
 
@@ -59,7 +64,7 @@ class OutdatedError(AconcurError):
 
 
 class StaleRecordError(AconcurError):
-    """Raised when a record.json was measured from other sources than those that stand there."""
+    """Raised when a record.json is of other sources, cases or tables than stand there."""
 
     def __init__(self, lesson: Lesson, files: Sequence[str]) -> None:
         super().__init__(
@@ -93,9 +98,24 @@ def _glance(lesson: Lesson, record: Record) -> Iterator[str]:
 
 def _fresh_record(lesson: Lesson) -> Record:
     record = read_record(lesson.record)
-    if other := _differing(record.sources, lesson.digests()):
+    other = _differing(record.sources, lesson.digests())
+    if not other and _said(record) != _asked(lesson):
+        other = ["lesson.toml"]
+    if other:
         raise StaleRecordError(lesson, other)
     return record
+
+
+def _asked(lesson: Lesson) -> tuple[object, ...]:
+    """Return the names that lesson.toml gives: of versions by case, of columns by table."""
+    cases = {case.id: list(case.versions) for case in lesson.cases}
+    return cases, {table.id: {frozenset(table.columns)} for table in lesson.tables}
+
+
+def _said(record: Record) -> tuple[object, ...]:
+    """Return the same names, as a record has them."""
+    cases = {case.id: [version.label for version in case.versions] for case in record.cases}
+    return cases, {table.id: set(map(frozenset, table.rows.values())) for table in record.tables}
 
 
 def _differing(measured: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
@@ -150,9 +170,9 @@ def _(block: Footnote) -> str:
 def _(block: CodePair) -> str:
     both = (block.original, block.rebuilt)
     if block.original.width + block.rebuilt.width > SIDE_BY_SIDE:
-        stacked = (f"**{_label(code)}**\n\n{_fenced(code.text)}" for code in both)
+        stacked = (f"**{code.reference}**\n\n{_fenced(code.text)}" for code in both)
         return "\n\n".join([block.note, *stacked])
-    heads = "".join(f"<th>{_label(code)}</th>" for code in both)
+    heads = "".join(f"<th>{code.reference}</th>" for code in both)
     rows = "\n".join(
         "<tr>\n"
         + "".join(f'<td valign="top">\n\n{_fenced(text)}\n\n</td>\n' for text in row)
@@ -160,10 +180,6 @@ def _(block: CodePair) -> str:
         for row in block.rows
     )
     return f"{block.note}\n\n<table>\n<tr>{heads}</tr>\n{rows}\n</table>"
-
-
-def _label(code: Code) -> str:
-    return code.reference.partition("::")[0]
 
 
 def _fenced(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("beside", "draw", "fits", "listed")
 
+import re
 import textwrap
 from collections.abc import Iterator
 from functools import singledispatch
@@ -24,6 +25,7 @@ from aconcur.compare.document import (
 
 GAP = 2
 BAR = " │ "
+MARKS = re.compile(r"(`[^`]+`)|\*\*([^*]+)\*\*")
 
 
 def beside(pair: CodePair, width: int) -> bool:
@@ -47,9 +49,14 @@ def _widths(figures: Figures) -> list[int]:
     return [max(map(len, column)) for column in zip(figures.columns, *figures.rows, strict=True)]
 
 
+def _unmarked(text: str) -> str:
+    """Take away the asterisks that mark weight; those between backticks are code."""
+    return MARKS.sub(lambda mark: mark[1] or mark[2], text)
+
+
 def _wrap(text: str, width: int, indent: str = "") -> str:
     return textwrap.fill(
-        text.replace("**", ""),
+        text,
         max(width, 20),
         initial_indent=indent,
         subsequent_indent=" " * len(indent),
@@ -71,7 +78,7 @@ def _(block: Heading, width: int) -> str:
 
 @draw.register
 def _(block: Paragraph, width: int) -> str:
-    return _wrap(block.text, width)
+    return _wrap(_unmarked(block.text), width)
 
 
 @draw.register
@@ -91,13 +98,14 @@ def _(block: Arrows, width: int) -> str:
 
 @draw.register
 def _(block: Bullets, width: int) -> str:
-    return "\n".join([block.title, *(_wrap(item, width, "- ") for item in block.items)])
+    items = (_wrap(_unmarked(item), width, "- ") for item in block.items)
+    return "\n".join([_wrap(block.title, width), *items])
 
 
 @draw.register
 def _(block: CodePair, width: int) -> str:
     body = _side_by_side if beside(block, width) else _stacked
-    return f"{_wrap(block.note, width)}\n\n{body(block)}"
+    return f"{_wrap(_unmarked(block.note), width)}\n\n{body(block)}"
 
 
 def _side_by_side(pair: CodePair) -> str:

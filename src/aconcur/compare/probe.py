@@ -85,7 +85,11 @@ def processor_seconds() -> float:
 
 
 def driver(entry: Callable[..., Any], backend: str) -> Callable[..., Any]:
-    """Return a plain function that runs ``entry`` to its answer."""
+    """Return a plain function that runs ``entry`` to its answer.
+
+    The event loop is loaded and tried before that: what it does once a process is not the entry's
+    (trio looks for a library, which starts ``ldconfig``).
+    """
     import inspect
 
     if not inspect.iscoroutinefunction(entry):
@@ -98,6 +102,7 @@ def driver(entry: Callable[..., Any], backend: str) -> Callable[..., Any]:
     def run(*arguments: object) -> Any:  # noqa: ANN401 - any entry's answer
         return anyio.run(entry, *arguments, backend=loop, backend_options=options)
 
+    anyio.run(anyio.sleep, 0, backend=loop, backend_options=options)
     return run
 
 

@@ -5,7 +5,7 @@ Rule: nothing in this process runs while a version does, or the figures would sh
 
 from __future__ import annotations
 
-__all__ = ("DisagreementError", "Step", "VersionFailedError", "measure")
+__all__ = ("DisagreementError", "Step", "VersionFailedError", "absences", "measure")
 
 import json
 import os
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -28,7 +28,7 @@ from aconcur.compare import probe
 from aconcur.compare.lesson import Case, Lesson, Table
 from aconcur.compare.machine import describe_machine
 from aconcur.compare.record import CaseRecord, Record, TableRecord, VersionRecord
-from aconcur.errors import AconcurError
+from aconcur.errors import AconcurError, MissingRequirementError
 from aconcur.lessons.needs import check_needs
 
 QUICK_ROUNDS: dict[type, int] = {Case: 3, Table: 1}
@@ -86,7 +86,8 @@ async def measure(
         on_step: called before every run.
 
     Raises:
-        MissingRequirementError: the lesson needs a program or a module that is not there.
+        MissingRequirementError: the lesson, or the baseline of a case, needs a program or a module
+            that is not there.
         VersionFailedError: a version raised, died, or ran for more than two minutes.
         DisagreementError: two versions gave different answers.
     """
@@ -127,6 +128,10 @@ class _Plan:
     async def run_case(self, case: Case) -> CaseRecord:
         backends = {label: _backend(reference) for label, reference in case.versions.items()}
         present = [label for label in case.versions if not _absence(backends[label])]
+        baseline, *_ = case.versions
+        if baseline not in present:
+            needed = backends[baseline]
+            raise MissingRequirementError(f"module {needed}", f"pip install {needed}")
         async with AsyncExitStack() as stack:
             probes = {
                 label: await stack.enter_async_context(
@@ -153,7 +158,7 @@ class _Plan:
         return CaseRecord(
             id=case.id,
             size=self._size(case),
-            answer=runs[present[0]][0]["shown"],
+            answer=runs[baseline][0]["shown"],
             versions=tuple(
                 _version(label, runs.get(label, []), _absence(backends[label]))
                 for label in case.versions
@@ -203,6 +208,14 @@ class _Plan:
             yield opened
 
 
+def absences(lesson: Lesson) -> Iterator[str]:
+    """Yield, for each version of a lesson that cannot run here, what is not installed."""
+    for case in lesson.cases:
+        for reference in case.versions.values():
+            if absent := _absence(_backend(reference)):
+                yield absent
+
+
 def _backend(reference: str) -> str:
     return reference.partition(" @")[2] or "asyncio"
 
@@ -236,7 +249,10 @@ class _Probe:
         self._answers = BufferedByteReceiveStream(process.stdout)
 
     async def send(self, order: Mapping[str, Any]) -> None:
-        await self._stdin.send(json.dumps(order).encode() + b"\n")
+        try:
+            await self._stdin.send(json.dumps(order).encode() + b"\n")
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            raise self._death() from None
 
     async def run(self) -> dict[str, Any]:
         await self.send({})
@@ -249,12 +265,16 @@ class _Probe:
         except TimeoutError:
             raise VersionFailedError(self._what, f"no answer in {LONGEST_RUN:.0f} s") from None
         except (anyio.EndOfStream, anyio.IncompleteRead):
-            last = self._errors.read_text(errors="replace").strip().rpartition("\n")[2]
-            raise VersionFailedError(self._what, last or "its process died") from None
+            raise self._death() from None
         said: dict[str, Any] = json.loads(line)
         if "error" in said:
             raise VersionFailedError(self._what, said["error"])
         return said
+
+    def _death(self) -> VersionFailedError:
+        """Say what the process said last."""
+        last = self._errors.read_text(errors="replace").strip().rpartition("\n")[2]
+        return VersionFailedError(self._what, last or "its process died")
 
 
 @asynccontextmanager

@@ -1,10 +1,11 @@
-"""Find the order of wake-ups that breaks async code, and the cancellation that leaves something.
+"""Tests for what one run never shows.
 
-:func:`explore` runs a scenario under every schedule within a bound, on asyncio and trio, and names
-the shortest that fails; :func:`replay` runs that one again. :func:`cancel_everywhere` takes the
-view that a cancel may come at any step of a scenario, as a timeout, a failing sibling or Ctrl-C
-will in the end: so it makes each of them happen once, and compares what the process holds before
-and after. :class:`Snapshot` is that comparison alone, for a fixture of one's own.
+:func:`explore` takes the view that tasks may be woken in any order: it runs a scenario under every
+order within a bound, on asyncio and trio, and names the shortest that fails; :func:`replay` runs
+that one again. :func:`cancel_everywhere` takes the view that a cancel may come at any step, as a
+timeout, a failing sibling or Ctrl-C will in the end: it makes each of them happen once, and
+compares what the process holds before and after. :class:`Snapshot` is that comparison alone, for
+a fixture of one's own.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ __all__ = (
     "RealInputOutputError",
     "Snapshot",
     "Step",
+    "UncontrolledWaitError",
     "Waiting",
     "cancel_everywhere",
     "explore",
+    "explore_threads",
     "replay",
+    "replay_threads",
 )
 
 from aconcur.testing._cancel import cancel_everywhere as cancel_everywhere
@@ -36,6 +40,7 @@ from aconcur.testing._errors import Deadlock as Deadlock
 from aconcur.testing._errors import Livelock as Livelock
 from aconcur.testing._errors import NotReproducibleError as NotReproducibleError
 from aconcur.testing._errors import RealInputOutputError as RealInputOutputError
+from aconcur.testing._errors import UncontrolledWaitError as UncontrolledWaitError
 from aconcur.testing._errors import Waiting as Waiting
 from aconcur.testing._exploration import Exploration as Exploration
 from aconcur.testing._exploration import Failure as Failure
@@ -43,4 +48,6 @@ from aconcur.testing._explore import explore as explore
 from aconcur.testing._explore import replay as replay
 from aconcur.testing._leaks import Snapshot as Snapshot
 from aconcur.testing._places import Place as Place
+from aconcur.testing._threads import explore_threads as explore_threads
+from aconcur.testing._threads import replay_threads as replay_threads
 from aconcur.testing._timeline import Step as Step

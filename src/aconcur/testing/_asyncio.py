@@ -15,7 +15,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
+from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 from itertools import count
+from math import inf
 from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -52,6 +54,7 @@ def run(
                     loop.run_recorded(main, recorder)
         except Exception as error:  # noqa: BLE001 - a deadlock, a livelock or another scenario
             found: BaseException | None = error
+            loop.start_all()
         else:
             found = _error_of(main)
         loop.unwind()
@@ -102,26 +105,43 @@ class _Loop(asyncio.AbstractEventLoop):
             with recorder.recording():
                 self.run_to_the_end_of(main)
         except Deadlock:
-            left = sorted(asyncio.all_tasks(self), key=self._number)
             raise explain(
-                [(task, self._name(task), task.get_coro()) for task in left], self.holders
+                [(task, self._name(task), task.get_coro()) for task in self._left()], self.holders
             ) from None
+
+    def start_all(self) -> None:
+        """Give each new task its first step, in a run that is given up in the middle.
+
+        Cancelled before it, a task would never await the coroutine that a library has wrapped in
+        its own; trio does not cancel before the first step either.
+        """
+        self._recorder = None
+        for _ in range(_UNWINDING):
+            steps = [*zip(self._ready, self._steps, strict=True)]
+            steps += [(task, step) for _number, task, step in self._fresh]
+            new = next((pair for pair in steps if _is_new(pair[0])), None)
+            if new is None:
+                return
+            self._ready, self._steps = [], []
+            self._fresh = [(self._number(one[0]), *one) for one in steps if one is not new]
+            callback, args, context = new[1]
+            context.run(callback, *args)
 
     def unwind(self) -> None:
         """Cancel what is left, and let it end."""
         self._recorder = None
         self._choices = Choices({}, max_steps=_UNWINDING)
         while True:
-            for task in sorted(asyncio.all_tasks(self), key=self._number):
+            for task in self._left():
                 task.cancel()
             for generator in list(self._generators):
                 self._end_generator(generator)
             self._generators.clear()
-            left = asyncio.all_tasks(self)
+            left = self._left()
             if not left:
                 return
             try:
-                while asyncio.all_tasks(self):
+                while self._left():
                     self._turn()
             except AssertionError:  # deadlocked or livelocked though cancelled: drop it
                 for task in left:
@@ -165,6 +185,10 @@ class _Loop(asyncio.AbstractEventLoop):
         self._now = max(self._now, timers[0][0])
         while timers and timers[0][0] <= self._now:
             self._callbacks.append(heapq.heappop(timers)[2])
+
+    def _left(self) -> list[asyncio.Task[Any]]:
+        # Not asyncio.all_tasks(), which walks through the garbage of earlier runs too.
+        return [task for task in self._numbers if not task.done()]
 
     def _number(self, task: asyncio.Task[Any]) -> int:
         return self._numbers.setdefault(task, len(self._numbers))
@@ -210,7 +234,8 @@ class _Loop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._timers, (when, next(self._timer_number), handle))
+        if when < inf:  # anyio sleeps for ever until then
+            heapq.heappush(self._timers, (when, next(self._timer_number), handle))
         return handle
 
     def call_later(
@@ -336,6 +361,11 @@ async def _call(  # noqa: ASYNC124 - a task of its own, so that a schedule decid
     else:
         if not answer.done():
             answer.set_result(value)
+
+
+def _is_new(task: asyncio.Task[Any]) -> bool:
+    coroutine = task.get_coro()
+    return iscoroutine(coroutine) and getcoroutinestate(coroutine) == CORO_CREATED
 
 
 def _close(coroutine: Any) -> None:

@@ -16,11 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, final
 
-from aconcur.testing._cancel_backends import Backend, checked_ways, driver, refuse_in_a_loop
+from aconcur.testing._cancel_backends import Backend, checked_ways, driver
 from aconcur.testing._cancel_report import CancelSweep, Kind, Leak
 from aconcur.testing._cancel_steps import How, Outcome, Shot
 from aconcur.testing._leaks import Snapshot, adopting_orphans, temporary_files_in
 from aconcur.testing._noise import hear_noise
+from aconcur.testing._running import refuse_in_a_loop
 from aconcur.testing._settle import end_leftovers, settle, young_garbage_only
 
 # What a clean-up takes when it has nothing to wait for, on a machine that is busy: a guess.
@@ -110,7 +111,7 @@ def cancel_everywhere(
     fail, then the second, until a run comes to its end without a failure.
     """
     ways = checked_ways(backend, how, twice, grace, limit, max_steps)
-    refuse_in_a_loop()
+    refuse_in_a_loop("cancel_everywhere")
     began = time.perf_counter()
     with (
         TemporaryDirectory(prefix="aconcur-", ignore_cleanup_errors=True) as folder,

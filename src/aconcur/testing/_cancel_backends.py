@@ -5,10 +5,9 @@ Rule: trio and uvloop are imported only when somebody asks for them.
 
 from __future__ import annotations
 
-__all__ = ("Backend", "checked_ways", "driver", "refuse_in_a_loop")
+__all__ = ("Backend", "checked_ways", "driver")
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.util import find_spec
@@ -45,23 +44,6 @@ def checked_ways(
     if max_steps < 1:
         raise ValueError(f"max_steps must be at least 1, not {max_steps}")
     return ways if how is None else (how,)
-
-
-def refuse_in_a_loop() -> None:
-    """Raise RuntimeError where a loop runs in this thread."""
-    trio = sys.modules.get("trio")
-    inside = trio is not None and trio.lowlevel.in_trio_run()
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        inside = True
-    if inside:
-        raise RuntimeError(
-            "cancel_everywhere() runs loops of its own and one is running in this thread: "
-            "call it from a plain function"
-        )
 
 
 def driver(

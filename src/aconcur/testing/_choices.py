@@ -43,6 +43,7 @@ class Choices:
         "_policy",
         "_streak",
         "at",
+        "fair",
         "max_steps",
         "steps",
         "taken",
@@ -61,6 +62,8 @@ class Choices:
         self._expected = expected
         self._last: object = None
         self._streak = 0
+        self.fair: int = FAIR
+        """Steps in a row that the base order gives to one while others are ready."""
         self.max_steps: int = max_steps
         self.steps: int = 0
         """Steps so far, at choice points or not."""
@@ -94,10 +97,15 @@ class Choices:
 
     def _choose(self, ready: Sequence[object]) -> int:
         width, point = len(ready), len(self.taken)
+        if self._goes_on(ready, point):
+            self.at = point
+            self.taken.append(0)
+            self.widths.append(width)
+            return ready.index(self._last)
         order = list(range(width))
         for index, one in enumerate(ready):
             if one is self._last:
-                order.insert(0 if self._streak < FAIR else width, order.pop(index))
+                order.insert(0 if self._streak < self.fair else width, order.pop(index))
                 break
         if self._policy is None:
             number = self._forced.get(point, 0)
@@ -109,6 +117,17 @@ class Choices:
         self.taken.append(number)
         self.widths.append(width)
         return order[number]
+
+    def _goes_on(self, ready: Sequence[object], point: int) -> bool:
+        """Return whether who ran last runs on: by far the most common choice of threads."""
+        return (
+            self._policy is None
+            and point not in self._forced
+            and point != self._expected[0]
+            and self._streak < self.fair
+            and self._last is not None
+            and self._last in ready
+        )
 
     def missed(self) -> NotReproducibleError | None:
         """Return the error of a run that ended before its last deviation."""

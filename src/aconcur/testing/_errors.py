@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("Deadlock", "Livelock", "NotReproducibleError", "RealInputOutputError", "Waiting")
+__all__ = (
+    "Deadlock",
+    "Livelock",
+    "NotReproducibleError",
+    "RealInputOutputError",
+    "UncontrolledWaitError",
+    "Waiting",
+)
 
 from dataclasses import dataclass
 
@@ -77,4 +84,15 @@ class RealInputOutputError(AconcurError):
         super().__init__(
             f"{what}() is real input or output, which no schedule decides: put a stand-in into the "
             "scenario, such as a memory stream"
+        )
+
+
+class UncontrolledWaitError(AconcurError):
+    """Raised when a thread of a scenario waits for what the explorer does not control."""
+
+    def __init__(self, thread: str, where: str, seconds: float) -> None:
+        super().__init__(
+            f"{thread} made no step for {seconds:g} s at {where}: it waits for real input or "
+            "output or for a lock that was made before the exploration; make locks, queues and "
+            "events inside the scenario"
         )

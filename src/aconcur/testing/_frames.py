@@ -5,8 +5,18 @@ Rule: nothing here runs the scenario's code; it only looks.
 
 from __future__ import annotations
 
-__all__ = ("frames_of", "is_users", "place", "variable_name", "where")
+__all__ = (
+    "HERE",
+    "frames_of",
+    "is_standard",
+    "is_users",
+    "is_users_file",
+    "place",
+    "variable_name",
+    "where",
+)
 
+import gc
 import sysconfig
 from collections import deque
 from contextlib import suppress
@@ -15,14 +25,23 @@ from pathlib import Path
 from types import FrameType, MemberDescriptorType, ModuleType
 from typing import Any, Final
 
-_HERE: Final = str(Path(__file__).parent)
+HERE: Final = str(Path(__file__).parent)
 _STANDARD: Final = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
 _MANY: Final = 1000  # a container with more elements is not searched for a name
+# These wrap an async generator or a coroutine and give no access to it but through gc.
+_WRAPPERS: Final = {
+    "anext_awaitable",
+    "async_generator_asend",
+    "async_generator_athrow",
+    "coroutine_wrapper",
+}
+_LINKS: Final = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
 
 
 @cache
 def _is_library(filename: str) -> bool:
-    return "-packages" in filename or filename.startswith((_HERE, *_STANDARD))
+    # uvloop's frames name the source that it was compiled from.
+    return "-packages" in filename or filename.startswith((HERE, "uvloop/", *_STANDARD))
 
 
 def is_users(frame: FrameType) -> bool:
@@ -33,19 +52,38 @@ def is_users(frame: FrameType) -> bool:
     return not _is_library(filename)
 
 
+def is_users_file(filename: str) -> bool:
+    """Return whether a file is the user's: neither standard, installed nor this package's."""
+    return not filename.startswith("<") and not _is_library(filename)
+
+
+def is_standard(filename: str) -> bool:
+    """Return whether a file is the standard library's, or code that was generated."""
+    return filename.startswith(("<", *_STANDARD)) and "-packages" not in filename
+
+
 def frames_of(awaitable: object) -> list[FrameType]:
     """Return the frames of a suspended coroutine, the outermost first."""
     frames: list[FrameType] = []
     one: Any = awaitable
     while one is not None:
-        kind = next((k for k in ("cr", "gi", "ag") if hasattr(one, f"{k}_frame")), None)
-        if kind is None:
-            break
-        frame: FrameType | None = getattr(one, f"{kind}_frame")
-        if frame is not None:
-            frames.append(frame)
-        one = getattr(one, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
+        if type(one).__name__ in _WRAPPERS:
+            one = next((o for o in gc.get_referents(one) if _link(o) or _wraps(o)), None)
+            continue
+        frame, inner = _link(one) or ("", "")
+        found = getattr(one, frame, None)
+        if isinstance(found, FrameType):
+            frames.append(found)
+        one = getattr(one, inner, None)
     return frames
+
+
+def _link(awaited: object) -> tuple[str, str] | None:
+    return next((link for link in _LINKS if hasattr(awaited, link[0])), None)
+
+
+def _wraps(thing: object) -> bool:
+    return type(thing).__name__ in _WRAPPERS
 
 
 def where(frames: list[FrameType]) -> str:

@@ -71,7 +71,7 @@ def _outcome(call: Callable[..., T], *args: Any) -> Callable[[], T]:
     """Call, and return what returns or raises the outcome later."""
     try:
         value = call(*args)
-    except BaseException as error:  # noqa: BLE001, ASYNC104 - raised where it is asked for
+    except Exception as error:  # noqa: BLE001 - raised where it is asked for
         caught = error
 
         def fail() -> NoReturn:

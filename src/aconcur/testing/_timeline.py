@@ -77,6 +77,10 @@ class Recorder:
             sys.settrace(before)
             self._flush()
 
+    def line(self, frame: FrameType, line: int) -> None:
+        """A frame has run a line: for drivers that watch frames themselves."""
+        self._note(frame, line)
+
     def _enter(self, frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
         if event != "call" or not is_users(frame):
             return None
@@ -88,21 +92,19 @@ class Recorder:
     def _inside(self, frame: FrameType, event: str, _: object) -> Callable[..., Any]:
         if event == "line":
             self._flush()
-            self._note(frame)
+            self._note(frame, frame.f_lineno)
         return self._inside
 
     def _flush(self) -> None:
         if self._resumed is not None:
-            self._note(self._resumed)
+            self._note(self._resumed, self._resumed.f_lineno)
             self._resumed = None
 
-    def _note(self, frame: FrameType) -> None:
+    def _note(self, frame: FrameType, line: int) -> None:
         if self._stopped:
             return
         code = frame.f_code
-        step = Step(
-            self._task, code.co_filename, frame.f_lineno, code.co_name, self._point, self._deviates
-        )
+        step = Step(self._task, code.co_filename, line, code.co_name, self._point, self._deviates)
         if not self.steps or self.steps[-1] != step:
             self.steps.append(step)
         self._deviates = False

@@ -10,15 +10,15 @@ from __future__ import annotations
 __all__ = ("run",)
 
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import trio
 import trio._core._run as core
 
 from aconcur.testing._choices import Choices
-from aconcur.testing._errors import Deadlock, Livelock
+from aconcur.testing._errors import Deadlock, Livelock, RealInputOutputError
 from aconcur.testing._timeline import Recorder
 from aconcur.testing._waits import explain
 
@@ -43,6 +43,7 @@ def run(
             trio.run(main, clock=one)
         except Exception as error:  # noqa: BLE001 - whatever the scenario raises
             found = error
+        one.bury()
     return one.verdict or found
 
 
@@ -50,10 +51,35 @@ def run(
 def _in_charge(one: _Run) -> Iterator[None]:
     before = core._r, core._ALLOW_DETERMINISTIC_SCHEDULING
     core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = one, True  # type: ignore
+    really = [getattr(owner, name) for owner, name in _REAL]
+    for owner, name in _REAL:
+        setattr(owner, name, _refuse(name, getattr(owner, name)))
     try:
         yield
     finally:
+        for (owner, name), before_it in zip(_REAL, really, strict=True):
+            setattr(owner, name, before_it)
         core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore
+
+
+# What waits for the world outside: for a descriptor, or for the end of a process.
+_REAL: Final[tuple[tuple[Any, str], ...]] = (
+    (core.TheIOManager, "wait_readable"),  # type: ignore[attr-defined]
+    (core.TheIOManager, "wait_writable"),  # type: ignore[attr-defined]
+    (trio.lowlevel, "open_process"),
+    (trio._subprocess, "_open_process"),
+)
+
+
+def _refuse(name: str, really: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., Any]:
+    async def refuse(*args: object, **options: object) -> object:
+        runner, task = core.GLOBAL_RUN_CONTEXT.runner, core.GLOBAL_RUN_CONTEXT.task
+        nursery = task.parent_nursery
+        if nursery and nursery.parent_task is runner.init_task and task is not runner.main_task:
+            return await really(*args, **options)  # trio's own, to be woken by a signal
+        raise RealInputOutputError(f"trio.lowlevel.{name.lstrip('_')}")
+
+    return refuse
 
 
 class _Run(trio.abc.Clock):
@@ -67,6 +93,7 @@ class _Run(trio.abc.Clock):
         self._turns = 0
         self._goes = True
         self._scope = trio.CancelScope()
+        self._abandoned: list[trio.lowlevel.Task] = []
         self.verdict: Exception | None = None
         """Why the run was ended before the scenario had."""
 
@@ -126,13 +153,28 @@ class _Run(trio.abc.Clock):
 
     def _give_up(self, error: Exception) -> None:
         if self.verdict is not None:
-            raise error  # cancelled, and still no end
+            self._abandon(error)
         self.verdict = error
         if self._recorder is not None:
             self._recorder.stop()
             self._recorder = None
         self._choices = Choices({}, max_steps=_UNWINDING)
         self._scope.cancel()
+
+    def _abandon(self, error: Exception) -> NoReturn:
+        """Give up a scenario that is cancelled and still does not end: trio breaks down."""
+        self._abandoned = list(core.GLOBAL_RUN_CONTEXT.runner.tasks)
+        raise error
+
+    def bury(self) -> None:
+        """Close what was abandoned, or it complains when it is collected."""
+        for task in self._abandoned:
+            for nursery in task.child_nurseries:
+                nursery._children.clear()
+        for task in self._abandoned:
+            with suppress(BaseException):  # it has no loop to end in
+                task.coro.close()
+        self._abandoned.clear()
 
     # --- the clock
 
@@ -146,12 +188,15 @@ class _Run(trio.abc.Clock):
         """Jump to the deadline: trio asks when no task is ready."""
         if core.GLOBAL_RUN_CONTEXT.runner.waiting_for_idle or not self._goes:
             return inf  # trio is about to wake who waits for this moment, or to end
+        queue = core.GLOBAL_RUN_CONTEXT.runner.entry_queue
+        if queue.queue or queue.idempotent_queue:
+            return 0  # a call through run_sync_soon() is on its way
         if deadline < inf:
             self._now = max(self._now, deadline)
         elif self.verdict is None:
             self._give_up(self._deadlock())
         else:
-            raise Livelock(_UNWINDING)
+            self._abandon(Livelock(_UNWINDING))
         return 0
 
     def _deadlock(self) -> Deadlock:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("explain",)
+__all__ = ("explain", "explain_frames")
 
 from collections.abc import Iterable, Mapping
+from types import FrameType
 from typing import Any
 
 from aconcur.testing._errors import Deadlock, Waiting
@@ -23,12 +24,26 @@ def explain(
         tasks: each task that is left, with its name and its coroutine.
         holders: lock → task, for locks that do not remember it themselves.
     """
+    return explain_frames(
+        [(task, name, frames_of(coroutine)) for task, name, coroutine in tasks], holders
+    )
+
+
+def explain_frames(
+    tasks: Iterable[tuple[object, str, list[FrameType]]],
+    holders: Mapping[object, object],
+    ended: Mapping[int, str] | None = None,
+) -> Deadlock:
+    """Do as :func:`explain`, given each one's frames, the outermost first.
+
+    ``ended`` names those that are not left but may hold something, by their :func:`id`.
+    """
     tasks = list(tasks)
-    names = {id(task): name for task, name, _ in tasks}
+    names = {**(ended or {}), **{id(task): name for task, name, _ in tasks}}
     waiting: list[Waiting] = []
     next_of: dict[str, str] = {}
-    for _, name, coroutine in tasks:
-        one, holder = _wait(name, coroutine, holders, names)
+    for _, name, frames in tasks:
+        one, holder = _wait(name, frames, holders, names)
         waiting.append(one)
         if holder:
             next_of[name] = holder
@@ -36,9 +51,11 @@ def explain(
 
 
 def _wait(
-    name: str, coroutine: object, holders: Mapping[object, object], names: Mapping[int, str]
+    name: str,
+    frames: list[FrameType],
+    holders: Mapping[object, object],
+    names: Mapping[int, str],
 ) -> tuple[Waiting, str]:
-    frames = frames_of(coroutine)
     users = [number for number, frame in enumerate(frames) if is_users(frame)]
     last = users[-1] if users else -1
     thing: Any = None

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 __all__ = ()
 
+import threading
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial, wraps
 from importlib.util import find_spec
@@ -116,11 +117,29 @@ def _stand_in(
     @wraps(scenario)
     def test(*args: Any, **fixtures: Any) -> None:
         __tracebackhide__ = True
-        run(partial(scenario, *args, **fixtures), backend, mark, item)
+        _in_a_thread(run, partial(scenario, *args, **fixtures), backend, mark, item)
 
     # Or whoever looks through the wrapper finds the async function again.
     del test.__wrapped__
     return test
+
+
+def _in_a_thread(fn: Callable[..., None], *args: object) -> None:
+    """Call in a thread of its own: async fixtures have a loop of anyio's plugin in this one."""
+    __tracebackhide__ = True
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            fn(*args)
+        except BaseException as error:  # noqa: BLE001, ASYNC103 - raised in the other thread
+            errors.append(error)
+
+    thread = threading.Thread(target=call, name=fn.__name__, daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors.pop()
 
 
 def _explore(scenario: Scenario, backend: Any, mark: pytest.Mark, item: pytest.Function) -> None:

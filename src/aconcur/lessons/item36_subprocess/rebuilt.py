@@ -42,28 +42,13 @@ from aconcur.lessons.item36_subprocess.work import (
     md5_argv,
     parse_digest,
 )
+from aconcur.lessons.to_the_end import to_the_end
 
 T = TypeVar("T")
 Option: TypeAlias = Any  # any of Popen's
 Started: TypeAlias = AbstractAsyncContextManager[Process]
 
 CHUNK: Final = 64 * KIB  # what a pipe of Linux holds
-
-
-async def to_the_end(work: asyncio.Future[T]) -> T:
-    """Wait for the work, then return or be cancelled.
-
-    `asyncio.shield()` lets the work live but goes on
-    without it. This waits, however often it is cancelled.
-    """
-    try:
-        await asyncio.wait([work])
-    except asyncio.CancelledError:
-        while not work.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([work])
-        raise
-    return work.result()
 
 
 async def end(child: Process) -> None:
@@ -74,7 +59,14 @@ async def end(child: Process) -> None:
         with suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGKILL)
     # wait() alone hangs on a pipe that is full and unread.
-    await child.communicate()
+    reaping = asyncio.ensure_future(child.communicate())
+    try:
+        await to_the_end(reaping)
+    finally:
+        # When main() fails, asyncio.run cancels all tasks
+        # that are left: this one too.
+        if reaping.cancelled():
+            await end(child)
 
 
 @asynccontextmanager
@@ -87,6 +79,11 @@ async def start(
     has no owner yet, one half ended leaves open files. What
     the child started itself lives on, and delays the end as
     long as it keeps the child's output open.
+
+    One case asyncio itself cannot end: all tasks of the
+    loop are cancelled while it connects a child's pipes,
+    in a task that only it knows. The child is killed, but
+    `create_subprocess_exec` waits for ever.
     """
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(*argv, **options)
@@ -95,8 +92,7 @@ async def start(
         yield await to_the_end(starting)
     finally:
         if starting.exception() is None:
-            ending = end(starting.result())
-            await to_the_end(asyncio.ensure_future(ending))
+            await end(starting.result())
 
 
 async def feed(child: Process, data: bytes) -> None:
@@ -201,8 +197,9 @@ async def encrypt(data: bytes) -> bytes:
 
 async def digest(data: bytes) -> str:
     """Encrypt and hash, by a pipe."""
-    # Ended last to first: the writer is
-    # gone before it misses its reader.
+    # On the way out openssl ends first:
+    # did md5, openssl would complain on
+    # stderr that nobody reads it.
     async with (
         pipe() as (source, sink),
         run_md5(source) as md5,

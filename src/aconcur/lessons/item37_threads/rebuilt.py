@@ -48,18 +48,20 @@ async def to_thread(jobs: Jobs[T]) -> list[T]:
     Raises:
         ExceptionGroup: what the jobs raised.
     """
+    coroutines = map(asyncio.to_thread, jobs)
     async with asyncio.TaskGroup() as group:
         calls = [
-            group.create_task(
-                asyncio.to_thread(job),
-            )
-            for job in jobs
+            group.create_task(coroutine)
+            for coroutine in coroutines
         ]
     return [call.result() for call in calls]
 
 
 async def threads(jobs: Jobs[T]) -> list[T]:
-    """Run every job on a thread of its own.
+    """Run the jobs on up to a thread each.
+
+    The pool starts a thread for a job only
+    if none of its threads is idle.
 
     **Cancelled**, or after an error: waits
     until the calls that run have returned,
@@ -109,7 +111,7 @@ async def processes(jobs: Jobs[T]) -> list[T]:
 
     The jobs and what they return must pickle.
     Costs a tenth of a second to begin with:
-    two new interpreters start.
+    new interpreters start, one per core.
 
     **Cancelled**, or after an error: queued
     jobs never start; waits for running ones.
@@ -145,8 +147,14 @@ async def ending(pool: Executor) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await asyncio.to_thread(
+        # Shielded, and no task: cancelled before a thread
+        # is free, it would never be called.
+        shutdown = partial(
             pool.shutdown, cancel_futures=True
+        )
+        loop = asyncio.get_running_loop()
+        await asyncio.shield(
+            loop.run_in_executor(None, shutdown)
         )
 
 
@@ -156,7 +164,7 @@ async def main(size: int) -> None:
     waits = [partial(slow_systemcall, 0.1)] * size
     with timed("to_thread", "the loop's own few threads"):
         await to_thread(waits)
-    with timed("threads", "a thread for every call"):
+    with timed("threads", "up to a thread a call"):
         await threads(waits)
     with numbers(12, seed=37) as (sums,):
         print(f"{len(sums)} numbers to factorize")

@@ -29,10 +29,11 @@ T = TypeVar("T")
 
 
 async def threads(jobs: Jobs[T]) -> list[T]:
-    """Run every job on a thread of its own.
+    """Run the jobs on up to a thread each.
 
-    The limiter makes the room: without it, all calls of
-    this event loop together get 40 threads.
+    A thread that is idle takes the next job. The limiter
+    makes the room: without it, all calls of this event loop
+    together get 40 threads.
 
     **Cancelled**, or after an error: waits until the calls
     that run have returned. With ``abandon_on_cancel=True``
@@ -83,7 +84,7 @@ def main(size: int) -> None:
     print(f"{size} calls of select, 0.1 s each")
     waits = [partial(slow_systemcall, 0.1)] * size
     for loop in filter(find_spec, ("asyncio", "trio")):
-        with timed(loop, "a thread for every call"):
+        with timed(loop, "up to a thread a call"):
             anyio.run(threads, waits, backend=loop)
 
 

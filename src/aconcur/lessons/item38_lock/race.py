@@ -1,19 +1,22 @@
-"""The race for the explorer: two tasks, one counter.
+"""The race for the explorers: two workers, one counter.
 
-``aconcur race`` runs each under every order of wake-ups.
+``aconcur race`` runs each under every order of turns.
 """
 
 from __future__ import annotations
 
-__all__ = ("with_lock", "without_lock")
+__all__ = (
+    "tasks_with_lock",
+    "tasks_without_lock",
+    "threads_checked",
+    "threads_with_lock",
+    "threads_without_lock",
+)
 
 import asyncio
+from threading import Thread
 
-from aconcur.lessons.item38_lock.rebuilt import (
-    AnyCounter,
-    Counter,
-    LockingCounter,
-)
+from aconcur.lessons.item38_lock import original, rebuilt
 
 
 async def sensor() -> int:
@@ -22,19 +25,47 @@ async def sensor() -> int:
     return 1
 
 
-async def two_updates(counter: AnyCounter) -> None:
-    """Let two tasks add 1 each, and count them."""
+async def two_tasks(counter: rebuilt.AnyCounter) -> None:
+    """Let two tasks add 1 each, and look at the sum."""
     async with asyncio.TaskGroup() as tasks:
         for _ in range(2):
             tasks.create_task(counter.increment(sensor))
     assert counter.count == 2, f"{counter.count} of 2"
 
 
-async def without_lock() -> None:
+async def tasks_without_lock() -> None:
     """Lose an update."""
-    await two_updates(Counter())
+    await two_tasks(rebuilt.Counter())
 
 
-async def with_lock() -> None:
+async def tasks_with_lock() -> None:
     """Lose none."""
-    await two_updates(LockingCounter())
+    await two_tasks(rebuilt.LockingCounter())
+
+
+def two_threads(counter: original.AnyCounter) -> None:
+    """Let two threads add 1 each, and look at the sum."""
+    threads = [
+        Thread(target=counter.increment, args=(1,))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counter.count == 2, f"{counter.count} of 2"
+
+
+def threads_without_lock() -> None:
+    """Lose an update, where a thread may lose its turn."""
+    two_threads(original.Counter())
+
+
+def threads_checked() -> None:
+    """Lose one: a call stands in the update's middle."""
+    two_threads(original.CheckedCounter(abs))
+
+
+def threads_with_lock() -> None:
+    """Lose none."""
+    two_threads(original.LockingCounter())

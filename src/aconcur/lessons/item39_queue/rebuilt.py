@@ -45,6 +45,7 @@ from aconcur.lessons.item39_queue.work import (
     pictures,
     summary,
 )
+from aconcur.lessons.to_the_end import to_the_end
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -158,16 +159,14 @@ async def in_thread(
 ) -> R:
     """Return ``func(item)``, done by a thread of the pool.
 
-    **Cancelled**: waits for the thread, because nothing
-    can stop it; the loop runs on meanwhile.
+    **Cancelled**, once or again: waits for the thread,
+    because nothing can stop it, and a pool that still works
+    would stop the loop as it closes.
     """
     loop = asyncio.get_running_loop()
-    call = loop.run_in_executor(pool, func, item)
-    try:
-        return await asyncio.shield(call)
-    except asyncio.CancelledError:
-        await asyncio.gather(call, return_exceptions=True)
-        raise
+    return await to_the_end(
+        loop.run_in_executor(pool, func, item)
+    )
 
 
 async def pipeline(

@@ -33,6 +33,9 @@ from aconcur.lessons.item41_futures.pool import (
 )
 from aconcur.lessons.item41_futures.work import Pair, gcd
 
+CHUNKS = 2 * WORKERS
+# So that calls of 10 µs, far slower in a pool, end soon.
+MOST_CALLS = 300
 MIB = bytes(2**20)
 TINY = bytes(8)
 
@@ -109,12 +112,13 @@ def parts(
     """Measure alone what can be measured alone, in µs."""
     question = bytes(pickled((0, echo, (data,), {})))
     answer = bytes(pickled((0, echo(data))))
-    trip = micros(partial(round_trip, answer), times)
     return {
         "2 pickle the call": micros(
             lambda: pickled((0, echo, (data,), {})), times
         ),
-        "3 send it": trip / 2,
+        "3, 8 send it there and back": micros(
+            partial(round_trip, answer), times
+        ),
         "4 unpickle it": micros(
             partial(unpickled, question), times
         ),
@@ -122,7 +126,6 @@ def parts(
         "7 pickle the result": micros(
             lambda: pickled((0, data)), times
         ),
-        "8 send it back": trip / 2,
         "9 unpickle it": micros(
             partial(unpickled, answer), times
         ),
@@ -157,9 +160,10 @@ def steps(
     """Measure the steps of a call that goes one at a time.
 
     "µs a call" is with 8 bytes in and out, "µs a MiB" what
-    another MiB in and another MiB out add to it. Steps 1
-    and 10 are the rest: three threads hand over to each
-    other. Step 5 happens once a worker: see `once`.
+    another MiB in and another MiB out add to it. Steps 3
+    and 8 are one round trip: no clock times half of it.
+    Steps 1 and 10 are the rest: three threads hand over to
+    each other. Step 5 happens once a worker: see `once`.
     """
     del seed
     columns: list[dict[str, float]] = []
@@ -250,9 +254,9 @@ def pays(
 ) -> dict[str, dict[str, float]]:
     """Measure from which length on a call pays.
 
-    Every row has about `size` ms of work, less where calls
-    are very short. The figures are serial time divided by
-    parallel time, in a pool that is ready.
+    Every row has `size` ms of work, or 300 calls where that
+    is less. The figures are serial time divided by parallel
+    time, in a pool that is ready.
     """
     del seed
     rows: dict[str, dict[str, float]] = {}
@@ -264,11 +268,11 @@ def pays(
             ("100 µs", 100),
             ("1 ms", 1_000),
             ("10 ms", 10_000),
-            ("50 ms", 50_000),
+            ("25 ms", 25_000),
         ):
             count = 1000 * size // each
             pairs = pairs_of(
-                each, min(max(count, WORKERS), 300)
+                each, min(max(count, CHUNKS), MOST_CALLS)
             )
             base = seconds(partial(original.serial, pairs))
             rows[name] = {
@@ -282,7 +286,7 @@ def ways(
     pairs: list[Pair], pool: ProcessPool
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the columns of `pays`."""
-    chunk = ceil(len(pairs) / (2 * WORKERS))
+    chunk = ceil(len(pairs) / CHUNKS)
     yield (
         "one by one",
         lambda: list(pool.map(gcd, pairs)),

@@ -128,7 +128,15 @@ class ProcessPool(CalmPool, ProcessPoolExecutor):
     module. Ctrl-C does not reach them.
     """
 
+    window: Final[int]
+    """How many calls keep all workers busy."""
+
     def __init__(self, workers: int = WORKERS) -> None:
+        # As many as an executor hands to its workers ahead
+        # of time. With fewer these idle; more would wait
+        # inside, where a cancelled call trips Python 3.11
+        # if the pool is killed.
+        self.window = workers + 1
         self.crew = Crew()
         self.starting: list[Future[int]] = []
         self._ending = threading.Lock()

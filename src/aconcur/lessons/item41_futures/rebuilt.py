@@ -1,14 +1,14 @@
 """Greatest common divisors in worker processes, awaited.
 
 Laws: the loop neither computes nor waits for a worker; only
-WINDOW calls are under way, however many pairs there are;
-leaving early, for whatever reason, kills the workers.
+a pool's window of calls is under way, however many pairs
+there are; leaving early, for whatever reason, kills the
+workers.
 """
 
 from __future__ import annotations
 
 __all__ = (
-    "WINDOW",
     "as_completed",
     "collected",
     "in_order",
@@ -35,9 +35,9 @@ from contextlib import (
     asynccontextmanager,
     suppress,
 )
-from itertools import islice
+from itertools import chain, islice
 from multiprocessing import active_children
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from aconcur.lessons.alone import alone
 from aconcur.lessons.item41_futures.pool import (
@@ -56,11 +56,6 @@ from aconcur.lessons.item41_futures.work import (
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-# As many calls as an executor hands to its workers ahead of
-# time. With fewer these idle; more would wait inside, where
-# a cancelled call trips Python 3.11 if the pool is killed.
-WINDOW: Final = WORKERS + 1
 
 
 @asynccontextmanager
@@ -101,7 +96,7 @@ async def lane(
 
 async def mapped(
     pairs: Pairs,
-    pool: Executor,
+    pool: ProcessPool,
 ) -> list[int]:
     """Compute in a pool that is there.
 
@@ -114,7 +109,7 @@ async def mapped(
     answers: dict[int, int] = {}
     jobs = enumerate(pairs)
     async with asyncio.TaskGroup() as lanes:
-        for _ in range(WINDOW):
+        for _ in range(pool.window):
             job = lane(pool, jobs, answers)
             lanes.create_task(job)
     numbers = range(len(answers))
@@ -136,7 +131,7 @@ async def in_order(
 
 
 async def as_completed(
-    pool: Executor,
+    pool: ProcessPool,
     fn: Callable[[T], R],
     items: Iterable[T],
 ) -> AsyncGenerator[tuple[int, R], None]:
@@ -150,7 +145,7 @@ async def as_completed(
     calls: dict[asyncio.Future[R], int] = {}
     try:
         while True:
-            room = WINDOW - len(calls)
+            room = pool.window - len(calls)
             for number, item in islice(jobs, room):
                 calls[run(pool, fn, item)] = number
             if not calls:
@@ -168,7 +163,7 @@ async def as_completed(
 
 
 async def collected(
-    pairs: Pairs, pool: Executor
+    pairs: Pairs, pool: ProcessPool
 ) -> list[int]:
     """Collect the answers as they come, then in order.
 
@@ -224,7 +219,7 @@ async def fly(
     fn: Callable[[T], R],
     jobs: Iterator[tuple[int, T]],
     answers: dict[int, R],
-    width: int,
+    workers: int,
 ) -> dict[int, T]:
     """Use one pool as long as it lives; return what fell.
 
@@ -232,10 +227,10 @@ async def fly(
     """
     flying: dict[int, T] = {}
     async with (
-        open_pool() as pool,
+        open_pool(workers) as pool,
         asyncio.TaskGroup() as lanes,
     ):
-        for _ in range(width):
+        for _ in range(pool.window):
             lanes.create_task(
                 brave_lane(pool, fn, jobs, answers, flying)
             )
@@ -261,7 +256,12 @@ async def survive(
     jobs = enumerate(items)
     answers: dict[int, R] = {}
     deadly: dict[int, T] = {}
-    while suspects := await fly(fn, jobs, answers, WINDOW):
+    # A pool of no more workers than there are jobs. Each of
+    # its lanes takes one at once, so `first` never outlives
+    # the pool.
+    while first := list(islice(jobs, WORKERS)):
+        left = chain(first, jobs)
+        suspects = await fly(fn, left, answers, len(first))
         for one in sorted(suspects.items()):
             job = iter([one])
             deadly |= await fly(fn, job, answers, 1)

@@ -1,0 +1,151 @@
+"""The processes of one pipe of commands, and the descriptors that lead to them.
+
+Law: reap last. The first stage leads a process group of its own. Until it is reaped, its process
+id and the group's are taken, so a signal cannot reach a stranger, however late it comes. A process
+that leaves the group (setsid(2)) escapes, as it is meant to.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Group",)
+
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterable, Callable
+from contextlib import suppress
+from typing import final
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from aconcur._core.pipes import USUAL_SIZE, Loan
+from aconcur.process._feed import NAP, Feed
+from aconcur.process._stage import Stage
+
+
+@final
+class Group:
+    """What :func:`~aconcur.process._spawn.spawn` has started. A descriptor of -1 is closed."""
+
+    __slots__ = (
+        "borrowed_input",
+        "borrowed_output",
+        "exits",
+        "feed",
+        "id",
+        "loan",
+        "on_close",
+        "own",
+        "processes",
+        "read_from",
+        "source",
+        "stages",
+        "stderrs",
+        "stdin",
+        "stdout",
+        "write_to",
+    )
+
+    def __init__(self, stages: tuple[Stage, ...], *, own: bool) -> None:
+        self.stages: tuple[Stage, ...] = stages
+        self.own: bool = own
+        self.id: int = 0
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.exits: list[int] = []
+        self.stdin: int = -1
+        self.stdout: int = -1
+        self.read_from: int = -1
+        self.write_to: int = -1
+        self.borrowed_input: int = -1
+        self.borrowed_output: int = -1
+        self.stderrs: dict[int, int] = {}
+        self.feed: Feed | None = None
+        self.source: AsyncIterable[bytes] | None = None
+        self.loan: Loan = Loan()
+        self.on_close: Callable[[], None] | None = None
+
+    def add(self, process: subprocess.Popen[bytes]) -> None:
+        """Take a stage in. From here on it is ours to end."""
+        self.processes.append(process)
+        self.id = self.id or process.pid
+
+    def signal(self, number: int) -> None:
+        """Send a signal to every process of the group that is left."""
+        if self.own and self.id:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.id, number)
+        else:
+            for place in range(len(self.processes)):
+                self.signal_stage(number, place)
+
+    def signal_stage(self, number: int, place: int) -> None:
+        """Send a signal to one stage; to one that has ended, in vain."""
+        process = self.processes[place]
+        if process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(process.pid, number)
+
+    def status(self, place: int) -> int | None:
+        """Return what a stage exited with, or ``-n`` if signal n ended it; None while it runs.
+
+        Does not reap: waitid(2) with WNOWAIT.
+        """
+        process = self.processes[place]
+        if process.returncode is not None:
+            return process.returncode
+        found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
+            return None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+    async def write(self, view: memoryview) -> bool:
+        """Write all of it to the first stage; return False if it cannot be, for it is closed.
+
+        **Cancelled**: any part has been written.
+        """
+        await checkpoint()
+        feed = Feed([view], USUAL_SIZE)
+        while self.stdin >= 0 and not feed.push(self.stdin):
+            if feed.nap_until is None:
+                with suppress(anyio.ClosedResourceError):  # while we waited
+                    await anyio.wait_writable(self.stdin)
+            else:
+                await anyio.sleep(NAP)
+        return self.stdin >= 0 and not feed.broken
+
+    def close_stdin(self) -> None:
+        """Give the first stage the end of its input."""
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def reap(self) -> None:
+        """Kill what is left of the group, and take the statuses of the stages.
+
+        Blocks until each stage has ended: at once, if they have, or a kill goes through.
+        """
+        self.signal(signal.SIGKILL)
+        for process in self.processes:
+            process.wait()
+        self.id = 0
+
+    def close(self) -> None:
+        """Close every descriptor that is ours."""
+        for fd in (self.stdin, self.stdout, self.read_from, self.write_to):
+            if fd >= 0:
+                os.close(fd)
+        for fd in (*self.stderrs.values(), *self.exits):
+            if fd >= 0:
+                os.close(fd)
+        self.stdin = self.stdout = self.read_from = self.write_to = -1
+        self.stderrs, self.exits = {}, []
+        self.loan.give_back()
+        if self.on_close is not None:
+            self.on_close()
+            self.on_close = None
+
+    def abort(self) -> None:
+        """Leave nothing of a group that has only begun."""
+        self.close()
+        self.reap()

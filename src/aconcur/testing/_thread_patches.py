@@ -1,0 +1,234 @@
+"""Puts the controlled primitives where code finds them, while an exploration runs.
+
+Rule: a stand-in acts for the scenario's threads alone; any other thread gets the real thing.
+"""
+
+from __future__ import annotations
+
+__all__ = ("forget", "patched")
+
+import queue
+import sys
+import threading
+import time
+from _thread import RLock as RealRLock
+from _thread import allocate_lock
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from types import ModuleType
+from typing import Any, Final
+
+from aconcur.testing._frames import HERE, is_standard, is_users_file
+from aconcur.testing._thread_engine import Engine, engine_here
+from aconcur.testing._thread_primitives import Lock, RLock, SimpleQueue, Waiter
+from aconcur.testing._thread_state import State
+
+_Thread = threading.Thread
+_start, _join, _is_alive = _Thread.start, _Thread.join, _Thread.is_alive
+_ident: Any = vars(_Thread)["ident"]
+_sleep = time.sleep
+_EPOCH: Final = 1_700_000_000.0  # a fixed moment, so that each schedule has the same date
+
+
+def _state(engine: Engine, thread: threading.Thread) -> State | None:
+    return engine.states.get(id(thread))
+
+
+def start(self: threading.Thread) -> None:
+    """Do as :meth:`threading.Thread.start`."""
+    engine = engine_here()
+    if engine is None:
+        _start(self)
+        return
+    if not getattr(self, "_initialized", False):
+        raise RuntimeError("thread.__init__() not called")
+    started: Any = self._started  # type: ignore[attr-defined]
+    if started.is_set():
+        raise RuntimeError("threads can only be started once")
+    engine.before(sys._getframe(1).f_code, python=True)
+    started._flag = True
+    engine.spawn(self)
+    engine.after()
+
+
+def join(self: threading.Thread, timeout: float | None = None) -> None:
+    """Do as :meth:`threading.Thread.join`."""
+    engine = engine_here()
+    if engine is None or (self._started.is_set() and _state(engine, self) is None):  # type: ignore[attr-defined]
+        _join(self, timeout)
+        return
+    state = _state(engine, self)
+    if state is None:
+        raise RuntimeError("cannot join thread before it is started")
+    if state is engine.current:
+        raise RuntimeError("cannot join current thread")
+    engine.before(sys._getframe(1).f_code, python=True)
+    deadline = None if timeout is None else engine.now + max(timeout, 0)
+    me = engine.current
+    while not state.done:
+        state.waiters.append(me)
+        try:
+            if not engine.block(deadline):
+                return
+        finally:
+            state.waiters.remove(me)
+
+
+def is_alive(self: threading.Thread) -> bool:
+    """Do as :meth:`threading.Thread.is_alive`."""
+    engine = engine_here()
+    state = _state(engine, self) if engine is not None else None
+    if engine is None or state is None:
+        return _is_alive(self)
+    engine.before(sys._getframe(1).f_code, python=True)
+    return not state.done
+
+
+def ident(self: threading.Thread) -> int | None:
+    """Do as :attr:`threading.Thread.ident`: starts the OS thread that has the number."""
+    engine = engine_here()
+    state = _state(engine, self) if engine is not None else None
+    if engine is not None and state is not None and not state.started:
+        engine.materialise(state)
+    number: int | None = _ident.fget(self)
+    return number
+
+
+def sleep(seconds: float, /) -> None:
+    """Do as :func:`time.sleep`, on virtual time."""
+    engine = engine_here()
+    if engine is None:
+        _sleep(seconds)
+        return
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    engine.before(sys._getframe(1).f_code)
+    engine.block(engine.now + seconds)
+
+
+def _clock(real: Callable[[], Any], base: float = 0.0, *, unit: int = 0) -> Callable[[], Any]:
+    """Return a clock that the scenario's threads read virtual time from; ``unit`` a second."""
+
+    def read() -> Any:
+        engine = engine_here()
+        if engine is None:
+            return real()
+        return int((base + engine.now) * unit) if unit else base + engine.now
+
+    return read
+
+
+_CLOCKS: Final = {
+    "monotonic": _clock(time.monotonic),
+    "perf_counter": _clock(time.perf_counter),
+    "time": _clock(time.time, _EPOCH),
+    "monotonic_ns": _clock(time.monotonic_ns, unit=10**9),
+    "perf_counter_ns": _clock(time.perf_counter_ns, unit=10**9),
+    "time_ns": _clock(time.time_ns, _EPOCH, unit=10**9),
+}
+
+
+def _library(engine: Engine) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Yield what the standard library's modules and classes get."""
+    yield (
+        threading,
+        {
+            "Lock": Lock,
+            "RLock": RLock,
+            "_allocate_lock": Waiter,
+            "_time": _CLOCKS["monotonic"],
+            "excepthook": engine.excepthook,
+        },
+    )
+    yield (
+        _Thread,
+        {"start": start, "join": join, "is_alive": is_alive, "ident": property(ident)},
+    )
+    yield queue, {"SimpleQueue": SimpleQueue, "time": _CLOCKS["monotonic"]}
+    yield time, {"sleep": sleep, **_CLOCKS}
+
+
+def _by_identity() -> Mapping[int, Any]:
+    """Return the stand-ins for names that a module imported from another."""
+    real: list[tuple[object, Any]] = [
+        (allocate_lock, Lock),
+        (threading.Lock, Lock),  # from Python 3.13 on not the same
+        (threading.RLock, RLock),
+        (queue.SimpleQueue, SimpleQueue),
+        (time.sleep, sleep),
+        *((getattr(time, name), clock) for name, clock in _CLOCKS.items()),
+    ]
+    return {id(one): stand_in for one, stand_in in real}
+
+
+def _modules(
+    stand_ins: Mapping[int, Any], traced: Collection[str]
+) -> Iterator[tuple[Any, dict[str, Any], list[Lock]]]:
+    """Yield modules with what they get, and the locks among it.
+
+    Locks of installed packages stay: threads that are not the scenario's may wait for them.
+    """
+    for module in list(sys.modules.values()):
+        filename = getattr(module, "__file__", None) or "<built in>"
+        executor = getattr(module, "__name__", "") == "concurrent.futures.thread"
+        if (is_standard(filename) and not executor) or filename.startswith(HERE):
+            continue
+        its_own = executor or is_users_file(filename) or filename in traced
+        found: dict[str, Any] = {}
+        locks: list[Lock] = []
+        for name, value in list(vars(module).items()):
+            if id(value) in stand_ins:
+                found[name] = stand_ins[id(value)]
+            elif its_own and (kind := _REAL_LOCKS.get(type(value))) is not None:
+                found[name] = kind.controlled()
+                locks.append(found[name])
+        if found:
+            yield module, found, locks
+
+
+_REAL_LOCKS: Final[Mapping[type, type[Lock]]] = {type(allocate_lock()): Lock, RealRLock: RLock}
+
+
+@contextmanager
+def patched(engine: Engine, traced: Collection[str]) -> Iterator[Callable[[], None]]:
+    """Replace during the block; yields what makes all as new between two runs.
+
+    A lock that a user's module holds in a variable of its own is replaced for as long, too.
+    """
+    locks: list[Lock] = []
+    changes: list[tuple[Any, dict[str, Any]]] = []
+    for module, found, its in _modules(_by_identity(), traced):
+        changes.append((module, found))
+        locks += its
+    changes += _library(engine)
+    before = [(owner, {name: vars(owner)[name] for name in names}) for owner, names in changes]
+    counter = threading._counter  # type: ignore[attr-defined]
+
+    def renew() -> None:
+        for lock in locks:
+            lock.reset()
+        threading._counter = count(1).__next__  # type: ignore[attr-defined]
+        threading.excepthook = engine.excepthook
+
+    try:
+        for owner, names in changes:
+            _set(owner, names)
+        yield renew
+    finally:
+        threading._counter = counter  # type: ignore[attr-defined]
+        for owner, names in before:
+            _set(owner, names)
+
+
+def _set(owner: Any, names: Mapping[str, Any]) -> None:
+    for name, value in names.items():
+        setattr(owner, name, value)
+
+
+def forget(engine: Engine) -> None:
+    """Let the interpreter's exit not wait for threads of an executor that was abandoned."""
+    module: ModuleType | None = sys.modules.get("concurrent.futures.thread")
+    if module is not None:
+        for state in engine.states.values():
+            module._threads_queues.pop(state.thread, None)

@@ -1,0 +1,64 @@
+"""A thread of a scenario, and what watches it.
+
+Rule: nothing here decides.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Abandoned", "State", "Watcher", "frames_of_thread")
+
+import sys
+import threading
+from _thread import allocate_lock
+from types import FrameType
+from typing import Final, Protocol
+
+_ENGINE: Final = ("_thread_engine.py", "_thread_turns.py", "_thread_state.py")
+_RUN: Final = threading.Thread.run.__code__
+
+
+class Abandoned(BaseException):
+    """Unwinds a thread of a run that is over."""
+
+
+class Watcher(Protocol):
+    """Calls :meth:`Engine.point` and :meth:`Engine.line` where a thread's code gets there."""
+
+    def begin(self) -> None:
+        """Watch the thread that calls."""
+
+    def end(self) -> None:
+        """Leave the thread that calls."""
+
+    def stop_everywhere(self) -> None:
+        """Report every instruction from here on."""
+
+
+class State:
+    """A thread of one run."""
+
+    __slots__ = (
+        "done", "gate", "ident", "name", "started", "thread", "timed_out", "until", "unwinding",
+        "waiters",
+    )  # fmt: skip
+
+    def __init__(self, name: str, thread: threading.Thread) -> None:
+        self.name, self.thread = name, thread
+        self.gate = allocate_lock()
+        self.gate.acquire()
+        self.ident = 0
+        self.started = self.done = self.timed_out = False
+        self.until: float | None = None
+        self.unwinding = 0
+        self.waiters: list[State] = []
+
+
+def frames_of_thread(state: State) -> list[FrameType]:
+    """Return a thread's frames, the outermost first, without the engine's at both ends."""
+    frame = sys._current_frames().get(state.ident)
+    frames: list[FrameType] = []
+    while frame is not None:
+        if not frame.f_code.co_filename.endswith(_ENGINE) and frame.f_code is not _RUN:
+            frames.append(frame)
+        frame = frame.f_back
+    return frames[::-1]

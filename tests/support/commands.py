@@ -1,0 +1,55 @@
+"""Programs to run, and ways to see what they left."""
+
+from __future__ import annotations
+
+__all__ = ("IGNORES_TERM", "descriptors", "lives", "noted_pids", "python", "sh", "until")
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from aconcur.process import Command
+
+IGNORES_TERM: Final = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+open(f"{sys.argv[1]}/pid.{os.getpid()}", "w").close()
+while True: time.sleep(1)
+"""
+
+
+def python(code: str, *args: str | Path) -> Command:
+    """Return a command that runs Python, started as quickly as can be."""
+    return Command(sys.executable, "-ISc", code, *args)
+
+
+def sh(script: str) -> Command:
+    return Command("sh", "-c", script)
+
+
+def lives(pid: int) -> bool:
+    """Say whether a process runs: a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def noted_pids(folder: Path) -> list[int]:
+    """Return the processes that made a file ``pid.N`` here."""
+    return [int(file.suffix[1:]) for file in folder.glob("pid.*")]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what another process does."""
+    with anyio.fail_after(20):
+        while not condition():
+            await anyio.sleep(0.002)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
