@@ -277,6 +277,27 @@ def test_what_is_no_async_function_is_refused(scenario: Scenario) -> None:
         explore(scenario)
 
 
+async def one(x: int) -> None: ...
+
+
+async def two(x: int, *rest: int, y: int, z: int = 3, **others: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("scenario", "said"),
+    [
+        (one, "one takes arguments: x; give it a default or wrap one in a function"),
+        (two, "two takes arguments: x, y; give them defaults or wrap two in a function"),
+        (lambda x: one(x), "takes arguments: x"),
+        (partial(two, 1), "takes arguments: y"),
+    ],
+)
+def test_what_a_scenario_lacks_is_named(scenario: Scenario, said: str) -> None:
+    for call in (explore, partial(replay, token="base")):
+        with pytest.raises(TypeError, match=said):
+            call(scenario)
+
+
 # --- threads, real input and output
 
 
@@ -542,15 +563,75 @@ def test_async_generators_are_finalised(backend: Backend) -> None:
 
 
 @both
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_passes_through(kind: type[BaseException], backend: Backend) -> None:
-    async def scenario() -> None:
-        await checkpoint()
-        raise kind
+@pytest.mark.parametrize("child", [True, False])
+def test_an_interrupt_passes_through_and_leaves_nothing(backend: Backend, *, child: bool) -> None:
+    ended: list[str] = []
 
-    with pytest.raises(kind):
+    async def interrupt() -> None:
+        await checkpoint()
+        raise KeyboardInterrupt
+
+    async def wait() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("waiter")
+
+    async def scenario() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            if child:
+                group.start_soon(interrupt)
+            else:
+                await checkpoint()
+                await interrupt()
+
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - trio raises it in a group
         explore(scenario, backend=backend)
+    assert kind_of(caught.value) is KeyboardInterrupt
+    assert ended == ["waiter"]
     explore(fine, backend=backend).check()
+
+
+@both
+@pytest.mark.parametrize("child", [True, False])
+def test_a_scenario_that_exits_the_program_has_failed(backend: Backend, *, child: bool) -> None:
+    ended: list[str] = []
+
+    async def leave() -> None:
+        await checkpoint()
+        sys.exit(3)
+
+    async def wait() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("waiter")
+
+    async def scenario() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            if child:
+                group.start_soon(leave)
+            else:
+                await checkpoint()
+                await leave()
+
+    found = explore(scenario, backend=backend)
+    error = error_of(found)
+    assert kind_of(error) is SystemExit
+    assert len(ended) >= found.schedules
+    with pytest.raises(BaseException, match=r"exit") as caught:
+        found.check()
+    assert not isinstance(caught.value, SystemExit)
+
+
+def test_check_never_exits_the_program() -> None:
+    async def scenario() -> None:
+        sys.exit(0)
+
+    with pytest.raises(AssertionError, match=r"the scenario exits the program: SystemExit\(0\)"):
+        explore(scenario).check()
 
 
 @both
@@ -702,6 +783,7 @@ def test_asyncio_callbacks_futures_and_task_factories_work() -> None:
         assert (made, loop.time()) == (["task", "soon"], 2.5)
         assert loop.is_running()
         assert not loop.is_closed()
+        loop.set_debug(True)
         assert not loop.get_debug()
 
     explore(scenario, bound=0).check()

@@ -22,7 +22,7 @@ from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakKeyDictionary, WeakSet
 
 from aconcur.testing._choices import Choices
-from aconcur.testing._errors import Deadlock, RealInputOutputError
+from aconcur.testing._errors import Deadlock, RealInputOutputError, interrupts
 from aconcur.testing._timeline import Recorder
 from aconcur.testing._waits import explain
 
@@ -52,12 +52,15 @@ def run(
             else:
                 with _holders_noted(loop.holders):
                     loop.run_recorded(main, recorder)
-        except Exception as error:  # noqa: BLE001 - a deadlock, a livelock or another scenario
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a deadlock or another scenario
             found: BaseException | None = error
             loop.start_all()
         else:
             found = _error_of(main)
-        loop.unwind()
+            if found is not None and interrupts(found):
+                raise found
+        finally:
+            loop.unwind()
     return found
 
 
@@ -131,6 +134,7 @@ class _Loop(asyncio.AbstractEventLoop):
         """Cancel what is left, and let it end."""
         self._recorder = None
         self._choices = Choices({}, max_steps=_UNWINDING)
+        interrupt: KeyboardInterrupt | None = None
         while True:
             for task in self._left():
                 task.cancel()
@@ -139,15 +143,21 @@ class _Loop(asyncio.AbstractEventLoop):
             self._generators.clear()
             left = self._left()
             if not left:
-                return
+                break
             try:
                 while self._left():
                     self._turn()
+            except SystemExit:  # asyncio raises it through the loop; the task is done
+                continue
+            except KeyboardInterrupt as error:
+                interrupt = error
             except AssertionError:  # deadlocked or livelocked though cancelled: drop it
                 for task in left:
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                     _close(task.get_coro())
-                return
+                break
+        if interrupt is not None:
+            raise interrupt
 
     def _turn(self) -> None:
         """Run the callbacks that are there, then one step of one task."""
@@ -282,6 +292,9 @@ class _Loop(asyncio.AbstractEventLoop):
 
     def get_debug(self) -> bool:
         return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """Debugging looks at the real clock and changes nothing that a schedule decides."""
 
     def is_running(self) -> bool:
         return True

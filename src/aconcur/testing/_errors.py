@@ -9,6 +9,7 @@ __all__ = (
     "RealInputOutputError",
     "UncontrolledWaitError",
     "Waiting",
+    "interrupts",
 )
 
 from dataclasses import dataclass
@@ -96,3 +97,10 @@ class UncontrolledWaitError(AconcurError):
             "output or for a lock that was made before the exploration; make locks, queues and "
             "events inside the scenario"
         )
+
+
+def interrupts(error: BaseException) -> bool:
+    """Return whether an error is, or holds, the user's wish to end the program."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(KeyboardInterrupt) is not None
+    return isinstance(error, KeyboardInterrupt)

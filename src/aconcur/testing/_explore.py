@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ("Backend", "Scenario", "Strategy", "explore", "replay", "replay_one", "search")
+__all__ = (
+    "Backend",
+    "Scenario",
+    "Strategy",
+    "explore",
+    "refuse_arguments",
+    "replay",
+    "replay_one",
+    "search",
+)
 
 import gc
 import time
@@ -11,7 +20,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from inspect import iscoroutine, iscoroutinefunction
+from inspect import Parameter, iscoroutine, iscoroutinefunction, signature
 from typing import Any, Literal, Protocol, TypeAlias
 
 from aconcur.errors import MissingRequirementError
@@ -93,7 +102,7 @@ def explore(
         What was run and what failed. ``.check()`` raises the error.
 
     Raises:
-        TypeError: the scenario is not an async function.
+        TypeError: the scenario is not an async function, or takes arguments.
         ValueError: a number is out of its range, or a name is none of those known.
         NotReproducibleError: the scenario does not depend on its schedule alone.
         MissingRequirementError: trio is asked for and not installed.
@@ -258,7 +267,27 @@ def _driver(scenario: Scenario, backend: str) -> Driver:
     return partial(module.run, main)
 
 
+def refuse_arguments(scenario: Callable[..., object]) -> None:
+    """Raise TypeError for a function that cannot be called without arguments."""
+    try:
+        parameters = signature(scenario).parameters.values()
+    except (TypeError, ValueError):  # not callable, or written in C: the call will tell
+        return
+    optional = Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD
+    needed = [
+        one.name for one in parameters if one.default is one.empty and one.kind not in optional
+    ]
+    if needed:
+        name = getattr(scenario, "__name__", repr(scenario))
+        raise TypeError(
+            f"{name} takes arguments: {', '.join(needed)}; give "
+            f"{'it a default' if len(needed) == 1 else 'them defaults'} or wrap {name} in a "
+            "function without arguments"
+        )
+
+
 def _coroutine_function(scenario: Scenario) -> Callable[[], Coroutine[Any, Any, object]]:
+    refuse_arguments(scenario)
     if iscoroutinefunction(getattr(scenario, "func", scenario)):
         return scenario  # type: ignore[return-value]
     made = scenario() if callable(scenario) else None
