@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import gc
 import random
 import sys
+import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 import trio
 import trio._core._run as trio_core
@@ -21,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aconcur.testing import (
+    CallIntoLoopError,
     Exploration,
     Livelock,
     NotReproducibleError,
@@ -360,6 +364,103 @@ def test_a_call_for_a_thread_keeps_its_context_and_its_error(backend: Backend) -
             await anyio.to_thread.run_sync(fail)
 
     explore(scenario, backend=backend).check()
+
+
+async def answer() -> int:
+    await checkpoint()
+    return 41
+
+
+async def ask_asyncio(call: str) -> None:
+    loop = asyncio.get_running_loop()
+
+    def ask() -> object:
+        return getattr(asyncio.run_coroutine_threadsafe(answer(), loop), call)()
+
+    await asyncio.to_thread(ask)
+
+
+async def ask_trio(name: str, *args: Any) -> None:  # noqa: ANN401 - from_thread's own
+    await trio.to_thread.run_sync(getattr(trio.from_thread, name), *args)
+
+
+async def ask_portal() -> None:
+    async with anyio.from_thread.BlockingPortal() as portal:
+        await anyio.to_thread.run_sync(portal.call, answer)
+
+
+@pytest.mark.parametrize(
+    ("backend", "scenario", "said"),
+    [
+        ("asyncio", partial(ask_asyncio, "result"), "Future.result"),
+        ("asyncio", partial(ask_asyncio, "exception"), "Future.exception"),
+        *(
+            (backend, partial(anyio.to_thread.run_sync, *call), f"anyio.from_thread.{said}")
+            for backend in ("asyncio", "trio")
+            for call, said in (
+                ((anyio.from_thread.run, answer), "run"),
+                ((anyio.from_thread.run_sync, abs, -1), "run_sync"),
+                ((anyio.from_thread.check_cancelled,), "check_cancelled"),
+            )
+        ),
+        ("asyncio", ask_portal, "BlockingPortal.start_task_soon"),
+        ("trio", ask_portal, "BlockingPortal.start_task_soon"),
+        *(
+            ("trio", partial(ask_trio, *call), f"trio.from_thread.{said}")
+            for call, said in (
+                (("run", answer), "run"),
+                (("run_sync", abs, -1), "run"),
+                (("check_cancelled",), "check_cancelled"),
+            )
+        ),
+    ],
+)
+@pytest.mark.timeout(10)
+def test_a_call_for_a_thread_that_waits_for_the_loop_is_refused(
+    scenario: Scenario, backend: Backend, said: str
+) -> None:
+    error = error_of(explore(scenario, backend=backend))
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, CallIntoLoopError)
+    assert f"{said}() waits for the event loop" in str(error)
+    assert "await what the call needs in the scenario itself" in str(error)
+
+
+def test_a_call_for_a_thread_may_leave_work_to_the_loop() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        got: list[int] = []
+
+        def leave() -> concurrent.futures.Future[int]:
+            loop.call_soon_threadsafe(got.append, 1)
+            return asyncio.run_coroutine_threadsafe(answer(), loop)
+
+        future = await asyncio.to_thread(leave)
+        assert await asyncio.wrap_future(future) == 41
+        assert future.result() == 41
+        assert got == [1]
+
+    explore(scenario, bound=3).check()
+
+
+def test_real_threads_beside_an_exploration_reach_their_own_loops() -> None:
+    async def other() -> int:
+        return await anyio.to_thread.run_sync(anyio.from_thread.run, answer)
+
+    def elsewhere() -> None:
+        with anyio.from_thread.start_blocking_portal() as portal:
+            got.append(portal.call(answer))
+
+    async def scenario() -> None:
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+
+    got: list[int] = []
+    explore(scenario).check()
+    assert got == [41]
+    assert anyio.run(other) == 41
 
 
 @both

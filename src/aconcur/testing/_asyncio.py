@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from aconcur.testing._choices import Choices
 from aconcur.testing._errors import Deadlock, RealInputOutputError, interrupts
+from aconcur.testing._inline import in_call, note_callback
 from aconcur.testing._timeline import Recorder
 from aconcur.testing._waits import explain
 
@@ -234,7 +235,14 @@ class _Loop(asyncio.AbstractEventLoop):
         self._callbacks.append(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[Unpack[Args]], object],
+        *args: *Args,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        note_callback(callback)
+        return self.call_soon(callback, *args, context=context)
 
     def call_at(
         self,
@@ -365,7 +373,8 @@ async def _call(  # noqa: ASYNC124 - a task of its own, so that a schedule decid
     answer: asyncio.Future[T], func: Callable[..., T], args: tuple[Any, ...]
 ) -> None:
     try:
-        value = func(*args)
+        with in_call():
+            value = func(*args)
     except BaseException as error:  # noqa: ASYNC103 - it is the caller's: nothing awaits here
         if not answer.done():
             answer.set_exception(error)

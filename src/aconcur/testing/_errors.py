@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = (
+    "CallIntoLoopError",
     "Deadlock",
     "Livelock",
     "NotReproducibleError",
@@ -85,6 +86,17 @@ class RealInputOutputError(AconcurError):
         super().__init__(
             f"{what}() is real input or output, which no schedule decides: put a stand-in into the "
             "scenario, such as a memory stream"
+        )
+
+
+class CallIntoLoopError(AconcurError):
+    """Raised when a call for a thread waits for the loop that the explorer runs it on."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}() waits for the event loop, and explore() runs a call for a thread as one "
+            "step of that loop, so no answer can come: await what the call needs in the scenario "
+            "itself, before the call or after it"
         )
 
 

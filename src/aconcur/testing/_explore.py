@@ -83,23 +83,32 @@ def explore(
     scenarios with too many.
 
     Only the order of tasks is explored. What a thread is asked to do (``to_thread``,
-    ``run_in_executor``) runs as one step; sockets, pipes and processes raise
-    :exc:`RealInputOutputError`. asyncio promises to call what is ready first in, first out: a
-    schedule that it would not choose by itself stands for input that comes at any moment.
+    ``run_in_executor``) runs as one step, so it cannot wait for the loop: the result of
+    ``run_coroutine_threadsafe``, ``anyio.from_thread`` and ``trio.from_thread`` raise
+    :exc:`CallIntoLoopError` there, and waiting for it by a lock or event of :mod:`threading`
+    hangs. Sockets, pipes and processes raise :exc:`RealInputOutputError`. asyncio promises to call
+    what is ready first in, first out: a schedule that it would not choose by itself stands for
+    input that comes at any moment.
+
+    **Timers are no choice.** Time passes only when no task is ready, and timers of one moment fire
+    in a fixed order: a timeout never races a task that could go on, so what breaks only when it
+    strikes early is not found here. :func:`cancel_everywhere` lets it strike at every step.
 
     Args:
         scenario: the async function.
         backend: what it runs on. One that uses anyio alone can run on both.
         strategy: how schedules are chosen.
-        bound: the most deviations of a schedule, for ``"bounded"``.
-        schedules: the most schedules to run.
-        seed: makes ``"random"`` and ``"pct"`` reproducible.
-        depth: how many ordered events a bug needs, for ``"pct"``.
+        bound: the most deviations of a schedule, for ``"bounded"`` alone.
+        schedules: the most schedules to run: with ``"bounded"`` a limit that may not be reached,
+            with ``"random"`` and ``"pct"``, which have no end of their own, the number.
+        seed: what ``"random"`` and ``"pct"`` draw by; ``"bounded"`` does not look at it.
+        depth: how many ordered events a bug needs, for ``"pct"`` alone.
         max_steps: the most steps of one run: more are a livelock.
         keep_going: go on after a failure, to count them.
 
     Returns:
-        What was run and what failed. ``.check()`` raises the error.
+        What was run and what failed. To look at it or to print it checks nothing: ``.check()``
+        raises the error.
 
     Raises:
         TypeError: the scenario is not an async function, or takes arguments.
