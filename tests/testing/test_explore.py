@@ -380,6 +380,17 @@ async def ask_asyncio(call: str) -> None:
     await asyncio.to_thread(ask)
 
 
+async def wait_for_an_event() -> None:
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        event = threading.Event()
+        loop.call_soon_threadsafe(event.set)
+        event.wait()
+
+    await loop.run_in_executor(None, ask)
+
+
 async def ask_trio(name: str, *args: Any) -> None:  # noqa: ANN401 - from_thread's own
     await trio.to_thread.run_sync(getattr(trio.from_thread, name), *args)
 
@@ -403,6 +414,7 @@ async def ask_portal() -> None:
                 ((anyio.from_thread.check_cancelled,), "check_cancelled"),
             )
         ),
+        ("asyncio", wait_for_an_event, "Event.wait"),
         ("asyncio", ask_portal, "BlockingPortal.start_task_soon"),
         ("trio", ask_portal, "BlockingPortal.start_task_soon"),
         *(

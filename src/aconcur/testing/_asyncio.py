@@ -241,7 +241,7 @@ class _Loop(asyncio.AbstractEventLoop):
         *args: *Args,
         context: Context | None = None,
     ) -> asyncio.Handle:
-        note_callback(callback)
+        note_callback(callback, args)
         return self.call_soon(callback, *args, context=context)
 
     def call_at(

@@ -84,11 +84,12 @@ def explore(
 
     Only the order of tasks is explored. What a thread is asked to do (``to_thread``,
     ``run_in_executor``) runs as one step, so it cannot wait for the loop: the result of
-    ``run_coroutine_threadsafe``, ``anyio.from_thread`` and ``trio.from_thread`` raise
-    :exc:`CallIntoLoopError` there, and waiting for it by a lock or event of :mod:`threading`
-    hangs. Sockets, pipes and processes raise :exc:`RealInputOutputError`. asyncio promises to call
-    what is ready first in, first out: a schedule that it would not choose by itself stands for
-    input that comes at any moment.
+    ``run_coroutine_threadsafe``, an event that ``call_soon_threadsafe`` is to set,
+    ``anyio.from_thread`` and ``trio.from_thread`` raise :exc:`CallIntoLoopError` there. To wait for
+    the loop by other means, such as a lock or :class:`queue.Queue`, hangs. Sockets, pipes and
+    processes raise :exc:`RealInputOutputError`. asyncio promises to call what is ready first in,
+    first out: a schedule that it would not choose by itself stands for input that comes at any
+    moment.
 
     **Timers are no choice.** Time passes only when no task is ready, and timers of one moment fire
     in a fixed order: a timeout never races a task that could go on, so what breaks only when it

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import anyio
@@ -26,8 +27,8 @@ T = TypeVar("T")
 
 
 class _Here(threading.local):
-    promised: list[Future[Any]] | None = None
-    """What the loop is to answer to the call that runs in this thread; None where none does."""
+    promised: list[Any] | None = None
+    """What the loop is to set for the call that runs in this thread; None where none does."""
 
 
 _here = _Here()
@@ -36,21 +37,18 @@ _here = _Here()
 @contextmanager
 def in_call() -> Iterator[None]:
     """Let the block, a call for a thread, be refused to wait for the loop."""
-    before, promised = _here.promised, list[Future[Any]]()
+    before, promised = _here.promised, list[Any]()
     _here.promised = promised
     try:
         yield
     finally:
         _here.promised = before
-        for future in promised:
-            for name in _WAITS:
-                vars(future).pop(name, None)
+        for one in promised:
+            for name in _waits(one):
+                vars(one).pop(name, None)
 
 
-_WAITS = "result", "exception"
-
-
-def note_callback(callback: object) -> None:
+def note_callback(callback: object, args: tuple[object, ...]) -> None:
     """Refuse to the call that runs here to wait for the callback that it gives to the loop.
 
     The callbacks of ``run_coroutine_threadsafe`` and of its like hold the future that they answer.
@@ -58,24 +56,29 @@ def note_callback(callback: object) -> None:
     """
     if _here.promised is None:
         return
+    held = [getattr(callback, "__self__", None), *args]
     for cell in getattr(callback, "__closure__", None) or ():
         with suppress(ValueError):  # an empty cell
-            future = cell.cell_contents
-            if isinstance(future, Future):
-                _here.promised.append(future)
-                vars(future).update({name: _Wait(future, name) for name in _WAITS})
+            held.append(cell.cell_contents)
+    for one in held:
+        for name in _waits(one):
+            _here.promised.append(one)
+            vars(one)[name] = partial(_wait, one, name)
 
 
-class _Wait:
-    """Stands for the method of a future that waits."""
+def _waits(one: object) -> tuple[str, ...]:
+    """Return the names of the methods that wait for a thing to be set."""
+    if isinstance(one, Future):
+        return "result", "exception"
+    return ("wait",) if isinstance(one, threading.Event) else ()
 
-    def __init__(self, future: Future[Any], name: str) -> None:
-        self._future, self._name = future, name
 
-    def __call__(self, timeout: float | None = None) -> Any:
-        if _here.promised is not None and not self._future.done():
-            raise CallIntoLoopError(f"Future.{self._name}")
-        return getattr(Future, self._name)(self._future, timeout)
+def _wait(one: Any, name: str, timeout: float | None = None) -> object:
+    """Stand for such a method."""
+    there = one.done() if isinstance(one, Future) else one.is_set()
+    if _here.promised is not None and not there:
+        raise CallIntoLoopError(f"{type(one).__name__}.{name}")
+    return getattr(type(one), name)(one, timeout)
 
 
 @contextmanager
@@ -189,4 +192,4 @@ async def _of_backend(
     return await _call(call, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
 
 
-_method = classmethod(_of_backend)  # type: ignore[var-annotated]
+_method = classmethod(_of_backend)
