@@ -92,8 +92,9 @@ def explore(
     moment.
 
     **Timers are no choice.** Time passes only when no task is ready, and timers of one moment fire
-    in a fixed order: a timeout never races a task that could go on, so what breaks only when it
-    strikes early is not found here. :func:`cancel_everywhere` lets it strike at every step.
+    in a fixed order, though the tasks that they wake go on in any: a timeout never races a task
+    that could go on, so what breaks only when it strikes early is not found here.
+    :func:`cancel_everywhere` lets it strike at every step.
 
     Args:
         scenario: the async function.
