@@ -140,18 +140,50 @@ def test_a_function_without_a_race_ends_with_0(bank: str) -> None:
         (["{bank}::twice", "--bound", "-1"], "bound must be at least 0, not -1"),
         (["{bank}::twice", "--replay", "7"], "token must be 'base' or like '1=1,9=2'"),
         (["--replay", "1=1"], "--replay needs the FILE::FUNCTION"),
+        (["{bank}::twice", "--replay", ""], "token must be 'base' or like '1=1,9=2'"),
+        (["{bank}::in_threads", "--replay", ""], "token must be 'base' or like '1=1,9=2'"),
+        (["--replay", ""], "--replay needs the FILE::FUNCTION"),
+        (["{bank}::twice", "--replay", "9" * 5000 + "=1"], "token must be 'base'"),
+        (["{bank}::withdraw"], "withdraw takes arguments: amount; give it a default or wrap"),
+        (["{plain}::add"], "add takes arguments: first, second; give them defaults or wrap add"),
         (["{broken}::f"], "cannot be imported: SyntaxError"),
+        (["{leaving}::f"], "cannot be imported: SystemExit: 0, at {leaving}:2"),
+        (
+            ["{dividing}::f"],
+            "cannot be imported: ZeroDivisionError: division by zero, at {dividing}:2",
+        ),
+        (["{empty}::f"], "empty.py has no function 'f'; it has none"),
     ],
 )
 def test_wrong_input_exits_with_2(
     bank: str, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text("def f(:\n")
-    done = race(*(part.format(bank=bank, broken=broken) for part in arguments))
+    files = {"bank": bank}
+    for name, text in (
+        ("plain", "def add(first, second, third=3): pass\n"),
+        ("broken", "def f(:\n"),
+        ("leaving", "import sys\nsys.exit(0)\n"),
+        ("dividing", "def divide():\n    1 / 0\n\ndivide()\n"),
+        ("empty", "from os.path import join\n"),
+    ):
+        path = tmp_path / f"{name}.py"
+        path.write_text(text)
+        files[name] = str(path)
+    done = race(*(part.format(**files) for part in arguments))
     assert done.returncode == 2
-    assert said in done.stderr
+    assert said.format(**files) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["threading", "asyncio", "inspect"])
+def test_a_file_may_be_called_like_a_module_of_the_standard_library(
+    bank: str, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / f"{name}.py"
+    path.write_text(Path(bank).read_text())
+    for function, code in (("twice", 1), ("once", 0), ("in_threads", 0)):
+        done = race(f"{path}::{function}")
+        assert (done.returncode, done.stderr) == (code, "")
 
 
 def test_a_token_that_fits_no_schedule_is_an_error(bank: str) -> None:

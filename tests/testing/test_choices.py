@@ -95,3 +95,10 @@ def test_what_is_no_token_is_refused_with_a_remedy(token: str) -> None:
     with pytest.raises(ValueError, match="token must be 'base' or like '1=1,9=2'") as caught:
         read_token(token)
     assert repr(token) in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["9" * 5000 + "=1", "1=" + "9" * 5000])
+def test_a_token_of_very_many_digits_is_refused_in_short(token: str) -> None:
+    with pytest.raises(ValueError, match="token must be 'base' or like '1=1,9=2'") as caught:
+        read_token(token)
+    assert len(str(caught.value)) < 200

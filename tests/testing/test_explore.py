@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import gc
 import random
 import sys
+import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 import trio
 import trio._core._run as trio_core
@@ -21,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aconcur.testing import (
+    CallIntoLoopError,
     Exploration,
     Livelock,
     NotReproducibleError,
@@ -277,6 +281,27 @@ def test_what_is_no_async_function_is_refused(scenario: Scenario) -> None:
         explore(scenario)
 
 
+async def one(x: int) -> None: ...
+
+
+async def two(x: int, *rest: int, y: int, z: int = 3, **others: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("scenario", "said"),
+    [
+        (one, "one takes arguments: x; give it a default or wrap one in a function"),
+        (two, "two takes arguments: x, y; give them defaults or wrap two in a function"),
+        (lambda x: one(x), "takes arguments: x"),
+        (partial(two, 1), "takes arguments: y"),
+    ],
+)
+def test_what_a_scenario_lacks_is_named(scenario: Scenario, said: str) -> None:
+    for call in (explore, partial(replay, token="base")):
+        with pytest.raises(TypeError, match=said):
+            call(scenario)
+
+
 # --- threads, real input and output
 
 
@@ -339,6 +364,115 @@ def test_a_call_for_a_thread_keeps_its_context_and_its_error(backend: Backend) -
             await anyio.to_thread.run_sync(fail)
 
     explore(scenario, backend=backend).check()
+
+
+async def answer() -> int:
+    await checkpoint()
+    return 41
+
+
+async def ask_asyncio(call: str) -> None:
+    loop = asyncio.get_running_loop()
+
+    def ask() -> object:
+        return getattr(asyncio.run_coroutine_threadsafe(answer(), loop), call)()
+
+    await asyncio.to_thread(ask)
+
+
+async def wait_for_an_event() -> None:
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        event = threading.Event()
+        loop.call_soon_threadsafe(event.set)
+        event.wait()
+
+    await loop.run_in_executor(None, ask)
+
+
+async def ask_trio(name: str, *args: Any) -> None:  # noqa: ANN401 - from_thread's own
+    await trio.to_thread.run_sync(getattr(trio.from_thread, name), *args)
+
+
+async def ask_portal() -> None:
+    async with anyio.from_thread.BlockingPortal() as portal:
+        await anyio.to_thread.run_sync(portal.call, answer)
+
+
+@pytest.mark.parametrize(
+    ("backend", "scenario", "said"),
+    [
+        ("asyncio", partial(ask_asyncio, "result"), "Future.result"),
+        ("asyncio", partial(ask_asyncio, "exception"), "Future.exception"),
+        *(
+            (backend, partial(anyio.to_thread.run_sync, *call), f"anyio.from_thread.{said}")
+            for backend in ("asyncio", "trio")
+            for call, said in (
+                ((anyio.from_thread.run, answer), "run"),
+                ((anyio.from_thread.run_sync, abs, -1), "run_sync"),
+                ((anyio.from_thread.check_cancelled,), "check_cancelled"),
+            )
+        ),
+        ("asyncio", wait_for_an_event, "Event.wait"),
+        ("asyncio", ask_portal, "BlockingPortal.start_task_soon"),
+        ("trio", ask_portal, "BlockingPortal.start_task_soon"),
+        *(
+            ("trio", partial(ask_trio, *call), f"trio.from_thread.{said}")
+            for call, said in (
+                (("run", answer), "run"),
+                (("run_sync", abs, -1), "run"),
+                (("check_cancelled",), "check_cancelled"),
+            )
+        ),
+    ],
+)
+@pytest.mark.timeout(10)
+def test_a_call_for_a_thread_that_waits_for_the_loop_is_refused(
+    scenario: Scenario, backend: Backend, said: str
+) -> None:
+    error = error_of(explore(scenario, backend=backend))
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, CallIntoLoopError)
+    assert f"{said}() waits for the event loop" in str(error)
+    assert "await what the call needs in the scenario itself" in str(error)
+
+
+def test_a_call_for_a_thread_may_leave_work_to_the_loop() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        got: list[int] = []
+
+        def leave() -> concurrent.futures.Future[int]:
+            loop.call_soon_threadsafe(got.append, 1)
+            return asyncio.run_coroutine_threadsafe(answer(), loop)
+
+        future = await asyncio.to_thread(leave)
+        assert await asyncio.wrap_future(future) == 41
+        assert future.result() == 41
+        assert got == [1]
+
+    explore(scenario, bound=3).check()
+
+
+def test_real_threads_beside_an_exploration_reach_their_own_loops() -> None:
+    async def other() -> int:
+        return await anyio.to_thread.run_sync(anyio.from_thread.run, answer)
+
+    def elsewhere() -> None:
+        with anyio.from_thread.start_blocking_portal() as portal:
+            got.append(portal.call(answer))
+
+    async def scenario() -> None:
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+
+    got: list[int] = []
+    explore(scenario).check()
+    assert got == [41]
+    assert anyio.run(other) == 41
 
 
 @both
@@ -542,15 +676,75 @@ def test_async_generators_are_finalised(backend: Backend) -> None:
 
 
 @both
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_passes_through(kind: type[BaseException], backend: Backend) -> None:
-    async def scenario() -> None:
-        await checkpoint()
-        raise kind
+@pytest.mark.parametrize("child", [True, False])
+def test_an_interrupt_passes_through_and_leaves_nothing(backend: Backend, *, child: bool) -> None:
+    ended: list[str] = []
 
-    with pytest.raises(kind):
+    async def interrupt() -> None:
+        await checkpoint()
+        raise KeyboardInterrupt
+
+    async def wait() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("waiter")
+
+    async def scenario() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            if child:
+                group.start_soon(interrupt)
+            else:
+                await checkpoint()
+                await interrupt()
+
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - trio raises it in a group
         explore(scenario, backend=backend)
+    assert kind_of(caught.value) is KeyboardInterrupt
+    assert ended == ["waiter"]
     explore(fine, backend=backend).check()
+
+
+@both
+@pytest.mark.parametrize("child", [True, False])
+def test_a_scenario_that_exits_the_program_has_failed(backend: Backend, *, child: bool) -> None:
+    ended: list[str] = []
+
+    async def leave() -> None:
+        await checkpoint()
+        sys.exit(3)
+
+    async def wait() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("waiter")
+
+    async def scenario() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            if child:
+                group.start_soon(leave)
+            else:
+                await checkpoint()
+                await leave()
+
+    found = explore(scenario, backend=backend)
+    error = error_of(found)
+    assert kind_of(error) is SystemExit
+    assert len(ended) >= found.schedules
+    with pytest.raises(BaseException, match=r"exit") as caught:
+        found.check()
+    assert not isinstance(caught.value, SystemExit)
+
+
+def test_check_never_exits_the_program() -> None:
+    async def scenario() -> None:
+        sys.exit(0)
+
+    with pytest.raises(AssertionError, match=r"the scenario exits the program: SystemExit\(0\)"):
+        explore(scenario).check()
 
 
 @both
@@ -702,6 +896,7 @@ def test_asyncio_callbacks_futures_and_task_factories_work() -> None:
         assert (made, loop.time()) == (["task", "soon"], 2.5)
         assert loop.is_running()
         assert not loop.is_closed()
+        loop.set_debug(True)
         assert not loop.get_debug()
 
     explore(scenario, bound=0).check()

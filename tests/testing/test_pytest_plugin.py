@@ -177,3 +177,56 @@ def test_a_cancel_that_leaves_something_fails_on_both_back_ends(suite: Suite) ->
     out = done.stdout.str()
     assert "CancelSweepFailed" in out
     assert "temporary file: tmp" in out
+
+
+def test_a_test_with_both_marks_is_explored_and_cancelled(suite: Suite) -> None:
+    tests = (
+        "import os, tempfile\n"
+        "@pytest.mark.{0}\n"
+        "@pytest.mark.{1}\n"
+        "async def test_leak():\n"
+        "    folder = tempfile.mkdtemp()\n"
+        "    await checkpoint()\n"
+        "    os.rmdir(folder)\n"
+        "@pytest.mark.{0}\n"
+        "@pytest.mark.{1}\n"
+        "async def test_race(): await two_withdrawals(None)\n"
+        "@pytest.mark.{0}\n"
+        "@pytest.mark.{1}\n"
+        "async def test_fine(): await checkpoint()\n"
+    )
+    for marks in (("explore", "cancel_everywhere"), ("cancel_everywhere", "explore")):
+        done = suite(tests.format(*marks))
+        done.assert_outcomes(failed=4, passed=2)
+        assert "temporary file: tmp" in done.stdout.str()
+        assert "replay token '" in done.stdout.str()
+
+
+def test_a_marks_backend_leaves_out_the_others(suite: Suite) -> None:
+    done = suite(
+        "@pytest.mark.explore(backend='asyncio')\n"
+        "async def test_one(): await checkpoint()\n"
+        "@pytest.mark.cancel_everywhere(backend='uvloop')\n"
+        "async def test_other(): await checkpoint()\n"
+        "@pytest.mark.explore(backend='trio')\n"
+        "@pytest.mark.cancel_everywhere(backend='asyncio')\n"
+        "async def test_both(): await checkpoint()\n",
+        "-v",
+    )
+    done.assert_outcomes(passed=4)
+    for name in ("one[asyncio]", "other[uvloop]", "both[asyncio]", "both[trio]"):
+        assert f"test_{name} PASSED" in done.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        ("explore(3)", "@pytest.mark.explore takes its options by name, like bound=3, not 3"),
+        ("cancel_everywhere(False)", "takes its options by name, like twice=False, not False"),
+        ("explore(backend='uvloop')", "backend must be one of asyncio, trio, not 'uvloop'"),
+    ],
+)
+def test_arguments_that_a_mark_cannot_obey_are_errors(suite: Suite, mark: str, said: str) -> None:
+    done = suite(f"@pytest.mark.{mark}\nasync def test_it(): pass\n")
+    done.assert_outcomes(errors=1)
+    assert said in done.stdout.str()

@@ -52,6 +52,10 @@ def test_every_schedule_is_run(steps: tuple[int, ...], schedules: int) -> None:
     assert len(set(seen)) == schedules
 
 
+def test_a_bound_beyond_the_last_schedule_costs_nothing() -> None:
+    assert count(tasks(2, 2), 10**15) == 6
+
+
 def test_a_bound_is_counted_by_hand() -> None:
     # aabb; then baab? no: from b on, b runs on. bbaa, abba; then baab, abab; then baba.
     seen: list[str] = []

@@ -8,6 +8,7 @@ import argparse
 import importlib.util
 import shutil
 import sys
+import traceback
 from collections.abc import Callable
 from functools import partial
 from inspect import iscoroutinefunction, isfunction
@@ -17,6 +18,7 @@ from typing import Any, TypeAlias
 
 from aconcur.cli.command import UsageError
 from aconcur.testing import Exploration, explore, explore_threads, replay, replay_threads
+from aconcur.testing._explore import refuse_arguments
 
 Scenario: TypeAlias = Callable[[], object]
 PLAIN_WIDTH = 100
@@ -25,7 +27,7 @@ PLAIN_WIDTH = 100
 def run(chosen: argparse.Namespace) -> None:
     """Obey the command line."""
     if chosen.scenario is None:
-        if chosen.replay:
+        if chosen.replay is not None:
             raise UsageError("--replay needs the FILE::FUNCTION that the token came from")
         _show_lesson()
         return
@@ -44,11 +46,11 @@ def _run(scenario: Scenario, file: str, chosen: argparse.Namespace) -> Explorati
     """Explore or replay, with tasks or with threads, as the function is async or not."""
     limits = {"bound": chosen.bound, "schedules": chosen.schedules}
     if iscoroutinefunction(scenario):
-        if chosen.replay:
+        if chosen.replay is not None:
             return replay(scenario, chosen.replay, backend=chosen.backend)
         return explore(scenario, backend=chosen.backend, **limits)
     where: dict[str, Any] = {"grain": chosen.grain, "files": (file,)}
-    if chosen.replay:
+    if chosen.replay is not None:
         return replay_threads(scenario, chosen.replay, **where)
     return explore_threads(scenario, **where, **limits)
 
@@ -101,19 +103,36 @@ def _load(text: str) -> tuple[Scenario, str]:
         if isfunction(value) and value.__module__ == module.__name__
     }
     if name not in functions:
-        raise UsageError(f"{file} has no function {name!r}; it has: {', '.join(functions)}")
+        others = f"it has: {', '.join(functions)}" if functions else "it has none"
+        raise UsageError(f"{file} has no function {name!r}; {others}")
+    try:
+        refuse_arguments(functions[name])
+    except TypeError as error:
+        raise UsageError(str(error)) from None
     return functions[name], str(path.resolve())
 
 
 def _import(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # Under its own name, a user's threading.py would take the place of the standard library's.
+    name = f"_aconcur_race_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise UsageError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        said = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise UsageError(
+            f"{path} cannot be imported: {said}{_place(error, spec.origin)}"
+        ) from error
     return module
+
+
+def _place(error: BaseException, file: str | None) -> str:
+    """Return the line of the file that an error came from; a syntax error names it by itself."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    return f", at {file}:{lines[-1]}" if lines else ""

@@ -11,6 +11,7 @@ a fixture of one's own.
 from __future__ import annotations
 
 __all__ = (
+    "CallIntoLoopError",
     "CancelSweep",
     "CancelSweepFailed",
     "Deadlock",
@@ -36,6 +37,7 @@ from aconcur.testing._cancel import cancel_everywhere as cancel_everywhere
 from aconcur.testing._cancel_report import CancelSweep as CancelSweep
 from aconcur.testing._cancel_report import CancelSweepFailed as CancelSweepFailed
 from aconcur.testing._cancel_report import Leak as Leak
+from aconcur.testing._errors import CallIntoLoopError as CallIntoLoopError
 from aconcur.testing._errors import Deadlock as Deadlock
 from aconcur.testing._errors import Livelock as Livelock
 from aconcur.testing._errors import NotReproducibleError as NotReproducibleError

@@ -22,7 +22,8 @@ from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakKeyDictionary, WeakSet
 
 from aconcur.testing._choices import Choices
-from aconcur.testing._errors import Deadlock, RealInputOutputError
+from aconcur.testing._errors import Deadlock, RealInputOutputError, interrupts
+from aconcur.testing._inline import in_call, note_callback
 from aconcur.testing._timeline import Recorder
 from aconcur.testing._waits import explain
 
@@ -52,12 +53,15 @@ def run(
             else:
                 with _holders_noted(loop.holders):
                     loop.run_recorded(main, recorder)
-        except Exception as error:  # noqa: BLE001 - a deadlock, a livelock or another scenario
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a deadlock or another scenario
             found: BaseException | None = error
             loop.start_all()
         else:
             found = _error_of(main)
-        loop.unwind()
+            if found is not None and interrupts(found):
+                raise found
+        finally:
+            loop.unwind()
     return found
 
 
@@ -131,6 +135,7 @@ class _Loop(asyncio.AbstractEventLoop):
         """Cancel what is left, and let it end."""
         self._recorder = None
         self._choices = Choices({}, max_steps=_UNWINDING)
+        interrupt: KeyboardInterrupt | None = None
         while True:
             for task in self._left():
                 task.cancel()
@@ -139,15 +144,21 @@ class _Loop(asyncio.AbstractEventLoop):
             self._generators.clear()
             left = self._left()
             if not left:
-                return
+                break
             try:
                 while self._left():
                     self._turn()
+            except SystemExit:  # asyncio raises it through the loop; the task is done
+                continue
+            except KeyboardInterrupt as error:
+                interrupt = error
             except AssertionError:  # deadlocked or livelocked though cancelled: drop it
                 for task in left:
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                     _close(task.get_coro())
-                return
+                break
+        if interrupt is not None:
+            raise interrupt
 
     def _turn(self) -> None:
         """Run the callbacks that are there, then one step of one task."""
@@ -224,7 +235,14 @@ class _Loop(asyncio.AbstractEventLoop):
         self._callbacks.append(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[Unpack[Args]], object],
+        *args: *Args,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        note_callback(callback, args)
+        return self.call_soon(callback, *args, context=context)
 
     def call_at(
         self,
@@ -282,6 +300,9 @@ class _Loop(asyncio.AbstractEventLoop):
 
     def get_debug(self) -> bool:
         return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """Debugging looks at the real clock and changes nothing that a schedule decides."""
 
     def is_running(self) -> bool:
         return True
@@ -352,7 +373,8 @@ async def _call(  # noqa: ASYNC124 - a task of its own, so that a schedule decid
     answer: asyncio.Future[T], func: Callable[..., T], args: tuple[Any, ...]
 ) -> None:
     try:
-        value = func(*args)
+        with in_call():
+            value = func(*args)
     except BaseException as error:  # noqa: ASYNC103 - it is the caller's: nothing awaits here
         if not answer.done():
             answer.set_exception(error)

@@ -157,9 +157,11 @@ def read_token(token: str) -> dict[int, int]:
     """
     if token == BASE:
         return {}
-    if not re.fullmatch(r"\d+=[1-9]\d*(,\d+=[1-9]\d*)*", token, re.ASCII):
+    pair = r"\d{1,9}=[1-9]\d{0,8}"
+    if not re.fullmatch(f"{pair}(,{pair})*", token, re.ASCII):
+        shown = token if len(token) <= 60 else f"{token[:57]}..."
         raise ValueError(
-            f"token must be {BASE!r} or like '1=1,9=2', as a failure prints it, not {token!r}"
+            f"token must be {BASE!r} or like '1=1,9=2', as a failure prints it, not {shown!r}"
         )
     pairs = [part.partition("=") for part in token.split(",")]
     return {int(point): int(number) for point, _, number in pairs}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 __all__ = (
+    "CallIntoLoopError",
     "Deadlock",
     "Livelock",
     "NotReproducibleError",
     "RealInputOutputError",
     "UncontrolledWaitError",
     "Waiting",
+    "interrupts",
 )
 
 from dataclasses import dataclass
@@ -87,6 +89,17 @@ class RealInputOutputError(AconcurError):
         )
 
 
+class CallIntoLoopError(AconcurError):
+    """Raised when a call for a thread waits for the loop that the explorer runs it on."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}() waits for the event loop, and explore() runs a call for a thread as one "
+            "step of that loop, so no answer can come: await what the call needs in the scenario "
+            "itself, before the call or after it"
+        )
+
+
 class UncontrolledWaitError(AconcurError):
     """Raised when a thread of a scenario waits for what the explorer does not control."""
 
@@ -96,3 +109,10 @@ class UncontrolledWaitError(AconcurError):
             "output or for a lock that was made before the exploration; make locks, queues and "
             "events inside the scenario"
         )
+
+
+def interrupts(error: BaseException) -> bool:
+    """Return whether an error is, or holds, the user's wish to end the program."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(KeyboardInterrupt) is not None
+    return isinstance(error, KeyboardInterrupt)

@@ -75,13 +75,18 @@ class Exploration:
 
         Raises:
             BaseException: the scenario's own error; a note tells the schedule.
+            AssertionError: in place of a :exc:`SystemExit`, which would end the program unheard.
         """
         if self.failure is None:
             return self
+        error = self.failure.error
+        if isinstance(error, SystemExit):
+            error = AssertionError(f"the scenario exits the program: SystemExit({error.code!r})")
+            error.__cause__ = self.failure.error
         note = f"{self.backend}, schedule {self.failure.found_at}, {self.failure.how()}"
-        if note not in getattr(self.failure.error, "__notes__", ()):
-            self.failure.error.add_note(note)
-        raise self.failure.error
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+        raise error
 
     def __str__(self) -> str:
         return self.summary() if self.failure is None else f"{self.summary()}\n{self.failure}"

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ("Backend", "Scenario", "Strategy", "explore", "replay", "replay_one", "search")
+__all__ = (
+    "Backend",
+    "Scenario",
+    "Strategy",
+    "explore",
+    "refuse_arguments",
+    "replay",
+    "replay_one",
+    "search",
+)
 
 import gc
 import time
@@ -11,7 +20,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from inspect import iscoroutine, iscoroutinefunction
+from inspect import Parameter, iscoroutine, iscoroutinefunction, signature
 from typing import Any, Literal, Protocol, TypeAlias
 
 from aconcur.errors import MissingRequirementError
@@ -74,26 +83,37 @@ def explore(
     scenarios with too many.
 
     Only the order of tasks is explored. What a thread is asked to do (``to_thread``,
-    ``run_in_executor``) runs as one step; sockets, pipes and processes raise
-    :exc:`RealInputOutputError`. asyncio promises to call what is ready first in, first out: a
-    schedule that it would not choose by itself stands for input that comes at any moment.
+    ``run_in_executor``) runs as one step, so it cannot wait for the loop: the result of
+    ``run_coroutine_threadsafe``, an event that ``call_soon_threadsafe`` is to set,
+    ``anyio.from_thread`` and ``trio.from_thread`` raise :exc:`CallIntoLoopError` there. To wait for
+    the loop by other means, such as a lock or :class:`queue.Queue`, hangs. Sockets, pipes and
+    processes raise :exc:`RealInputOutputError`. asyncio promises to call what is ready first in,
+    first out: a schedule that it would not choose by itself stands for input that comes at any
+    moment.
+
+    **Timers are no choice.** Time passes only when no task is ready, and timers of one moment fire
+    in a fixed order, though the tasks that they wake go on in any: a timeout never races a task
+    that could go on, so what breaks only when it strikes early is not found here.
+    :func:`cancel_everywhere` lets it strike at every step.
 
     Args:
         scenario: the async function.
         backend: what it runs on. One that uses anyio alone can run on both.
         strategy: how schedules are chosen.
-        bound: the most deviations of a schedule, for ``"bounded"``.
-        schedules: the most schedules to run.
-        seed: makes ``"random"`` and ``"pct"`` reproducible.
-        depth: how many ordered events a bug needs, for ``"pct"``.
+        bound: the most deviations of a schedule, for ``"bounded"`` alone.
+        schedules: the most schedules to run: with ``"bounded"`` a limit that may not be reached,
+            with ``"random"`` and ``"pct"``, which have no end of their own, the number.
+        seed: what ``"random"`` and ``"pct"`` draw by; ``"bounded"`` does not look at it.
+        depth: how many ordered events a bug needs, for ``"pct"`` alone.
         max_steps: the most steps of one run: more are a livelock.
         keep_going: go on after a failure, to count them.
 
     Returns:
-        What was run and what failed. ``.check()`` raises the error.
+        What was run and what failed. To look at it or to print it checks nothing: ``.check()``
+        raises the error.
 
     Raises:
-        TypeError: the scenario is not an async function.
+        TypeError: the scenario is not an async function, or takes arguments.
         ValueError: a number is out of its range, or a name is none of those known.
         NotReproducibleError: the scenario does not depend on its schedule alone.
         MissingRequirementError: trio is asked for and not installed.
@@ -258,7 +278,27 @@ def _driver(scenario: Scenario, backend: str) -> Driver:
     return partial(module.run, main)
 
 
+def refuse_arguments(scenario: Callable[..., object]) -> None:
+    """Raise TypeError for a function that cannot be called without arguments."""
+    try:
+        parameters = signature(scenario).parameters.values()
+    except (TypeError, ValueError):  # not callable, or written in C: the call will tell
+        return
+    optional = Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD
+    needed = [
+        one.name for one in parameters if one.default is one.empty and one.kind not in optional
+    ]
+    if needed:
+        name = getattr(scenario, "__name__", repr(scenario))
+        raise TypeError(
+            f"{name} takes arguments: {', '.join(needed)}; give "
+            f"{'it a default' if len(needed) == 1 else 'them defaults'} or wrap {name} in a "
+            "function without arguments"
+        )
+
+
 def _coroutine_function(scenario: Scenario) -> Callable[[], Coroutine[Any, Any, object]]:
+    refuse_arguments(scenario)
     if iscoroutinefunction(getattr(scenario, "func", scenario)):
         return scenario  # type: ignore[return-value]
     made = scenario() if callable(scenario) else None

@@ -29,6 +29,8 @@ def bounded(run: Run, bound: int, max_steps: int) -> Iterator[Result]:
     yield result
     parents: list[tuple[dict[int, int], array[int]]] = [({}, array("I", result[0].widths))]
     for level in range(1, bound + 1):
+        if not parents:
+            return
         children: list[tuple[dict[int, int], array[int]]] = []
         for deviations, widths in parents:
             after = max(deviations, default=-1) + 1
@@ -39,7 +41,7 @@ def bounded(run: Run, bound: int, max_steps: int) -> Iterator[Result]:
                     choices = Choices(forced, max_steps=max_steps, expected=expected)
                     result = _run(run, choices)
                     yield result
-                    if level < bound:
+                    if level < bound and len(choices.widths) > point + 1:
                         children.append((forced, array("I", choices.widths)))
         parents = children
 

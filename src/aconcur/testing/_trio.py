@@ -18,7 +18,7 @@ import trio
 import trio._core._run as core
 
 from aconcur.testing._choices import Choices
-from aconcur.testing._errors import Deadlock, Livelock, RealInputOutputError
+from aconcur.testing._errors import Deadlock, Livelock, RealInputOutputError, interrupts
 from aconcur.testing._timeline import Recorder
 from aconcur.testing._waits import explain
 
@@ -41,9 +41,12 @@ def run(
     with _in_charge(one):
         try:
             trio.run(main, clock=one)
-        except Exception as error:  # noqa: BLE001 - whatever the scenario raises
+        except BaseException as error:  # noqa: ASYNC103 - whatever the scenario raises
+            if interrupts(error):
+                raise
             found = error
-        one.bury()
+        finally:
+            one.bury()
     return one.verdict or found
 
 

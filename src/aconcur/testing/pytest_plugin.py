@@ -4,7 +4,8 @@ A marked test is a scenario: it runs once for each schedule, or for each moment 
 asyncio and on trio where that is installed. What it raises is shown as pytest shows it always, with
 the schedule below. Fixtures are made once, before the first run: a scenario makes by itself what it
 changes. The options of a mark are those of :func:`aconcur.testing.explore` and
-:func:`aconcur.testing.cancel_everywhere`::
+:func:`aconcur.testing.cancel_everywhere`, by name; ``backend=`` leaves out the other back-ends. A
+test with both marks is explored and then cancelled::
 
     @pytest.mark.explore(bound=3)
     async def test_two_withdrawals() -> None: ...
@@ -27,6 +28,13 @@ import pytest
 
 Scenario: TypeAlias = Callable[..., Coroutine[Any, Any, object]]
 MARKS = ("explore", "cancel_everywhere")
+
+# As anyio's plugin wants to be told of a back-end, which may have to run async fixtures on it.
+_PARAMETERS: dict[str, object] = {
+    "asyncio": "asyncio",
+    "trio": "trio",
+    "uvloop": ("asyncio", {"use_uvloop": True}),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,7 +69,7 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
         return
     if not iscoroutinefunction(_inner(obj)):
         raise pytest.UsageError(
-            f"{name}: @pytest.mark.{marks.pop()} needs an async test, and this one is not"
+            f"{name}: @pytest.mark.{min(marks)} needs an async test, and this one is not"
         )
     pytest.mark.usefixtures("anyio_backend")(obj)
 
@@ -69,24 +77,53 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a marked test on each back-end: asyncio, and trio where it is installed."""
-    if any(metafunc.definition.get_closest_marker(mark) for mark in MARKS):
-        backends = ["asyncio", "trio"] if find_spec("trio") else ["asyncio"]
+    wanted = {name for mark in _marks(metafunc.definition) for name in _backends(mark)}
+    if wanted:
+        backends = [
+            pytest.param(parameter, id=name)
+            for name, parameter in _PARAMETERS.items()
+            if name in wanted
+        ]
         # A mark takes precedence over the parameters of the fixture.
         metafunc.definition.add_marker(pytest.mark.parametrize("anyio_backend", backends))
+
+
+def _marks(item: pytest.Item) -> list[pytest.Mark]:
+    return list(filter(None, map(item.get_closest_marker, MARKS)))
+
+
+def _backends(mark: pytest.Mark) -> list[str]:
+    """Return what a mark asks to be run on."""
+    if mark.args:
+        given = ", ".join(map(repr, mark.args))
+        raise pytest.UsageError(
+            f"@pytest.mark.{mark.name} takes its options by name, like "
+            f"{'bound=3' if mark.name == 'explore' else 'twice=False'}, not {given}"
+        )
+    if "backend" not in mark.kwargs:
+        return ["asyncio", "trio"] if find_spec("trio") else ["asyncio"]
+    backend = mark.kwargs["backend"]
+    known = [name for name in _PARAMETERS if mark.name != "explore" or name != "uvloop"]
+    if backend not in known:
+        raise pytest.UsageError(
+            f"@pytest.mark.{mark.name}: backend must be one of {', '.join(known)}, not {backend!r}"
+        )
+    return [backend]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Call a marked test many times instead of once."""
-    mark = next(filter(None, map(pyfuncitem.get_closest_marker, MARKS)), None)
-    if mark is None:
+    marks = _marks(pyfuncitem)
+    if not marks:
         return (yield)
-    run = _explore if mark.name == "explore" else _cancel_everywhere
+    parameter = pyfuncitem.funcargs["anyio_backend"]
+    backend = next((name for name, one in _PARAMETERS.items() if one == parameter), str(parameter))
     obj = pyfuncitem.obj
-    backend = pyfuncitem.funcargs["anyio_backend"]
     given = getattr(obj, "hypothesis", None)
     inner = _inner(obj)
-    stand_in = _stand_in(run, inner, str(backend), mark, pyfuncitem)
+    marks = [mark for mark in marks if backend in _backends(mark)]
+    stand_in = _stand_in(inner, backend, marks, pyfuncitem)
     if given is not None:
         given.inner_test = stand_in
     else:
@@ -108,16 +145,14 @@ def _inner(obj: Any) -> Scenario:
 
 
 def _stand_in(
-    run: Callable[..., None],
-    scenario: Scenario,
-    backend: str,
-    mark: pytest.Mark,
-    item: pytest.Function,
+    scenario: Scenario, backend: str, marks: list[pytest.Mark], item: pytest.Function
 ) -> Callable[..., None]:
     @wraps(scenario)
     def test(*args: Any, **fixtures: Any) -> None:
         __tracebackhide__ = True
-        _in_a_thread(run, partial(scenario, *args, **fixtures), backend, mark, item)
+        for mark in marks:
+            run = _explore if mark.name == "explore" else _cancel_everywhere
+            _in_a_thread(run, partial(scenario, *args, **fixtures), backend, mark, item)
 
     # Or whoever looks through the wrapper finds the async function again.
     del test.__wrapped__
@@ -147,10 +182,10 @@ def _explore(scenario: Scenario, backend: Any, mark: pytest.Mark, item: pytest.F
 
     __tracebackhide__ = True
     token = item.config.getoption("--explore-replay")
-    if token:
+    if token is not None:
         result = replay(scenario, token, backend=backend)
     else:
-        result = explore(scenario, backend=backend, **mark.kwargs)
+        result = explore(scenario, **{**mark.kwargs, "backend": backend})
     item.user_properties.append(("schedules", result.schedules))
     result.check()
 
@@ -161,6 +196,6 @@ def _cancel_everywhere(
     from aconcur.testing import cancel_everywhere
 
     __tracebackhide__ = True
-    result = cancel_everywhere(scenario, backend=backend, **mark.kwargs)
+    result = cancel_everywhere(scenario, **{**mark.kwargs, "backend": backend})
     item.user_properties.append(("cancels", result.cancels))
     result.check()
