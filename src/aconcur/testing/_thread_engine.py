@@ -15,7 +15,7 @@ import threading
 from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable
 from contextlib import suppress
-from types import CodeType
+from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
 from typing import Any, Final, TypeAlias
 
 from aconcur.testing._choices import Choices
@@ -40,6 +40,7 @@ class Engine(Turns):
     def __init__(self, scenario: Scenario, grain: str, kind: Callable[[CodeType], str]) -> None:
         super().__init__(grain, kind)
         self._scenario = scenario
+        self._refused: TypeError | None = None
 
     def run(self, choices: Choices, recorder: Recorder | None = None) -> BaseException | None:
         """Run once; return the error that the scenario ended with."""
@@ -60,6 +61,8 @@ class Engine(Turns):
             _active.engine = None
             self.ident = self.stuck = 0
             threading._active[get_ident()] = caller  # type: ignore[attr-defined]
+        if self._refused is not None:
+            raise self._refused
         return self._failure
 
     def _supervise(self) -> None:
@@ -143,7 +146,7 @@ class Engine(Turns):
                 self.watcher.begin()
                 try:
                     if main:
-                        self._scenario()
+                        self._check(self._scenario())
                     else:
                         thread.run()
                 finally:
@@ -158,6 +161,21 @@ class Engine(Turns):
         finally:
             threading._active.pop(ident, None)  # type: ignore[attr-defined]
             self._end(state)
+
+    def _check(self, returned: object) -> None:
+        """Refuse a scenario of which nothing ran: no schedule could fail."""
+        if not isinstance(returned, CoroutineType | GeneratorType | AsyncGeneratorType):
+            return
+        if isinstance(returned, AsyncGeneratorType):
+            kind = "an async generator"  # one that has not begun needs no end
+        else:
+            kind = f"a {type(returned).__name__}"
+            returned.close()
+        self._refused = TypeError(
+            f"scenario {self._scenario!r} returned {kind}, of which nothing ran: use explore() "
+            "for async functions, and for threads a plain function that does all itself"
+        )
+        self._close(None)
 
     def _uncaught(self, thread: threading.Thread, error: BaseException, main: bool) -> None:
         hook = threading.excepthook

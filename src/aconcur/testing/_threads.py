@@ -11,7 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from inspect import iscoroutinefunction
+from inspect import (
+    Parameter,
+    isasyncgenfunction,
+    iscoroutinefunction,
+    isgeneratorfunction,
+    signature,
+)
 from types import CodeType, ModuleType
 from typing import Final, Literal, TypeAlias
 
@@ -110,7 +116,8 @@ def explore_threads(
         What was run and what failed. ``.check()`` raises the error.
 
     Raises:
-        TypeError: the scenario is not a plain function.
+        TypeError: the scenario is not a plain function, needs arguments, or returned a coroutine
+            or generator, of which nothing ran.
         ValueError: a number is out of its range, or a name is none of those known.
         NotReproducibleError: the scenario does not depend on its schedule alone.
         UncontrolledWaitError: a thread waits for what no schedule decides.
@@ -223,13 +230,36 @@ def _loaded(suffixes: tuple[str, ...]) -> frozenset[str]:
 
 def _suffixes(scenario: Scenario, files: Files | None) -> tuple[str, ...]:
     """Return how the names of the traced files end."""
-    if iscoroutinefunction(scenario) or not callable(scenario):
-        raise TypeError(f"scenario must be a plain function without arguments, not {scenario!r}")
+    _refuse(scenario)
     if files is None:
         return (_code_of(scenario).co_filename,)
     if isinstance(files, str) or not files:
         raise ValueError(f"files must be a tuple of path suffixes or modules, not {files!r}")
     return tuple(map(_suffix, files))
+
+
+def _refuse(scenario: object) -> None:
+    """Refuse what a call would not run."""
+    wrong = f"scenario must be a plain function without arguments, not {scenario!r}"
+    if not callable(scenario):
+        raise TypeError(wrong)
+    for one in (scenario, type(scenario).__call__):
+        if iscoroutinefunction(one) or isasyncgenfunction(one):
+            raise TypeError(f"{wrong}: use explore() for async functions")
+        if isgeneratorfunction(one):
+            raise TypeError(f"{wrong}: a call of a generator function runs none of it")
+    try:
+        parameters = signature(scenario).parameters.values()
+    except (TypeError, ValueError):  # C that does not tell
+        return
+    needed = [
+        one.name
+        for one in parameters
+        if one.default is Parameter.empty
+        and one.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    ]
+    if needed:
+        raise TypeError(f"{wrong}, which needs {', '.join(needed)}: bind with functools.partial()")
 
 
 def _suffix(file: str | ModuleType) -> str:
