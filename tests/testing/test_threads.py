@@ -8,9 +8,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
+from threading import enumerate as listed
 
 import pytest
 
@@ -164,6 +167,79 @@ def test_the_timeline_shows_each_thread_line_by_line() -> None:
     ]
     assert {step.code for step in steps} == {"self.count += 1"}
     assert "> increment#2  thread_bugs.py:" in str(found)
+
+
+def test_the_callers_context_is_the_scenarios_in_each_schedule() -> None:
+    variable = ContextVar[str]("variable")
+    token = variable.set("the caller's")
+    seen: list[str] = []
+
+    def scenario() -> None:
+        seen.append(variable.get())
+        variable.set("changed")
+        together(lambda: None, lambda: None)
+
+    try:
+        assert explore_threads(scenario, bound=1).check().schedules == len(seen) > 1
+        assert set(seen) == {"the caller's"}
+        assert variable.get() == "the caller's"
+    finally:
+        variable.reset(token)
+
+
+@pytest.mark.parametrize("grain", ["gil", "opcode"])
+def test_started_threads_are_listed_as_alive(grain: str) -> None:
+    outside = threading.enumerate()
+
+    def scenario() -> None:
+        event = threading.Event()
+        threads = [threading.Thread(target=event.wait) for _ in range(2)]
+        assert set(threading.enumerate()) == set(outside)
+        for thread in threads:
+            thread.start()
+        assert set(threading.enumerate()) == {*outside, *threads}
+        assert listed() == threading.enumerate()
+        assert threading.active_count() == len(outside) + 2
+        assert all(thread.native_id for thread in threads)
+        assert len({thread.native_id for thread in threads}) == 2
+        event.set()
+        for thread in threads:
+            thread.join()
+        assert set(threading.enumerate()) == set(outside)
+
+    explore_threads(scenario, grain=grain, bound=1).check()  # type: ignore[arg-type]
+    assert threading.enumerate() == outside
+
+
+def test_a_thread_that_never_had_its_turn_is_not_listed_afterwards() -> None:
+    before = threading.enumerate()
+
+    def scenario() -> None:
+        threading.Thread(target=threading.Event().wait).start()
+        raise OSError("mine")
+
+    assert not explore_threads(scenario, bound=0).ok
+    assert threading.enumerate() == before
+
+
+def test_to_count_threads_before_one_is_started_is_a_race() -> None:
+    def scenario() -> None:
+        most, event = threading.active_count() + 3, threading.Event()
+
+        def start_one() -> None:
+            if threading.active_count() < most:
+                threading.Thread(target=event.wait).start()
+            event.wait()
+
+        for _ in range(2):
+            threading.Thread(target=start_one).start()
+        time.sleep(1)
+        alive = threading.active_count()
+        event.set()
+        assert alive <= most
+
+    explore_threads(scenario, bound=0).check()
+    assert not explore_threads(scenario, bound=1).ok
 
 
 def test_an_error_in_any_thread_is_the_schedules() -> None:
@@ -427,6 +503,51 @@ def test_a_gil_is_not_assumed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def _coroutine() -> None:
     """Be no scenario."""
+
+
+def _generator() -> Iterator[None]:
+    raise AssertionError
+    yield
+
+
+async def _async_generator() -> AsyncIterator[None]:
+    raise AssertionError
+    yield
+
+
+def _with_parameters(first: int, /, second: int, *, third: int, fourth: int = 0) -> None:
+    """Need three."""
+
+
+class _AsyncScenario:
+    async def __call__(self) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("scenario", "remedy"),
+    [
+        (_coroutine, "use explore() for async functions"),
+        (partial(_coroutine), "use explore() for async functions"),
+        (_AsyncScenario(), "use explore() for async functions"),
+        (_async_generator, "use explore() for async functions"),
+        (_generator, "a call of a generator function runs none of it"),
+        (lambda: _coroutine(), "returned a coroutine, .* use explore() for async functions"),
+        (lambda: _async_generator(), "returned an async generator, .* use explore()"),
+        (lambda: _generator(), "returned a generator, .* use explore()"),
+        (_with_parameters, "needs first, second, third: bind"),
+        (partial(print, sep=""), "files= must be given"),
+    ],
+)
+def test_what_would_never_run_is_refused(scenario: Scenario, remedy: str) -> None:
+    pattern = remedy.replace("()", r"\(\)")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(TypeError, match=pattern):
+            explore_threads(scenario)
+        with pytest.raises(TypeError, match=pattern):
+            replay_threads(scenario, "base")
+    explore_threads(thread_bugs.single_close, bound=0).check()
 
 
 def test_wrong_arguments_are_told() -> None:

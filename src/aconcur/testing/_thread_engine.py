@@ -15,6 +15,7 @@ import threading
 from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
 from typing import Any, Final, TypeAlias
 
@@ -47,6 +48,7 @@ class Engine(Turns):
         self.renew(recorder)
         choices.fair = FAIR
         self._choices = choices
+        self._context = copy_context()
         self._over = allocate_lock()
         self._over.acquire()
         caller = threading.current_thread()
@@ -61,6 +63,8 @@ class Engine(Turns):
             _active.engine = None
             self.ident = self.stuck = 0
             threading._active[get_ident()] = caller  # type: ignore[attr-defined]
+            for state in self.states.values():
+                threading._limbo.pop(state.thread, None)  # type: ignore[attr-defined]
         if self._refused is not None:
             raise self._refused
         return self._failure
@@ -100,6 +104,7 @@ class Engine(Turns):
         if self.closing:
             raise Abandoned
         self._add(self._name(thread), thread)
+        threading._limbo[thread] = thread  # type: ignore[attr-defined]
 
     def _name(self, thread: threading.Thread) -> str:
         name = thread.name
@@ -136,6 +141,7 @@ class Engine(Turns):
         else:
             threading._active.pop(thread.ident, None)  # type: ignore[attr-defined]
         threading._active[ident] = thread  # type: ignore[attr-defined]
+        threading._limbo.pop(thread, None)  # type: ignore[attr-defined]
         try:
             if begun is not None:
                 begun.release()
@@ -146,7 +152,7 @@ class Engine(Turns):
                 self.watcher.begin()
                 try:
                     if main:
-                        self._check(self._scenario())
+                        self._check(self._context.run(self._scenario))
                     else:
                         thread.run()
                 finally:

@@ -16,7 +16,7 @@ from _thread import allocate_lock
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Final
 
 from aconcur.testing._frames import HERE, is_standard, is_users_file
@@ -27,6 +27,8 @@ from aconcur.testing._thread_state import State
 _Thread = threading.Thread
 _start, _join, _is_alive = _Thread.start, _Thread.join, _Thread.is_alive
 _ident: Any = vars(_Thread)["ident"]
+_native_id: Any = vars(_Thread)["native_id"]
+_enumerate, _active_count = threading.enumerate, threading.active_count
 _sleep = time.sleep
 _EPOCH: Final = 1_700_000_000.0  # a fixed moment, so that each schedule has the same date
 
@@ -87,12 +89,46 @@ def is_alive(self: threading.Thread) -> bool:
 
 def ident(self: threading.Thread) -> int | None:
     """Do as :attr:`threading.Thread.ident`: starts the OS thread that has the number."""
-    engine = engine_here()
-    state = _state(engine, self) if engine is not None else None
-    if engine is not None and state is not None and not state.started:
-        engine.materialise(state)
+    _materialise(self)
     number: int | None = _ident.fget(self)
     return number
+
+
+def native_id(self: threading.Thread) -> int | None:
+    """Do as :attr:`threading.Thread.native_id`: starts the OS thread that has the number."""
+    _materialise(self)
+    number: int | None = _native_id.fget(self)
+    return number
+
+
+def _materialise(thread: threading.Thread) -> None:
+    engine = engine_here()
+    state = _state(engine, thread) if engine is not None else None
+    if engine is not None and state is not None and not state.started:
+        engine.materialise(state)
+
+
+def enumerate_threads() -> list[threading.Thread]:
+    """Do as :func:`threading.enumerate`: those without an OS thread yet are in its limbo."""
+    engine = _look(sys._getframe(1).f_code)
+    threads = _enumerate()
+    if engine is not None:  # as they were started, whichever had its first turn first
+        order = {one: number for number, one in enumerate(engine.states)}
+        threads.sort(key=lambda thread: order.get(id(thread), -1))
+    return threads
+
+
+def active_count() -> int:
+    """Do as :func:`threading.active_count`."""
+    _look(sys._getframe(1).f_code)
+    return _active_count()
+
+
+def _look(caller: CodeType) -> Engine | None:
+    engine = engine_here()
+    if engine is not None:
+        engine.before(caller, python=True)
+    return engine
 
 
 def sleep(seconds: float, /) -> None:
@@ -138,12 +174,20 @@ def _library(engine: Engine) -> Iterator[tuple[Any, dict[str, Any]]]:
             "RLock": RLock,
             "_allocate_lock": Waiter,
             "_time": _CLOCKS["monotonic"],
+            "enumerate": enumerate_threads,
+            "active_count": active_count,
             "excepthook": engine.excepthook,
         },
     )
     yield (
         _Thread,
-        {"start": start, "join": join, "is_alive": is_alive, "ident": property(ident)},
+        {
+            "start": start,
+            "join": join,
+            "is_alive": is_alive,
+            "ident": property(ident),
+            "native_id": property(native_id),
+        },
     )
     yield queue, {"SimpleQueue": SimpleQueue, "time": _CLOCKS["monotonic"]}
     yield time, {"sleep": sleep, **_CLOCKS}
@@ -156,6 +200,8 @@ def _by_identity() -> Mapping[int, Any]:
         (threading.Lock, Lock),  # from Python 3.13 on not the same
         (threading.RLock, RLock),
         (queue.SimpleQueue, SimpleQueue),
+        (_enumerate, enumerate_threads),
+        (_active_count, active_count),
         (time.sleep, sleep),
         *((getattr(time, name), clock) for name, clock in _CLOCKS.items()),
     ]
