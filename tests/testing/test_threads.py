@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import queue
 import signal
 import sys
@@ -10,6 +11,8 @@ import threading
 import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
@@ -339,12 +342,98 @@ def test_daemons_do_not_keep_a_run_from_its_end() -> None:
     explore_threads(scenario).check()
 
 
+def test_a_daemon_may_explore() -> None:
+    found: list[bool] = []
+
+    def scenario() -> None:
+        threading.Event().wait()
+
+    def explorer() -> None:
+        found.append(explore_threads(scenario, bound=0).ok)
+
+    caller = threading.Thread(target=explorer, daemon=True)
+    caller.start()
+    caller.join()
+    assert found == [False]
+
+
 def test_a_thread_that_outlives_main_counts() -> None:
     def scenario() -> None:
         threading.Thread(target=threading.Event().wait).start()
 
     with pytest.raises(Deadlock, match=r"waits in Event\.wait"):
         explore_threads(scenario).check()
+
+
+@pytest.mark.parametrize("grain", ["gil", "opcode"])
+def test_idle_workers_of_an_executor_are_no_deadlock(
+    grain: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kept: list[ThreadPoolExecutor] = []
+
+    def scenario() -> None:
+        kept.append(ThreadPoolExecutor(2))
+        kept[-1].submit(int)
+        assert kept[-1].submit(int).result() == 0
+
+    explore_threads(scenario, grain=grain, bound=1).check()  # type: ignore[arg-type]
+    assert caplog.text == ""
+    assert capfd.readouterr().err == ""
+
+
+def test_a_worker_that_is_busy_for_ever_is_a_deadlock(caplog: pytest.LogCaptureFixture) -> None:
+    kept: list[ThreadPoolExecutor] = []
+
+    def wait() -> None:
+        threading.Event().wait()
+
+    def scenario() -> None:
+        kept.append(ThreadPoolExecutor(2))
+        kept[-1].submit(wait)
+        kept[-1].submit(int)
+
+    with pytest.raises(Deadlock, match=r"waits in Event\.wait\(\)") as caught:
+        explore_threads(scenario, bound=0).check()
+    assert "_thread_primitives.py" not in str(caught.value)
+    assert caplog.text == ""
+
+
+def test_idle_workers_and_daemons_do_not_keep_a_run_from_its_end() -> None:
+    kept: list[ThreadPoolExecutor] = []
+
+    def tick() -> None:
+        while True:
+            time.sleep(1)
+
+    def scenario() -> None:
+        threading.Thread(target=tick, daemon=True).start()
+        kept.append(ThreadPoolExecutor(1))
+        kept[-1].submit(int)
+
+    explore_threads(scenario, bound=1).check()
+
+
+def test_a_worker_logs_what_is_not_the_explorers() -> None:
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign, assignment]
+
+    def fail() -> None:
+        raise OSError("mine")
+
+    def scenario() -> None:
+        with ThreadPoolExecutor(1, initializer=fail) as pool, suppress(BrokenExecutor):
+            pool.submit(int).result()
+
+    logger = logging.getLogger("concurrent.futures")
+    filters = list(logger.filters)
+    logger.addHandler(handler)
+    try:
+        explore_threads(scenario, bound=0).check()
+    finally:
+        logger.removeHandler(handler)
+    assert [record.getMessage() for record in records] == ["Exception in initializer:"]
+    assert logger.filters == filters
 
 
 _made_before = threading.Lock()

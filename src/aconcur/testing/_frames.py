@@ -11,6 +11,7 @@ __all__ = (
     "is_standard",
     "is_users",
     "is_users_file",
+    "not_ours",
     "place",
     "variable_name",
     "where",
@@ -88,8 +89,13 @@ def _wraps(thing: object) -> bool:
 
 def where(frames: list[FrameType]) -> str:
     """Return ``file:line in function`` of the innermost frame that is the user's."""
-    mine = [frame for frame in frames if is_users(frame)] or frames
+    mine = [frame for frame in frames if is_users(frame)] or not_ours(frames)
     return place(mine[-1]) if mine else "an unknown place"
+
+
+def not_ours(frames: list[FrameType]) -> list[FrameType]:
+    """Return the frames that are not this package's."""
+    return [frame for frame in frames if not frame.f_code.co_filename.startswith(HERE)]
 
 
 def place(frame: FrameType) -> str:

@@ -210,7 +210,7 @@ class Engine(Turns):
         if state in self.ready:
             self.ready.remove(state)
         self.wake(state.waiters)
-        if all(other.done or other.thread.daemon for other in self.states.values()):
+        if self._is_over():
             self._close(None)
         if not self.closing:
             following = self._next()

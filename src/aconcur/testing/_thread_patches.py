@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = ("forget", "patched")
 
+import logging
 import queue
 import sys
 import threading
@@ -22,7 +23,7 @@ from typing import Any, Final
 from aconcur.testing._frames import HERE, is_standard, is_users_file
 from aconcur.testing._thread_engine import Engine, engine_here
 from aconcur.testing._thread_primitives import Lock, RLock, SimpleQueue, Waiter
-from aconcur.testing._thread_state import State
+from aconcur.testing._thread_state import Abandoned, State
 
 _Thread = threading.Thread
 _start, _join, _is_alive = _Thread.start, _Thread.join, _Thread.is_alive
@@ -236,6 +237,14 @@ def _modules(
 _REAL_LOCKS: Final[Mapping[type, type[Lock]]] = {type(allocate_lock()): Lock, RealRLock: RLock}
 
 
+_EXECUTORS: Final = logging.getLogger("concurrent.futures")
+
+
+def _is_theirs(record: logging.LogRecord) -> bool:
+    """Let an executor log everything but that its worker is unwound."""
+    return record.exc_info is None or record.exc_info[0] is not Abandoned
+
+
 @contextmanager
 def patched(engine: Engine, traced: Collection[str]) -> Iterator[Callable[[], None]]:
     """Replace during the block; yields what makes all as new between two runs.
@@ -260,8 +269,10 @@ def patched(engine: Engine, traced: Collection[str]) -> Iterator[Callable[[], No
     try:
         for owner, names in changes:
             _set(owner, names)
+        _EXECUTORS.addFilter(_is_theirs)
         yield renew
     finally:
+        _EXECUTORS.removeFilter(_is_theirs)
         threading._counter = counter  # type: ignore[attr-defined]
         for owner, names in before:
             _set(owner, names)
