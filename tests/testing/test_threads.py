@@ -10,11 +10,13 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar
-from functools import partial
+from dataclasses import dataclass, field
+from functools import partial, wraps
+from io import StringIO
 from pathlib import Path
 from threading import enumerate as listed
 
@@ -453,6 +455,128 @@ def test_a_lock_in_a_modules_variable_is_controlled_for_as_long() -> None:
     assert _made_before is real
 
 
+@dataclass
+class _WithFactory:
+    count: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def use(self) -> None:
+        with self.lock:
+            self.count += 1
+
+
+class _WithClassAttribute:
+    lock, alias = threading.Lock(), None
+    again = threading.RLock()
+
+    class Inner:
+        lock = threading.Lock()
+
+    def use(self) -> None:
+        with self.lock, self.Inner.lock, self.again, self.again:
+            assert self.alias is self.lock
+
+
+_WithClassAttribute.alias = _WithClassAttribute.lock  # type: ignore[assignment]
+
+
+def _synchronized(function: Callable[[], None]) -> Callable[[], None]:
+    lock = threading.Lock()
+
+    @wraps(function)
+    def locked() -> None:
+        with lock:
+            function()
+
+    return locked
+
+
+@_synchronized
+def _use_closure() -> None:
+    """Be run under a lock that a decorator made."""
+
+
+_instance = _WithFactory()
+
+
+def _made_where(name: str) -> tuple[Callable[[], None], Callable[[], object]]:
+    """Return how a lock that was made before is used, and what must be as before afterwards."""
+    return {
+        "factory": (lambda: _WithFactory().use(), lambda: _factory()),
+        "class": (lambda: _WithClassAttribute().use(), lambda: dict(vars(_WithClassAttribute))),
+        "closure": (_use_closure, lambda: _cells(_use_closure)),
+        "instance": (_instance.use, lambda: _instance.lock),
+    }[name]
+
+
+def _factory() -> object:
+    return (
+        _WithFactory.__dataclass_fields__["lock"].default_factory,
+        _cells(_WithFactory.__init__),
+        type(_WithFactory().lock),
+    )
+
+
+def _cells(function: object) -> list[object]:
+    return [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+
+
+@pytest.mark.parametrize("grain", ["gil", "opcode"])
+@pytest.mark.parametrize("name", ["factory", "class", "closure", "instance"])
+def test_a_lock_that_a_module_holds_deeper_is_controlled_too(
+    name: str, grain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_thread_engine, "STALL", 0.2)
+    use, state = _made_where(name)
+    before = state()
+    if name == "factory":
+
+        def scenario() -> None:
+            one = _WithFactory()
+            together(one.use, one.use)
+            assert one.count == 2
+    else:
+
+        def scenario() -> None:
+            together(use, use)
+
+    found = explore_threads(scenario, grain=grain, bound=1).check()  # type: ignore[arg-type]
+    assert found.schedules > 2
+    assert state() == before
+
+
+class _Formatter(logging.Formatter):
+    """Has points in its middle, while the handler's lock is held."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time.sleep(1)
+        return super().format(record)
+
+
+@pytest.mark.parametrize("grain", ["gil", "opcode"])
+def test_locks_of_logging_are_controlled(grain: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_thread_engine, "STALL", 0.2)
+    stream = StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Formatter())
+    logger = logging.getLogger("aconcur.test")
+    logger.addHandler(handler)
+    lock = handler.lock
+
+    def scenario() -> None:
+        together(partial(logger.warning, "first"), partial(logger.warning, "second"))
+
+    try:
+        found = explore_threads(scenario, grain=grain, bound=1).check()  # type: ignore[arg-type]
+        assert handler.lock is lock
+        logger.warning("outside")
+    finally:
+        logger.removeHandler(handler)
+    lines = stream.getvalue().splitlines()
+    assert lines.count("first") == lines.count("second") == found.schedules
+    assert lines[-1] == "outside"
+
+
 class _Holder:
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -466,9 +590,46 @@ def test_a_lock_made_before_is_named_where_it_blocks(monkeypatch: pytest.MonkeyP
         with holder.lock:
             time.sleep(1)
 
-    with pytest.raises(UncontrolledWaitError, match=r"use#2 made no step for 0.2 s at test_thr"):
+    with pytest.raises(
+        UncontrolledWaitError,
+        match=r"use#2 made no step for 0.2 s at test_thr.*: it waits for 'holder.lock', a real",
+    ):
         explore_threads(partial(together, use, use), files=(__file__,))
     assert not holder.lock.locked()
+
+
+class _Kept:
+    make = staticmethod(partial(threading.Lock))
+
+    def __init__(self) -> None:
+        self.lock = self.make()
+
+    def use(self) -> None:
+        with self.lock:
+            time.sleep(1)
+
+
+_condition = threading.Condition()
+
+
+def _use_condition() -> None:
+    with _condition:
+        time.sleep(1)
+
+
+@pytest.mark.parametrize(("name", "on"), [("kept", "self.lock"), ("condition", "_condition")])
+def test_a_real_lock_is_named_with_the_right_advice(
+    name: str, on: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_thread_engine, "STALL", 0.2)
+
+    def scenario() -> None:
+        use = _Kept().use if name == "kept" else _use_condition
+        together(use, use)
+
+    with pytest.raises(UncontrolledWaitError, match=r"or by a Lock that was kept") as caught:
+        explore_threads(scenario, bound=0)
+    assert caught.value.on == on
 
 
 def test_all_is_put_back() -> None:

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 
 from aconcur.testing._choices import Choices
 from aconcur.testing._errors import UncontrolledWaitError
-from aconcur.testing._frames import where
+from aconcur.testing._frames import waited_for, where
 from aconcur.testing._thread_state import Abandoned, State, frames_of_thread
 from aconcur.testing._thread_turns import FAIR, Turns
 from aconcur.testing._timeline import Recorder
@@ -87,12 +87,13 @@ class Engine(Turns):
     def _stalled(self) -> None:
         state = self.current
         frames = frames_of_thread(state)
+        on = waited_for(frames)
         self._close(None)
         self.stuck = state.ident
         self._unwind_next()
         # It gets the lock that it waits for once the holder is unwound, and then ends, too.
         self._over.acquire(timeout=STALL)
-        raise UncontrolledWaitError(state.name, where(frames), STALL)
+        raise UncontrolledWaitError(state.name, where(frames), STALL, on)
 
     def _add(self, name: str, thread: threading.Thread) -> State:
         state = self.states[id(thread)] = State(name, thread)

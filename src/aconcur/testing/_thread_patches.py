@@ -15,14 +15,14 @@ import time
 from _thread import RLock as RealRLock
 from _thread import allocate_lock
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
 from aconcur.testing._frames import HERE, is_standard, is_users_file
 from aconcur.testing._thread_engine import Engine, engine_here
-from aconcur.testing._thread_primitives import Lock, RLock, SimpleQueue, Waiter
+from aconcur.testing._thread_primitives import Lock, RLock, Shared, SimpleQueue, Waiter
 from aconcur.testing._thread_state import Abandoned, State
 
 _Thread = threading.Thread
@@ -209,29 +209,91 @@ def _by_identity() -> Mapping[int, Any]:
     return {id(one): stand_in for one, stand_in in real}
 
 
-def _modules(
-    stand_ins: Mapping[int, Any], traced: Collection[str]
-) -> Iterator[tuple[Any, dict[str, Any], list[Lock]]]:
-    """Yield modules with what they get, and the locks among it.
+class _Found:
+    """What is replaced, where, and by what; the same lock by the same one in all places.
 
     Locks of installed packages stay: threads that are not the scenario's may wait for them.
     """
-    for module in list(sys.modules.values()):
-        filename = getattr(module, "__file__", None) or "<built in>"
-        executor = getattr(module, "__name__", "") == "concurrent.futures.thread"
-        if (is_standard(filename) and not executor) or filename.startswith(HERE):
-            continue
-        its_own = executor or is_users_file(filename) or filename in traced
-        found: dict[str, Any] = {}
-        locks: list[Lock] = []
-        for name, value in list(vars(module).items()):
-            if id(value) in stand_ins:
-                found[name] = stand_ins[id(value)]
-            elif its_own and (kind := _REAL_LOCKS.get(type(value))) is not None:
-                found[name] = kind.controlled()
-                locks.append(found[name])
-        if found:
-            yield module, found, locks
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[Any, str, Any, Any]] = []
+        self.locks: list[Lock] = []
+        self._stand_ins = dict(_by_identity())
+        self._seen: set[int] = set()
+
+    def note(self, owner: Any, name: str, value: object, *, its_own: bool = True) -> bool:
+        """Note a place if what stands there has a stand-in."""
+        stand_in = self._stand_ins.get(id(value))
+        if stand_in is None and its_own and (kind := _REAL_LOCKS.get(type(value))) is not None:
+            stand_in = self._stand_ins[id(value)] = kind.controlled()
+            self.locks.append(stand_in)
+        if stand_in is None:
+            return False
+        self.changes.append((owner, name, value, stand_in))
+        return True
+
+    def modules(self, traced: Collection[str]) -> None:
+        """Look through what is imported."""
+        own: list[ModuleType] = []
+        for module in list(sys.modules.values()):
+            filename = getattr(module, "__file__", None) or "<built in>"
+            executor = getattr(module, "__name__", "") == "concurrent.futures.thread"
+            if (is_standard(filename) and not executor) or filename.startswith(HERE):
+                continue
+            users = is_users_file(filename) or filename in traced
+            for name, value in list(vars(module).items()):
+                self.note(module, name, value, its_own=executor or users)
+            if users:
+                own.append(module)
+        names = {getattr(module, "__name__", "") for module in own}
+        for module in own:
+            for value in list(vars(module).values()):
+                if getattr(value if _has_code(value) else type(value), "__module__", "") in names:
+                    self._inside(value)
+
+    def _inside(self, value: object) -> None:
+        """Look into a class, a function or an instance of the user's."""
+        if id(value) in self._seen:
+            return
+        self._seen.add(id(value))
+        if isinstance(value, type):
+            for name, attribute in list(vars(value).items()):
+                if not self.note(value, name, attribute):
+                    plain = getattr(attribute, "__func__", getattr(attribute, "fget", attribute))
+                    if _has_code(plain):
+                        self._inside(plain)
+            for field in vars(value).get("__dataclass_fields__", {}).values():
+                self.note(field, "default_factory", field.default_factory)
+        elif isinstance(value, FunctionType):
+            for cell in value.__closure__ or ():
+                with suppress(ValueError):  # an empty one
+                    inner = cell.cell_contents
+                    if not self.note(cell, "cell_contents", inner) and _has_code(inner):
+                        self._inside(inner)
+            if "__name__" not in value.__globals__:  # generated code, such as of attrs
+                for name, one in list(value.__globals__.items()):
+                    self.note(value.__globals__, name, one)
+        elif not isinstance(value, _Thread):  # its locks in C are the interpreter's
+            attributes = getattr(value, "__dict__", None)
+            if isinstance(attributes, dict):
+                for name, one in list(attributes.items()):
+                    self.note(attributes, name, one)
+
+    def logging(self) -> None:
+        """Look at the locks of logging, which all threads of the process take."""
+        handlers = [reference() for reference in list(vars(logging)["_handlerList"])]
+        places: list[tuple[Any, str]] = [(logging, "_lock")]
+        places += [(handler, "lock") for handler in handlers if handler is not None]
+        for owner, name in places:
+            real = vars(owner).get(name)
+            if isinstance(real, RealRLock):
+                lock = Shared.before_real(real)
+                self.locks.append(lock)
+                self.changes.append((owner, name, real, lock))
+
+
+def _has_code(value: object) -> bool:
+    return isinstance(value, type | FunctionType)
 
 
 _REAL_LOCKS: Final[Mapping[type, type[Lock]]] = {type(allocate_lock()): Lock, RealRLock: RLock}
@@ -249,38 +311,42 @@ def _is_theirs(record: logging.LogRecord) -> bool:
 def patched(engine: Engine, traced: Collection[str]) -> Iterator[Callable[[], None]]:
     """Replace during the block; yields what makes all as new between two runs.
 
-    A lock that a user's module holds in a variable of its own is replaced for as long, too.
+    A lock that a user's module holds is replaced for as long, too: in a variable of its own, in
+    its classes, in what its functions close over, and in the instances in its variables.
     """
-    locks: list[Lock] = []
-    changes: list[tuple[Any, dict[str, Any]]] = []
-    for module, found, its in _modules(_by_identity(), traced):
-        changes.append((module, found))
-        locks += its
-    changes += _library(engine)
-    before = [(owner, {name: vars(owner)[name] for name in names}) for owner, names in changes]
+    found = _Found()
+    found.modules(traced)
+    found.logging()
+    changes = found.changes
+    for owner, names in _library(engine):
+        changes += [(owner, name, vars(owner)[name], new) for name, new in names.items()]
     counter = threading._counter  # type: ignore[attr-defined]
 
     def renew() -> None:
-        for lock in locks:
+        for lock in found.locks:
             lock.reset()
         threading._counter = count(1).__next__  # type: ignore[attr-defined]
         threading.excepthook = engine.excepthook
 
     try:
-        for owner, names in changes:
-            _set(owner, names)
+        for owner, name, _, new in changes:
+            _set(owner, name, new)
         _EXECUTORS.addFilter(_is_theirs)
         yield renew
     finally:
         _EXECUTORS.removeFilter(_is_theirs)
         threading._counter = counter  # type: ignore[attr-defined]
-        for owner, names in before:
-            _set(owner, names)
+        for owner, name, old, _ in reversed(changes):
+            _set(owner, name, old)
 
 
-def _set(owner: Any, names: Mapping[str, Any]) -> None:
-    for name, value in names.items():
-        setattr(owner, name, value)
+def _set(owner: Any, name: str, value: object) -> None:
+    if isinstance(owner, dict):
+        owner[name] = value
+    elif isinstance(owner, type):
+        type.__setattr__(owner, name, value)
+    else:
+        object.__setattr__(owner, name, value)
 
 
 def forget(engine: Engine) -> None:

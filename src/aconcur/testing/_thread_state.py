@@ -10,7 +10,7 @@ __all__ = ("Abandoned", "State", "Watcher", "frames_of_thread", "is_idle_worker"
 import sys
 import threading
 from _thread import allocate_lock
-from types import FrameType, FunctionType
+from types import FrameType
 from typing import Final, Protocol
 
 from aconcur.testing._frames import not_ours
@@ -68,9 +68,9 @@ def frames_of_thread(state: State) -> list[FrameType]:
 
 def is_idle_worker(state: State) -> bool:
     """Return whether a thread is an executor's and waits for work, which Python's exit ends."""
-    module = sys.modules.get("concurrent.futures.thread")
-    worker: FunctionType | None = getattr(module, "_worker", None)
-    if worker is None or getattr(state.thread, "_target", None) is not worker:
+    worker = getattr(sys.modules.get("concurrent.futures.thread"), "_worker", None)
+    code = getattr(worker, "__code__", None)
+    if code is None or getattr(state.thread, "_target", None) is not worker:
         return False
     frames = not_ours(frames_of_thread(state))
-    return bool(frames) and frames[-1].f_code is worker.__code__
+    return bool(frames) and frames[-1].f_code is code

@@ -86,9 +86,11 @@ def explore_threads(
 
     **What is controlled.** :mod:`threading`, :mod:`queue`, ``ThreadPoolExecutor``,
     :func:`time.sleep` and the clocks of :mod:`time`, for threads of the scenario alone and until
-    the exploration ends. Time is virtual: it passes when no thread is ready. Locks that stand in
-    a variable of a module are replaced for as long; any other that was made before can only be
-    told from a hang, after 5 s (:exc:`UncontrolledWaitError`). Real input and output blocks all
+    the exploration ends. Time is virtual: it passes when no thread is ready. Locks that a user's
+    module holds (in a variable, a class, a closure, or an attribute of an instance in a variable)
+    and those of :mod:`logging` are replaced for as long; any other that was made before can only be
+    told from a hang, after 5 s (:exc:`UncontrolledWaitError`). Idle workers of an executor that is
+    not shut down end with the run, as they do when Python exits. Real input and output blocks all
     threads. An error in a thread is the schedule's, unless the scenario sets
     :data:`threading.excepthook`; non-daemon threads are waited for when the scenario returns.
     Threads that are left when a schedule fails are unwound by an exception that passes
