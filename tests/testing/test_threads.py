@@ -90,6 +90,20 @@ def test_the_gil_spares_what_it_spares_in_reality(name: str) -> None:
     explore_threads(BUGS[name][1], grain="gil", bound=1).check()
 
 
+def test_a_summary_tells_the_grain() -> None:
+    found = explore_threads(thread_bugs.single_close, bound=0)
+    assert found.grain == "gil"
+    assert str(found) == (
+        "threads at the grain of the GIL, bounded: "
+        "none of all 1 schedule with at most 0 deviations failed"
+    )
+    again = replay_threads(thread_bugs.lost_update, "10=1", grain="opcode")
+    assert again.summary().startswith("threads at the grain of every opcode, replay: 1 of ")
+    with pytest.raises(AssertionError) as caught:
+        again.check()
+    assert caught.value.__notes__[0].startswith("threads at the grain of every opcode, schedule 1")
+
+
 def test_a_plain_update_is_safe_under_the_gil_to_the_bound() -> None:
     found = explore_threads(thread_bugs.lost_update)
     assert found.ok

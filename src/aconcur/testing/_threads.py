@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from inspect import (
     Parameter,
@@ -52,6 +53,11 @@ def explore_threads(
     keep_going: bool = False,
 ) -> Exploration:
     """Run a scenario under every order of its threads within a bound, and report what fails.
+
+    At ``grain="gil"``, the default, the textbook deadlock of two locks (ABBA) and ``count += 1``
+    may pass, for this CPython does not switch between their steps unless something is called
+    there: ``grain="opcode"`` finds them. Code is interrupted in ``files`` alone, by default the
+    scenario's own file: name the others.
 
     A scenario is a plain function without arguments that makes all it uses, lets threads run
     against each other, and raises if something is wrong. It runs once for each schedule, from the
@@ -132,7 +138,7 @@ def explore_threads(
     threads on 3.11.
     """
     with _driver(scenario, grain, files) as driver:
-        return search(
+        found = search(
             driver,
             backend="threads",
             strategy=strategy,
@@ -143,6 +149,7 @@ def explore_threads(
             max_steps=max_steps,
             keep_going=keep_going,
         )
+    return replace(found, grain=grain)
 
 
 def replay_threads(
@@ -168,7 +175,8 @@ def replay_threads(
     """
     forced = read_token(token)
     with _driver(scenario, grain, files) as driver:
-        return replay_one(driver, forced, backend="threads", max_steps=max_steps)
+        found = replay_one(driver, forced, backend="threads", max_steps=max_steps)
+    return replace(found, grain=grain)
 
 
 @contextmanager
