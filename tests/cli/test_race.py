@@ -113,9 +113,11 @@ def test_a_function_of_the_users_is_explored(bank: str, backend: str) -> None:
 
 
 def test_a_plain_function_is_explored_with_threads(bank: str) -> None:
-    assert race(f"{bank}::in_threads").stdout.startswith("threads, bounded: none of all ")
+    passed = race(f"{bank}::in_threads").stdout
+    assert passed.startswith("threads at the grain of the GIL, bounded: none of all ")
     done = race(f"{bank}::in_threads", "--grain", "opcode")
     assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("threads at the grain of every opcode, bounded: 1 of ")
     assert "AssertionError: -60" in done.stdout
     token = done.stdout.partition("replay token '")[2].partition("'")[0]
     again = race(f"{bank}::in_threads", "--grain", "opcode", "--replay", token)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
+import pickle
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import FrozenInstanceError
@@ -616,3 +618,20 @@ def test_a_waiting_task_that_is_collected_leaves_the_line(kind: Kind) -> None:
     tasks.clear()
     gc.collect()
     assert guarded.statistics() == GuardedStatistics(None, 0, 2)
+
+
+@every_kind
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+@pytest.mark.parametrize("held", [False, True])
+async def test_there_is_no_second_one_of_it(
+    kind: Kind, duplicate: Callable[[object], object], held: bool
+) -> None:
+    guarded = kind([1])
+    pattern = f"a {kind.__name__} cannot be copied or pickled"
+    if held:
+        async with guarded:
+            with pytest.raises(TypeError, match=pattern):
+                duplicate(guarded)
+    with pytest.raises(TypeError, match=pattern):
+        duplicate({"one": guarded} if duplicate is not copy.copy else guarded)
+    assert await guarded.update(lambda value: [*value, 2]) == [1, 2]

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import gc
+import logging
 import queue
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from functools import partial
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial, wraps
+from io import StringIO
 from pathlib import Path
+from threading import enumerate as listed
 
 import pytest
 
@@ -80,6 +88,20 @@ def test_the_gil_spares_what_it_spares_in_reality(name: str) -> None:
     found = explore_threads(BUGS[name][0], grain="gil", bound=1)
     assert found.ok == (name in SPARED_BY_THE_GIL)
     explore_threads(BUGS[name][1], grain="gil", bound=1).check()
+
+
+def test_a_summary_tells_the_grain() -> None:
+    found = explore_threads(thread_bugs.single_close, bound=0)
+    assert found.grain == "gil"
+    assert str(found) == (
+        "threads at the grain of the GIL, bounded: "
+        "none of all 1 schedule with at most 0 deviations failed"
+    )
+    again = replay_threads(thread_bugs.lost_update, "10=1", grain="opcode")
+    assert again.summary().startswith("threads at the grain of every opcode, replay: 1 of ")
+    with pytest.raises(AssertionError) as caught:
+        again.check()
+    assert caught.value.__notes__[0].startswith("threads at the grain of every opcode, schedule 1")
 
 
 def test_a_plain_update_is_safe_under_the_gil_to_the_bound() -> None:
@@ -164,6 +186,79 @@ def test_the_timeline_shows_each_thread_line_by_line() -> None:
     ]
     assert {step.code for step in steps} == {"self.count += 1"}
     assert "> increment#2  thread_bugs.py:" in str(found)
+
+
+def test_the_callers_context_is_the_scenarios_in_each_schedule() -> None:
+    variable = ContextVar[str]("variable")
+    token = variable.set("the caller's")
+    seen: list[str] = []
+
+    def scenario() -> None:
+        seen.append(variable.get())
+        variable.set("changed")
+        together(lambda: None, lambda: None)
+
+    try:
+        assert explore_threads(scenario, bound=1).check().schedules == len(seen) > 1
+        assert set(seen) == {"the caller's"}
+        assert variable.get() == "the caller's"
+    finally:
+        variable.reset(token)
+
+
+@pytest.mark.parametrize("grain", ["gil", "opcode"])
+def test_started_threads_are_listed_as_alive(grain: str) -> None:
+    outside = threading.enumerate()
+
+    def scenario() -> None:
+        event = threading.Event()
+        threads = [threading.Thread(target=event.wait) for _ in range(2)]
+        assert set(threading.enumerate()) == set(outside)
+        for thread in threads:
+            thread.start()
+        assert set(threading.enumerate()) == {*outside, *threads}
+        assert listed() == threading.enumerate()
+        assert threading.active_count() == len(outside) + 2
+        assert all(thread.native_id for thread in threads)
+        assert len({thread.native_id for thread in threads}) == 2
+        event.set()
+        for thread in threads:
+            thread.join()
+        assert set(threading.enumerate()) == set(outside)
+
+    explore_threads(scenario, grain=grain, bound=1).check()  # type: ignore[arg-type]
+    assert threading.enumerate() == outside
+
+
+def test_a_thread_that_never_had_its_turn_is_not_listed_afterwards() -> None:
+    before = threading.enumerate()
+
+    def scenario() -> None:
+        threading.Thread(target=threading.Event().wait).start()
+        raise OSError("mine")
+
+    assert not explore_threads(scenario, bound=0).ok
+    assert threading.enumerate() == before
+
+
+def test_to_count_threads_before_one_is_started_is_a_race() -> None:
+    def scenario() -> None:
+        most, event = threading.active_count() + 3, threading.Event()
+
+        def start_one() -> None:
+            if threading.active_count() < most:
+                threading.Thread(target=event.wait).start()
+            event.wait()
+
+        for _ in range(2):
+            threading.Thread(target=start_one).start()
+        time.sleep(1)
+        alive = threading.active_count()
+        event.set()
+        assert alive <= most
+
+    explore_threads(scenario, bound=0).check()
+    assert not explore_threads(scenario, bound=1).ok
 
 
 def test_an_error_in_any_thread_is_the_schedules() -> None:
@@ -263,12 +358,98 @@ def test_daemons_do_not_keep_a_run_from_its_end() -> None:
     explore_threads(scenario).check()
 
 
+def test_a_daemon_may_explore() -> None:
+    found: list[bool] = []
+
+    def scenario() -> None:
+        threading.Event().wait()
+
+    def explorer() -> None:
+        found.append(explore_threads(scenario, bound=0).ok)
+
+    caller = threading.Thread(target=explorer, daemon=True)
+    caller.start()
+    caller.join()
+    assert found == [False]
+
+
 def test_a_thread_that_outlives_main_counts() -> None:
     def scenario() -> None:
         threading.Thread(target=threading.Event().wait).start()
 
     with pytest.raises(Deadlock, match=r"waits in Event\.wait"):
         explore_threads(scenario).check()
+
+
+@pytest.mark.parametrize("grain", ["gil", "opcode"])
+def test_idle_workers_of_an_executor_are_no_deadlock(
+    grain: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kept: list[ThreadPoolExecutor] = []
+
+    def scenario() -> None:
+        kept.append(ThreadPoolExecutor(2))
+        kept[-1].submit(int)
+        assert kept[-1].submit(int).result() == 0
+
+    explore_threads(scenario, grain=grain, bound=1).check()  # type: ignore[arg-type]
+    assert caplog.text == ""
+    assert capfd.readouterr().err == ""
+
+
+def test_a_worker_that_is_busy_for_ever_is_a_deadlock(caplog: pytest.LogCaptureFixture) -> None:
+    kept: list[ThreadPoolExecutor] = []
+
+    def wait() -> None:
+        threading.Event().wait()
+
+    def scenario() -> None:
+        kept.append(ThreadPoolExecutor(2))
+        kept[-1].submit(wait)
+        kept[-1].submit(int)
+
+    with pytest.raises(Deadlock, match=r"waits in Event\.wait\(\)") as caught:
+        explore_threads(scenario, bound=0).check()
+    assert "_thread_primitives.py" not in str(caught.value)
+    assert caplog.text == ""
+
+
+def test_idle_workers_and_daemons_do_not_keep_a_run_from_its_end() -> None:
+    kept: list[ThreadPoolExecutor] = []
+
+    def tick() -> None:
+        while True:
+            time.sleep(1)
+
+    def scenario() -> None:
+        threading.Thread(target=tick, daemon=True).start()
+        kept.append(ThreadPoolExecutor(1))
+        kept[-1].submit(int)
+
+    explore_threads(scenario, bound=1).check()
+
+
+def test_a_worker_logs_what_is_not_the_explorers() -> None:
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign, assignment]
+
+    def fail() -> None:
+        raise OSError("mine")
+
+    def scenario() -> None:
+        with ThreadPoolExecutor(1, initializer=fail) as pool, suppress(BrokenExecutor):
+            pool.submit(int).result()
+
+    logger = logging.getLogger("concurrent.futures")
+    filters = list(logger.filters)
+    logger.addHandler(handler)
+    try:
+        explore_threads(scenario, bound=0).check()
+    finally:
+        logger.removeHandler(handler)
+    assert [record.getMessage() for record in records] == ["Exception in initializer:"]
+    assert logger.filters == filters
 
 
 _made_before = threading.Lock()
@@ -288,6 +469,128 @@ def test_a_lock_in_a_modules_variable_is_controlled_for_as_long() -> None:
     assert _made_before is real
 
 
+@dataclass
+class _WithFactory:
+    count: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def use(self) -> None:
+        with self.lock:
+            self.count += 1
+
+
+class _WithClassAttribute:
+    lock, alias = threading.Lock(), None
+    again = threading.RLock()
+
+    class Inner:
+        lock = threading.Lock()
+
+    def use(self) -> None:
+        with self.lock, self.Inner.lock, self.again, self.again:
+            assert self.alias is self.lock
+
+
+_WithClassAttribute.alias = _WithClassAttribute.lock  # type: ignore[assignment]
+
+
+def _synchronized(function: Callable[[], None]) -> Callable[[], None]:
+    lock = threading.Lock()
+
+    @wraps(function)
+    def locked() -> None:
+        with lock:
+            function()
+
+    return locked
+
+
+@_synchronized
+def _use_closure() -> None:
+    """Be run under a lock that a decorator made."""
+
+
+_instance = _WithFactory()
+
+
+def _made_where(name: str) -> tuple[Callable[[], None], Callable[[], object]]:
+    """Return how a lock that was made before is used, and what must be as before afterwards."""
+    return {
+        "factory": (lambda: _WithFactory().use(), lambda: _factory()),
+        "class": (lambda: _WithClassAttribute().use(), lambda: dict(vars(_WithClassAttribute))),
+        "closure": (_use_closure, lambda: _cells(_use_closure)),
+        "instance": (_instance.use, lambda: _instance.lock),
+    }[name]
+
+
+def _factory() -> object:
+    return (
+        _WithFactory.__dataclass_fields__["lock"].default_factory,
+        _cells(_WithFactory.__init__),
+        type(_WithFactory().lock),
+    )
+
+
+def _cells(function: object) -> list[object]:
+    return [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+
+
+@pytest.mark.parametrize("grain", ["gil", "opcode"])
+@pytest.mark.parametrize("name", ["factory", "class", "closure", "instance"])
+def test_a_lock_that_a_module_holds_deeper_is_controlled_too(
+    name: str, grain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_thread_engine, "STALL", 0.2)
+    use, state = _made_where(name)
+    before = state()
+    if name == "factory":
+
+        def scenario() -> None:
+            one = _WithFactory()
+            together(one.use, one.use)
+            assert one.count == 2
+    else:
+
+        def scenario() -> None:
+            together(use, use)
+
+    found = explore_threads(scenario, grain=grain, bound=1).check()  # type: ignore[arg-type]
+    assert found.schedules > 2
+    assert state() == before
+
+
+class _Formatter(logging.Formatter):
+    """Has points in its middle, while the handler's lock is held."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time.sleep(1)
+        return super().format(record)
+
+
+@pytest.mark.parametrize("grain", ["gil", "opcode"])
+def test_locks_of_logging_are_controlled(grain: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_thread_engine, "STALL", 0.2)
+    stream = StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Formatter())
+    logger = logging.getLogger("aconcur.test")
+    logger.addHandler(handler)
+    lock = handler.lock
+
+    def scenario() -> None:
+        together(partial(logger.warning, "first"), partial(logger.warning, "second"))
+
+    try:
+        found = explore_threads(scenario, grain=grain, bound=1).check()  # type: ignore[arg-type]
+        assert handler.lock is lock
+        logger.warning("outside")
+    finally:
+        logger.removeHandler(handler)
+    lines = stream.getvalue().splitlines()
+    assert lines.count("first") == lines.count("second") == found.schedules
+    assert lines[-1] == "outside"
+
+
 class _Holder:
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -301,9 +604,46 @@ def test_a_lock_made_before_is_named_where_it_blocks(monkeypatch: pytest.MonkeyP
         with holder.lock:
             time.sleep(1)
 
-    with pytest.raises(UncontrolledWaitError, match=r"use#2 made no step for 0.2 s at test_thr"):
+    with pytest.raises(
+        UncontrolledWaitError,
+        match=r"use#2 made no step for 0.2 s at test_thr.*: it waits for 'holder.lock', a real",
+    ):
         explore_threads(partial(together, use, use), files=(__file__,))
     assert not holder.lock.locked()
+
+
+class _Kept:
+    make = staticmethod(partial(threading.Lock))
+
+    def __init__(self) -> None:
+        self.lock = self.make()
+
+    def use(self) -> None:
+        with self.lock:
+            time.sleep(1)
+
+
+_condition = threading.Condition()
+
+
+def _use_condition() -> None:
+    with _condition:
+        time.sleep(1)
+
+
+@pytest.mark.parametrize(("name", "on"), [("kept", "self.lock"), ("condition", "_condition")])
+def test_a_real_lock_is_named_with_the_right_advice(
+    name: str, on: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_thread_engine, "STALL", 0.2)
+
+    def scenario() -> None:
+        use = _Kept().use if name == "kept" else _use_condition
+        together(use, use)
+
+    with pytest.raises(UncontrolledWaitError, match=r"or by a Lock that was kept") as caught:
+        explore_threads(scenario, bound=0)
+    assert caught.value.on == on
 
 
 def test_all_is_put_back() -> None:
@@ -427,6 +767,51 @@ def test_a_gil_is_not_assumed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def _coroutine() -> None:
     """Be no scenario."""
+
+
+def _generator() -> Iterator[None]:
+    raise AssertionError
+    yield
+
+
+async def _async_generator() -> AsyncIterator[None]:
+    raise AssertionError
+    yield
+
+
+def _with_parameters(first: int, /, second: int, *, third: int, fourth: int = 0) -> None:
+    """Need three."""
+
+
+class _AsyncScenario:
+    async def __call__(self) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("scenario", "remedy"),
+    [
+        (_coroutine, "use explore() for async functions"),
+        (partial(_coroutine), "use explore() for async functions"),
+        (_AsyncScenario(), "use explore() for async functions"),
+        (_async_generator, "use explore() for async functions"),
+        (_generator, "a call of a generator function runs none of it"),
+        (lambda: _coroutine(), "returned a coroutine, .* use explore() for async functions"),
+        (lambda: _async_generator(), "returned an async generator, .* use explore()"),
+        (lambda: _generator(), "returned a generator, .* use explore()"),
+        (_with_parameters, "needs first, second, third: bind"),
+        (partial(print, sep=""), "files= must be given"),
+    ],
+)
+def test_what_would_never_run_is_refused(scenario: Scenario, remedy: str) -> None:
+    pattern = remedy.replace("()", r"\(\)")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(TypeError, match=pattern):
+            explore_threads(scenario)
+        with pytest.raises(TypeError, match=pattern):
+            replay_threads(scenario, "base")
+    explore_threads(thread_bugs.single_close, bound=0).check()
 
 
 def test_wrong_arguments_are_told() -> None:

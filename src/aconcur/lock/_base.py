@@ -7,12 +7,17 @@ __all__ = ("Base", "Cell", "GuardedStatistics")
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, TypeVar, final, overload
+from typing import Final, Generic, NoReturn, SupportsIndex, TypeVar, final, overload
 
 from aconcur.lock._errors import AlreadyHeldError, CellClosedError
 from aconcur.lock._line import Line, Turn
 
 T = TypeVar("T")
+
+_NO_COPY: Final = (
+    "a {} cannot be copied or pickled, for it guards one value: pass it on itself, or copy the "
+    "value inside a block and make a new one"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,17 @@ class Base(Generic[T]):
         s = self.statistics()
         state = "free" if s.holder is None else f"held by {s.holder!r}, {s.waiting} waiting"
         return f"<{type(self).__name__} {type(self._line.value).__name__}: {state}>"
+
+    # A copy would share the line, and whoever holds it, or have the value without its line.
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(_NO_COPY.format(type(self).__name__))
+
+    def __deepcopy__(self, _: object) -> NoReturn:
+        raise TypeError(_NO_COPY.format(type(self).__name__))
+
+    def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
+        raise TypeError(_NO_COPY.format(type(self).__name__))
 
     def statistics(self) -> GuardedStatistics:
         """Return who holds the value and how many wait."""

@@ -103,12 +103,20 @@ class CallIntoLoopError(AconcurError):
 class UncontrolledWaitError(AconcurError):
     """Raised when a thread of a scenario waits for what the explorer does not control."""
 
-    def __init__(self, thread: str, where: str, seconds: float) -> None:
-        super().__init__(
-            f"{thread} made no step for {seconds:g} s at {where}: it waits for real input or "
-            "output or for a lock that was made before the exploration; make locks, queues and "
-            "events inside the scenario"
+    def __init__(self, thread: str, where: str, seconds: float, on: str = "") -> None:
+        what = (
+            f"it waits for {on!r}, a real lock, which no schedule decides"
+            if on
+            else "it waits for real input or output, or for a real lock"
         )
+        super().__init__(
+            f"{thread} made no step for {seconds:g} s at {where}: {what}. A lock, queue or event "
+            "is real if it was made before the exploration, or by a Lock that was kept before it "
+            "where none is looked for, as in a partial() or a default: make it inside the "
+            "scenario, by threading.Lock()"
+        )
+        self.on: str = on
+        """What the source calls the lock; empty where that is not known."""
 
 
 def interrupts(error: BaseException) -> bool:

@@ -64,6 +64,8 @@ class Exploration:
     """Whether every schedule within the bound was run."""
     failure: Failure | None
     """The first that failed."""
+    grain: str | None = None
+    """Where a switch of threads may happen: ``gil`` or ``opcode``; None for tasks."""
 
     @property
     def ok(self) -> bool:
@@ -83,7 +85,7 @@ class Exploration:
         if isinstance(error, SystemExit):
             error = AssertionError(f"the scenario exits the program: SystemExit({error.code!r})")
             error.__cause__ = self.failure.error
-        note = f"{self.backend}, schedule {self.failure.found_at}, {self.failure.how()}"
+        note = f"{self._on()}, schedule {self.failure.found_at}, {self.failure.how()}"
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
         raise error
@@ -96,4 +98,10 @@ class Exploration:
         limit = f" with at most {self.bound} deviations" if self.bound is not None else ""
         every = "all " if self.exhausted else ""
         ran = f"{every}{self.schedules} schedule{'s' * (self.schedules != 1)}{limit}"
-        return f"{self.backend}, {self.strategy}: {self.failed or 'none'} of {ran} failed"
+        return f"{self._on()}, {self.strategy}: {self.failed or 'none'} of {ran} failed"
+
+    def _on(self) -> str:
+        if self.grain is None:
+            return self.backend
+        what = "the GIL" if self.grain == "gil" else "every opcode"
+        return f"{self.backend} at the grain of {what}"

@@ -11,22 +11,29 @@ __all__ = (
     "is_standard",
     "is_users",
     "is_users_file",
+    "not_ours",
     "place",
     "variable_name",
+    "waited_for",
     "where",
 )
 
 import gc
+import re
 import sysconfig
+from _thread import RLock as RealRLock
+from _thread import allocate_lock
 from collections import deque
 from contextlib import suppress
 from functools import cache
+from linecache import getline
 from pathlib import Path
 from types import FrameType, MemberDescriptorType, ModuleType
 from typing import Any, Final
 
 HERE: Final = str(Path(__file__).parent)
 _STANDARD: Final = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+_REAL_LOCKS: Final = (type(allocate_lock()), RealRLock)
 _MANY: Final = 1000  # a container with more elements is not searched for a name
 # These wrap an async generator or a coroutine and give no access to it but through gc.
 _WRAPPERS: Final = {
@@ -88,8 +95,13 @@ def _wraps(thing: object) -> bool:
 
 def where(frames: list[FrameType]) -> str:
     """Return ``file:line in function`` of the innermost frame that is the user's."""
-    mine = [frame for frame in frames if is_users(frame)] or frames
+    mine = [frame for frame in frames if is_users(frame)] or not_ours(frames)
     return place(mine[-1]) if mine else "an unknown place"
+
+
+def not_ours(frames: list[FrameType]) -> list[FrameType]:
+    """Return the frames that are not this package's."""
+    return [frame for frame in frames if not frame.f_code.co_filename.startswith(HERE)]
 
 
 def place(frame: FrameType) -> str:
@@ -110,6 +122,37 @@ def variable_name(thing: object, frames: list[FrameType]) -> str:
             if found:
                 return found
     return f"a {type(thing).__name__}"
+
+
+def waited_for(frames: list[FrameType]) -> str:
+    """Return what the source calls the real lock that a thread waits for; empty if unknown."""
+    frames = not_ours(frames)
+    mine = [frame for frame in frames if is_users(frame)]
+    if not mine:
+        return ""
+    for frame in frames[frames.index(mine[-1]) + 1 :]:
+        if (thing := frame.f_locals.get("self")) is not None:
+            name = variable_name(thing, mine)
+            return "" if name.startswith("a ") else name
+    words = set(re.findall(r"\w+", getline(mine[-1].f_code.co_filename, mine[-1].f_lineno)))
+    for scope in (mine[-1].f_locals, mine[-1].f_globals):
+        for name, value in list(scope.items()):
+            if name in words:
+                if _is_held(value):
+                    return name
+                for attribute, inner in _attributes_and_classes(value):
+                    if attribute in words and _is_held(inner):
+                        return f"{name}.{attribute}"
+    return ""
+
+
+def _is_held(thing: object) -> bool:
+    return isinstance(thing, _REAL_LOCKS) and repr(thing).startswith("<locked ")
+
+
+def _attributes_and_classes(value: object) -> list[tuple[str, object]]:
+    kinds = value.__mro__ if isinstance(value, type) else type(value).__mro__
+    return _attributes(value) + [one for kind in kinds for one in vars(kind).items()]
 
 
 def _name_in(thing: object, scope: dict[str, Any]) -> str:

@@ -15,12 +15,13 @@ import threading
 from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable
 from contextlib import suppress
-from types import CodeType
+from contextvars import copy_context
+from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
 from typing import Any, Final, TypeAlias
 
 from aconcur.testing._choices import Choices
 from aconcur.testing._errors import UncontrolledWaitError
-from aconcur.testing._frames import where
+from aconcur.testing._frames import waited_for, where
 from aconcur.testing._thread_state import Abandoned, State, frames_of_thread
 from aconcur.testing._thread_turns import FAIR, Turns
 from aconcur.testing._timeline import Recorder
@@ -40,12 +41,14 @@ class Engine(Turns):
     def __init__(self, scenario: Scenario, grain: str, kind: Callable[[CodeType], str]) -> None:
         super().__init__(grain, kind)
         self._scenario = scenario
+        self._refused: TypeError | None = None
 
     def run(self, choices: Choices, recorder: Recorder | None = None) -> BaseException | None:
         """Run once; return the error that the scenario ended with."""
         self.renew(recorder)
         choices.fair = FAIR
         self._choices = choices
+        self._context = copy_context()
         self._over = allocate_lock()
         self._over.acquire()
         caller = threading.current_thread()
@@ -60,6 +63,10 @@ class Engine(Turns):
             _active.engine = None
             self.ident = self.stuck = 0
             threading._active[get_ident()] = caller  # type: ignore[attr-defined]
+            for state in self.states.values():
+                threading._limbo.pop(state.thread, None)  # type: ignore[attr-defined]
+        if self._refused is not None:
+            raise self._refused
         return self._failure
 
     def _supervise(self) -> None:
@@ -80,12 +87,13 @@ class Engine(Turns):
     def _stalled(self) -> None:
         state = self.current
         frames = frames_of_thread(state)
+        on = waited_for(frames)
         self._close(None)
         self.stuck = state.ident
         self._unwind_next()
         # It gets the lock that it waits for once the holder is unwound, and then ends, too.
         self._over.acquire(timeout=STALL)
-        raise UncontrolledWaitError(state.name, where(frames), STALL)
+        raise UncontrolledWaitError(state.name, where(frames), STALL, on)
 
     def _add(self, name: str, thread: threading.Thread) -> State:
         state = self.states[id(thread)] = State(name, thread)
@@ -97,6 +105,7 @@ class Engine(Turns):
         if self.closing:
             raise Abandoned
         self._add(self._name(thread), thread)
+        threading._limbo[thread] = thread  # type: ignore[attr-defined]
 
     def _name(self, thread: threading.Thread) -> str:
         name = thread.name
@@ -133,6 +142,7 @@ class Engine(Turns):
         else:
             threading._active.pop(thread.ident, None)  # type: ignore[attr-defined]
         threading._active[ident] = thread  # type: ignore[attr-defined]
+        threading._limbo.pop(thread, None)  # type: ignore[attr-defined]
         try:
             if begun is not None:
                 begun.release()
@@ -143,7 +153,7 @@ class Engine(Turns):
                 self.watcher.begin()
                 try:
                     if main:
-                        self._scenario()
+                        self._check(self._context.run(self._scenario))
                     else:
                         thread.run()
                 finally:
@@ -158,6 +168,21 @@ class Engine(Turns):
         finally:
             threading._active.pop(ident, None)  # type: ignore[attr-defined]
             self._end(state)
+
+    def _check(self, returned: object) -> None:
+        """Refuse a scenario of which nothing ran: no schedule could fail."""
+        if not isinstance(returned, CoroutineType | GeneratorType | AsyncGeneratorType):
+            return
+        if isinstance(returned, AsyncGeneratorType):
+            kind = "an async generator"  # one that has not begun needs no end
+        else:
+            kind = f"a {type(returned).__name__}"
+            returned.close()
+        self._refused = TypeError(
+            f"scenario {self._scenario!r} returned {kind}, of which nothing ran: use explore() "
+            "for async functions, and for threads a plain function that does all itself"
+        )
+        self._close(None)
 
     def _uncaught(self, thread: threading.Thread, error: BaseException, main: bool) -> None:
         hook = threading.excepthook
@@ -186,7 +211,7 @@ class Engine(Turns):
         if state in self.ready:
             self.ready.remove(state)
         self.wake(state.waiters)
-        if all(other.done or other.thread.daemon for other in self.states.values()):
+        if self._is_over():
             self._close(None)
         if not self.closing:
             following = self._next()

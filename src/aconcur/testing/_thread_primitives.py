@@ -9,7 +9,7 @@ interpreter looks at its breaker there, and so it is one.
 
 from __future__ import annotations
 
-__all__ = ("Lock", "RLock", "SimpleQueue", "Waiter")
+__all__ = ("Lock", "RLock", "Shared", "SimpleQueue", "Waiter")
 
 import sys
 from _thread import RLock as RealRLock
@@ -214,6 +214,54 @@ class Waiter(Lock):
     def _free(self, engine: Engine | None) -> None:
         if engine is not None:
             engine.wake(self._waiters)
+
+
+class Shared(RLock):
+    """Stands before a library's lock which threads that are not the scenario's take, too.
+
+    One of the scenario's threads holds the real one as well, so that these others wait for it.
+    Neither end of it is a point: what it protects is not the scenario's.
+    """
+
+    __slots__ = ("_real",)
+    _real: Any
+
+    @classmethod
+    def before_real(cls, real: Any) -> Self:
+        """Return one that stands before a real lock."""
+        lock = cls.controlled()
+        lock._real = real
+        return lock
+
+    def _acquire(self, engine: Engine, blocking: bool, timeout: float, caller: CodeType) -> bool:
+        taken = super()._acquire(engine, blocking, timeout, caller)
+        if taken and self._count == 1:
+            self._real.acquire()
+        return taken
+
+    def _acquire_outside(self, blocking: bool) -> bool:
+        taken: bool = self._real.acquire(blocking)
+        return taken
+
+    def _before(self, engine: Engine, caller: CodeType) -> None:
+        pass
+
+    def release(self) -> None:
+        """Let go of it."""
+        if engine_here() is None:
+            self._real.release()
+        else:
+            super().release()
+
+    def _free(self, engine: Engine | None) -> None:
+        self._owner = None
+        self._real.release()
+        if engine is not None:
+            engine.wake(self._waiters)
+
+    def _at_fork_reinit(self) -> None:
+        self.reset()
+        self._real._at_fork_reinit()
 
 
 class SimpleQueue:

@@ -5,13 +5,15 @@ Rule: nothing here decides.
 
 from __future__ import annotations
 
-__all__ = ("Abandoned", "State", "Watcher", "frames_of_thread")
+__all__ = ("Abandoned", "State", "Watcher", "frames_of_thread", "is_idle_worker")
 
 import sys
 import threading
 from _thread import allocate_lock
 from types import FrameType
 from typing import Final, Protocol
+
+from aconcur.testing._frames import not_ours
 
 _ENGINE: Final = ("_thread_engine.py", "_thread_turns.py", "_thread_state.py")
 _RUN: Final = threading.Thread.run.__code__
@@ -62,3 +64,13 @@ def frames_of_thread(state: State) -> list[FrameType]:
             frames.append(frame)
         frame = frame.f_back
     return frames[::-1]
+
+
+def is_idle_worker(state: State) -> bool:
+    """Return whether a thread is an executor's and waits for work, which Python's exit ends."""
+    worker = getattr(sys.modules.get("concurrent.futures.thread"), "_worker", None)
+    code = getattr(worker, "__code__", None)
+    if code is None or getattr(state.thread, "_target", None) is not worker:
+        return False
+    frames = not_ours(frames_of_thread(state))
+    return bool(frames) and frames[-1].f_code is code

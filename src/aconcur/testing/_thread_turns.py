@@ -15,7 +15,13 @@ from typing import Final
 from aconcur.testing._choices import Choices
 from aconcur.testing._errors import Livelock, NotReproducibleError
 from aconcur.testing._frames import is_users, where
-from aconcur.testing._thread_state import Abandoned, State, Watcher, frames_of_thread
+from aconcur.testing._thread_state import (
+    Abandoned,
+    State,
+    Watcher,
+    frames_of_thread,
+    is_idle_worker,
+)
 from aconcur.testing._timeline import Recorder
 from aconcur.testing._waits import explain_frames
 
@@ -113,9 +119,13 @@ class Turns:
     def _next(self) -> State | None:
         """Return whose turn it is; None if the run has failed."""
         try:
-            if not self.ready and not self._pass_time():
-                self._close(self._deadlock())
-                return None
+            if not self.ready:
+                if self._is_over():
+                    self._close(None)
+                    return None
+                if not self._pass_time():
+                    self._close(self._deadlock())
+                    return None
             return self.ready[self._choices.pick(self.ready)]
         except (Livelock, NotReproducibleError) as error:
             self._close(error)
@@ -147,6 +157,15 @@ class Turns:
                 state.timed_out = True
                 self.ready.append(state)
         return True
+
+    def _is_over(self) -> bool:
+        """Return whether none is left that Python's exit would wait for without an end."""
+        return all(
+            state.done
+            or (state.thread.daemon and number > 0)  # main counts, whoever explores
+            or (state not in self.ready and state.until is None and is_idle_worker(state))
+            for number, state in enumerate(self.states.values())
+        )
 
     def _deadlock(self) -> BaseException:
         left = [state for state in self.states.values() if not state.done]

@@ -10,8 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from inspect import iscoroutinefunction
+from inspect import (
+    Parameter,
+    isasyncgenfunction,
+    iscoroutinefunction,
+    isgeneratorfunction,
+    signature,
+)
 from types import CodeType, ModuleType
 from typing import Final, Literal, TypeAlias
 
@@ -47,6 +54,11 @@ def explore_threads(
 ) -> Exploration:
     """Run a scenario under every order of its threads within a bound, and report what fails.
 
+    At ``grain="gil"``, the default, the textbook deadlock of two locks (ABBA) and ``count += 1``
+    may pass, for this CPython does not switch between their steps unless something is called
+    there: ``grain="opcode"`` finds them. Code is interrupted in ``files`` alone, by default the
+    scenario's own file: name the others.
+
     A scenario is a plain function without arguments that makes all it uses, lets threads run
     against each other, and raises if something is wrong. It runs once for each schedule, from the
     start, one thread at a time. It fails if a thread raises, if threads wait for each other for
@@ -80,9 +92,11 @@ def explore_threads(
 
     **What is controlled.** :mod:`threading`, :mod:`queue`, ``ThreadPoolExecutor``,
     :func:`time.sleep` and the clocks of :mod:`time`, for threads of the scenario alone and until
-    the exploration ends. Time is virtual: it passes when no thread is ready. Locks that stand in
-    a variable of a module are replaced for as long; any other that was made before can only be
-    told from a hang, after 5 s (:exc:`UncontrolledWaitError`). Real input and output blocks all
+    the exploration ends. Time is virtual: it passes when no thread is ready. Locks that a user's
+    module holds (in a variable, a class, a closure, or an attribute of an instance in a variable)
+    and those of :mod:`logging` are replaced for as long; any other that was made before can only be
+    told from a hang, after 5 s (:exc:`UncontrolledWaitError`). Idle workers of an executor that is
+    not shut down end with the run, as they do when Python exits. Real input and output blocks all
     threads. An error in a thread is the schedule's, unless the scenario sets
     :data:`threading.excepthook`; non-daemon threads are waited for when the scenario returns.
     Threads that are left when a schedule fails are unwound by an exception that passes
@@ -110,7 +124,8 @@ def explore_threads(
         What was run and what failed. ``.check()`` raises the error.
 
     Raises:
-        TypeError: the scenario is not a plain function.
+        TypeError: the scenario is not a plain function, needs arguments, or returned a coroutine
+            or generator, of which nothing ran.
         ValueError: a number is out of its range, or a name is none of those known.
         NotReproducibleError: the scenario does not depend on its schedule alone.
         UncontrolledWaitError: a thread waits for what no schedule decides.
@@ -123,7 +138,7 @@ def explore_threads(
     threads on 3.11.
     """
     with _driver(scenario, grain, files) as driver:
-        return search(
+        found = search(
             driver,
             backend="threads",
             strategy=strategy,
@@ -134,6 +149,7 @@ def explore_threads(
             max_steps=max_steps,
             keep_going=keep_going,
         )
+    return replace(found, grain=grain)
 
 
 def replay_threads(
@@ -159,7 +175,8 @@ def replay_threads(
     """
     forced = read_token(token)
     with _driver(scenario, grain, files) as driver:
-        return replay_one(driver, forced, backend="threads", max_steps=max_steps)
+        found = replay_one(driver, forced, backend="threads", max_steps=max_steps)
+    return replace(found, grain=grain)
 
 
 @contextmanager
@@ -223,13 +240,36 @@ def _loaded(suffixes: tuple[str, ...]) -> frozenset[str]:
 
 def _suffixes(scenario: Scenario, files: Files | None) -> tuple[str, ...]:
     """Return how the names of the traced files end."""
-    if iscoroutinefunction(scenario) or not callable(scenario):
-        raise TypeError(f"scenario must be a plain function without arguments, not {scenario!r}")
+    _refuse(scenario)
     if files is None:
         return (_code_of(scenario).co_filename,)
     if isinstance(files, str) or not files:
         raise ValueError(f"files must be a tuple of path suffixes or modules, not {files!r}")
     return tuple(map(_suffix, files))
+
+
+def _refuse(scenario: object) -> None:
+    """Refuse what a call would not run."""
+    wrong = f"scenario must be a plain function without arguments, not {scenario!r}"
+    if not callable(scenario):
+        raise TypeError(wrong)
+    for one in (scenario, type(scenario).__call__):
+        if iscoroutinefunction(one) or isasyncgenfunction(one):
+            raise TypeError(f"{wrong}: use explore() for async functions")
+        if isgeneratorfunction(one):
+            raise TypeError(f"{wrong}: a call of a generator function runs none of it")
+    try:
+        parameters = signature(scenario).parameters.values()
+    except (TypeError, ValueError):  # C that does not tell
+        return
+    needed = [
+        one.name
+        for one in parameters
+        if one.default is Parameter.empty
+        and one.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    ]
+    if needed:
+        raise TypeError(f"{wrong}, which needs {', '.join(needed)}: bind with functools.partial()")
 
 
 def _suffix(file: str | ModuleType) -> str:
