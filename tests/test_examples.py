@@ -27,9 +27,9 @@ def test_every_example_has_a_test() -> None:
 
 
 def test_compare_one_lesson() -> None:
-    lines = run("examples/compare_one_lesson.py", "lock").splitlines()
+    lines = run("examples/compare_one_lesson.py", "coroutines").splitlines()
     assert len(lines) >= 2
-    assert all(re.fullmatch(r"lock \S+ +.+ +[\d.]+ ms", line) for line in lines)
+    assert all(re.fullmatch(r"coroutines \S+ +.+ +[\d.]+ ms", line) for line in lines)
 
 
 def test_find_a_race() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import anyio
 import pytest
 
 from aconcur.process import Command, CommandFailed, CommandNotFound, Runnable, run_many
+from aconcur.testing import Snapshot
 from tests.support.commands import lives, noted_pids, sh, until
 
 CAT = Command("cat")
@@ -68,9 +70,11 @@ async def test_what_the_iterable_raises_comes_after_what_ran() -> None:
 
 async def test_never_more_than_the_limit() -> None:
     counts = "ls /proc/$PPID/task/*/children >/dev/null; cat /proc/$PPID/task/*/children | wc -w"
+    # Such as multiprocessing's tracker, which another test may have started.
+    others = len(Snapshot.take().children) + (resource_tracker._resource_tracker._pid is not None)  # type: ignore[attr-defined]
     async with run_many([sh(counts)] * 12, limit=3) as outcomes:
         seen = [int(outcome.result().stdout) async for outcome in outcomes]
-    assert max(seen) <= 3
+    assert max(seen) <= 3 + others
 
 
 async def test_an_endless_input_waits_for_its_reader() -> None:
