@@ -612,6 +612,32 @@ async def test_when_every_task_is_cancelled_no_child_and_no_file_is_left(
         assert descriptors() == before
 
 
+@pytest.mark.asyncio_only
+async def test_a_reaping_that_is_cancelled_begins_again() -> None:
+    # A grandchild holds the output, so that no reaping ends before we let it.
+    child = await asyncio.create_subprocess_exec(
+        "sh", "-c", "sleep 60 & echo $!; exec sleep 60", stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    grandchild = int(await child.stdout.readline())
+    ending = asyncio.ensure_future(rebuilt.end(child))
+    try:
+        while not (reaping := others() - {ending}):
+            await asyncio.sleep(0)
+        for each in reaping:
+            each.cancel()
+        await asyncio.wait(reaping)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not ending.done()
+    finally:
+        os.kill(grandchild, signal.SIGKILL)
+    await asyncio.wait([ending])
+    assert ending.cancelled()
+    assert child.returncode == -signal.SIGKILL
+    assert not children()
+
+
 async def until_started(count: int, folder: Path) -> None:
     while True:
         if sum(1 for _ in folder.glob("started.*")) >= count:
