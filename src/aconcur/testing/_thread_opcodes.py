@@ -123,8 +123,11 @@ def changing_names(filename: str) -> frozenset[str] | None:
 
     A variable that is bound once, by its function and outside of loops, is either unbound or what
     it is for good: to read it commutes with all but that one binding, and that is a point itself.
-    None stands for a file without a source, in which every name may change.
+    None stands for a file without a source, in which every name may change. Many a code is called
+    ``<string>``, and what linecache has under that name may be another's.
     """
+    if filename.startswith("<"):
+        return None
     try:
         tree = ast.parse("".join(linecache.getlines(filename)))
     except (SyntaxError, ValueError):
