@@ -303,7 +303,8 @@ async def _open_probe(what: str, order: Mapping[str, Any], folder: str) -> Async
 
 async def _end_group(process: anyio.abc.Process) -> None:
     if process.returncode is None:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # asyncio may have reaped it and not told yet
+            os.killpg(process.pid, signal.SIGTERM)
         with anyio.move_on_after(GRACE):
             await process.wait()
     # The leader may have been reaped, and members that ignore SIGTERM keep the group's id taken.
