@@ -18,7 +18,7 @@ from contextvars import Context, copy_context
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 from itertools import count
 from math import inf
-from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Final, Literal, NoReturn, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakKeyDictionary, WeakSet
 
 from aconcur.testing._choices import Choices
@@ -179,10 +179,7 @@ class _Loop(asyncio.AbstractEventLoop):
             task = self._ready.pop(index)
             callback, args, context = self._steps.pop(index)
             if self._recorder is not None:
-                at = self._choices.at
-                self._recorder.turn(
-                    self._name(task), at, at is not None and self._choices.taken[at] > 0
-                )
+                self._recorder.turn(self._name(task), self._choices.at, self._choices.deviates)
             context.run(callback, *args)
         elif not self._callbacks:
             self._pass_time()
@@ -400,7 +397,7 @@ def _holders_noted(holders: WeakKeyDictionary[object, object]) -> Iterator[None]
     """Let asyncio's locks, which forget who holds them, be asked for it."""
     really = asyncio.Lock.acquire, asyncio.Lock.release
 
-    async def acquire(self: asyncio.Lock) -> bool:
+    async def acquire(self: asyncio.Lock) -> Literal[True]:
         done = await really[0](self)
         holders[self] = asyncio.current_task()
         return done
@@ -409,8 +406,9 @@ def _holders_noted(holders: WeakKeyDictionary[object, object]) -> Iterator[None]
         holders.pop(self, None)
         really[1](self)
 
-    asyncio.Lock.acquire, asyncio.Lock.release = acquire, release  # type: ignore
+    # A class's methods are replaced for one run.
+    asyncio.Lock.acquire, asyncio.Lock.release = acquire, release  # type: ignore[method-assign]
     try:
         yield
     finally:
-        asyncio.Lock.acquire, asyncio.Lock.release = really  # type: ignore
+        asyncio.Lock.acquire, asyncio.Lock.release = really  # type: ignore[method-assign]

@@ -96,12 +96,19 @@ class Choices:
         return index
 
     def _choose(self, ready: Sequence[object]) -> int:
-        width, point = len(ready), len(self.taken)
+        point = len(self.taken)
         if self._goes_on(ready, point):
-            self.at = point
-            self.taken.append(0)
-            self.widths.append(width)
-            return ready.index(self._last)
+            number, index = 0, ready.index(self._last)
+        else:
+            number, index = self._decide(ready, point)
+        self.at = point
+        self.taken.append(number)
+        self.widths.append(len(ready))
+        return index
+
+    def _decide(self, ready: Sequence[object], point: int) -> tuple[int, int]:
+        """Return the number taken, and the index that it stands for."""
+        width = len(ready)
         order = list(range(width))
         for index, one in enumerate(ready):
             if one is self._last:
@@ -113,10 +120,7 @@ class Choices:
             number = self._policy([ready[index] for index in order])
         if number >= width or (point == self._expected[0] and width != self._expected[1]):
             raise NotReproducibleError(point, max(number + 1, self._expected[1]), width)
-        self.at = point
-        self.taken.append(number)
-        self.widths.append(width)
-        return order[number]
+        return number, order[number]
 
     def _goes_on(self, ready: Sequence[object], point: int) -> bool:
         """Return whether who ran last runs on: by far the most common choice of threads."""
@@ -137,6 +141,11 @@ class Choices:
             if last >= len(self.taken)
             else None
         )
+
+    @property
+    def deviates(self) -> bool:
+        """Whether the last step was taken against the base order."""
+        return self.at is not None and self.taken[self.at] > 0
 
     @property
     def deviations(self) -> dict[int, int]:

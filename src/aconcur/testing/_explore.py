@@ -7,6 +7,7 @@ __all__ = (
     "Scenario",
     "Strategy",
     "explore",
+    "needed_arguments",
     "refuse_arguments",
     "replay",
     "replay_one",
@@ -29,7 +30,7 @@ from aconcur.testing._choices import Choices, Deviations, read_token, write_toke
 from aconcur.testing._errors import Livelock, NotReproducibleError
 from aconcur.testing._exploration import Exploration, Failure
 from aconcur.testing._inline import calls_inline
-from aconcur.testing._running import refuse_in_a_loop
+from aconcur.testing._running import no_collections, refuse_in_a_loop
 from aconcur.testing._timeline import Recorder, Step, busiest
 
 Scenario: TypeAlias = Callable[[], Awaitable[object]]
@@ -278,16 +279,19 @@ def _driver(scenario: Scenario, backend: str) -> Driver:
     return partial(module.run, main)
 
 
-def refuse_arguments(scenario: Callable[..., object]) -> None:
-    """Raise TypeError for a function that cannot be called without arguments."""
+def needed_arguments(scenario: Callable[..., object]) -> list[str]:
+    """Return the names of the arguments without which a function cannot be called."""
     try:
         parameters = signature(scenario).parameters.values()
     except (TypeError, ValueError):  # not callable, or written in C: the call will tell
-        return
+        return []
     optional = Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD
-    needed = [
-        one.name for one in parameters if one.default is one.empty and one.kind not in optional
-    ]
+    return [one.name for one in parameters if one.default is one.empty and one.kind not in optional]
+
+
+def refuse_arguments(scenario: Callable[..., object]) -> None:
+    """Raise TypeError for a function that cannot be called without arguments."""
+    needed = needed_arguments(scenario)
     if needed:
         name = getattr(scenario, "__name__", repr(scenario))
         raise TypeError(
@@ -316,11 +320,5 @@ def _coroutine_function(scenario: Scenario) -> Callable[[], Coroutine[Any, Any, 
 def _undisturbed(backend: str) -> Iterator[None]:
     """Keep out what no schedule decides: real threads, collections of garbage, another loop."""
     refuse_in_a_loop("explore")
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        with calls_inline(backend):
-            yield
-    finally:
-        if enabled:
-            gc.enable()
+    with no_collections(), calls_inline(backend):
+        yield

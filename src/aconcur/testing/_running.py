@@ -1,24 +1,31 @@
-"""Whether an event loop runs here already: our tools run loops of their own."""
+"""What our tools need around a run: no other loop in this thread, no collection of garbage."""
 
 from __future__ import annotations
 
-__all__ = ("refuse_in_a_loop",)
+__all__ = ("no_collections", "refuse_in_a_loop")
 
-import asyncio
-import sys
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aconcur._core.loops import current_loop
+
+
+@contextmanager
+def no_collections() -> Iterator[None]:
+    """Let no garbage be collected, and no finalizer of it run, but where the block asks for it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def refuse_in_a_loop(caller: str) -> None:
     """Raise RuntimeError where a loop runs in this thread."""
-    trio = sys.modules.get("trio")
-    inside = trio is not None and trio.lowlevel.in_trio_run()
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        inside = True
-    if inside:
+    if current_loop() is not None:
         raise RuntimeError(
             f"{caller}() runs loops of its own and one is running in this thread: "
             "call it from a plain function"

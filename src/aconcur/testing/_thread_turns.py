@@ -218,8 +218,7 @@ class Turns:
 
     def _turn(self, state: State) -> None:
         if self.recorder is not None:
-            at, taken = self._choices.at, self._choices.taken
-            self.recorder.turn(state.name, at, at is not None and taken[at] != 0)
+            self.recorder.turn(state.name, self._choices.at, self._choices.deviates)
             mine = [
                 frame
                 for frame in frames_of_thread(state)

@@ -5,27 +5,21 @@ from __future__ import annotations
 __all__ = ("Grain", "explore_threads", "replay_threads")
 
 import _thread
-import gc
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from inspect import (
-    Parameter,
-    isasyncgenfunction,
-    iscoroutinefunction,
-    isgeneratorfunction,
-    signature,
-)
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import CodeType, ModuleType
 from typing import Final, Literal, TypeAlias
 
 from aconcur.testing._choices import Choices, read_token
 from aconcur.testing._exploration import Exploration
-from aconcur.testing._explore import Driver, Strategy, replay_one, search
+from aconcur.testing._explore import Driver, Strategy, needed_arguments, replay_one, search
 from aconcur.testing._frames import HERE, is_standard
+from aconcur.testing._running import no_collections
 from aconcur.testing._thread_engine import Engine, Scenario, engine_here
 from aconcur.testing._thread_opcodes import changing_names
 from aconcur.testing._thread_patches import forget, patched
@@ -195,12 +189,10 @@ def _driver(scenario: Scenario, grain: str, files: Files | None) -> Iterator[Dri
         )
     _busy.append(engine)
     threads = _thread._count()
-    enabled = gc.isenabled()
-    gc.disable()
     try:
         traced = _loaded(suffixes)
         engine.changing = frozenset().union(*(changing_names(file) or () for file in traced))
-        with watcher_for(engine), patched(engine, traced) as renew:
+        with no_collections(), watcher_for(engine), patched(engine, traced) as renew:
 
             def run(choices: Choices, recorder: Recorder | None = None, /) -> BaseException | None:
                 renew()
@@ -213,8 +205,6 @@ def _driver(scenario: Scenario, grain: str, files: Files | None) -> Iterator[Dri
     finally:
         _see_off(threads)
         _busy.clear()
-        if enabled:
-            gc.enable()
 
 
 _busy: list[Engine] = []
@@ -258,16 +248,7 @@ def _refuse(scenario: object) -> None:
             raise TypeError(f"{wrong}: use explore() for async functions")
         if isgeneratorfunction(one):
             raise TypeError(f"{wrong}: a call of a generator function runs none of it")
-    try:
-        parameters = signature(scenario).parameters.values()
-    except (TypeError, ValueError):  # C that does not tell
-        return
-    needed = [
-        one.name
-        for one in parameters
-        if one.default is Parameter.empty
-        and one.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-    ]
+    needed = needed_arguments(scenario)
     if needed:
         raise TypeError(f"{wrong}, which needs {', '.join(needed)}: bind with functools.partial()")
 

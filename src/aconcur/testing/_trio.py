@@ -53,7 +53,8 @@ def run(
 @contextmanager
 def _in_charge(one: _Run) -> Iterator[None]:
     before = core._r, core._ALLOW_DETERMINISTIC_SCHEDULING
-    core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = one, True  # type: ignore
+    # trio means these for Hypothesis: one is final there, the other a random.Random.
+    core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = one, True  # type: ignore[misc, assignment]
     really = [getattr(owner, name) for owner, name in _REAL]
     for owner, name in _REAL:
         setattr(owner, name, _refuse(name, getattr(owner, name)))
@@ -62,7 +63,7 @@ def _in_charge(one: _Run) -> Iterator[None]:
     finally:
         for (owner, name), before_it in zip(_REAL, really, strict=True):
             setattr(owner, name, before_it)
-        core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore
+        core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore[misc]
 
 
 # What waits for the world outside: for a descriptor, or for the end of a process.
@@ -145,9 +146,7 @@ class _Run(trio.abc.Clock):
             self._give_up(error)
         del self._since[task]
         if self._recorder is not None:
-            at = self._choices.at
-            deviates = at is not None and self._choices.taken[at] > 0
-            self._recorder.turn(self._name(task), at, deviates)
+            self._recorder.turn(self._name(task), self._choices.at, self._choices.deviates)
         return task
 
     def _name(self, task: trio.lowlevel.Task) -> str:
