@@ -1,25 +1,21 @@
-"""Which task runs here, on which event loop, and how to reach that loop from another thread."""
+"""Which task runs here, and on which event loop."""
 
 from __future__ import annotations
 
 __all__ = (
     "Loop",
-    "Signal",
     "Task",
     "current_loop",
     "has_ended",
     "here",
-    "make_signal",
     "name_of",
-    "run_on",
 )
 
 import asyncio
 import sys
-from collections.abc import Callable
 from threading import Thread
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import trio
@@ -59,60 +55,9 @@ def _trio_lowlevel() -> ModuleType | None:
     return sys.modules.get("trio.lowlevel")
 
 
-class Signal(Protocol):
-    """Set once, on its own loop; one task waits for it."""
-
-    def set(self) -> None: ...
-
-    async def wait(self) -> None: ...
-
-
-def make_signal(loop: Loop) -> Signal:
-    """Return a signal of that loop: as anyio.Event, at two thirds of its cost on asyncio."""
-    if isinstance(loop, asyncio.AbstractEventLoop):
-        return _Future(loop)
-    event: Signal = sys.modules["trio"].Event()
-    return event
-
-
-@final
-class _Future:
-    __slots__ = ("_future",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._future = loop.create_future()
-
-    def set(self) -> None:
-        # Whoever waited may have been cancelled, and its future with it.
-        if not self._future.done():
-            self._future.set_result(None)
-
-    async def wait(self) -> None:
-        await self._future
-
-
 def name_of(who: Task | Thread) -> str:
     """Return the name of a task or thread."""
     return who.get_name() if isinstance(who, asyncio.Task) else who.name
-
-
-def run_on(loop: Loop, fn: Callable[[], object]) -> bool:
-    """Call ``fn`` on that loop: at once if it runs in this thread, else soon, from any thread.
-
-    Returns:
-        Whether it will be called; False when the loop has ended.
-    """
-    if loop is current_loop():
-        fn()
-        return True
-    try:
-        if isinstance(loop, asyncio.AbstractEventLoop):
-            loop.call_soon_threadsafe(fn)
-        else:
-            loop.run_sync_soon(fn)
-    except RuntimeError:  # asyncio: closed; trio.RunFinishedError is one too
-        return False
-    return True
 
 
 def has_ended(loop: Loop) -> bool:

@@ -1,21 +1,36 @@
-"""Park a task until another wakes it, on asyncio and trio: the cheapest way that each has.
+"""Park a task until it is woken, on asyncio and trio: the cheapest way that each has.
 
 Rule 1: nothing is handed to a parked task but a truth value; who is cancelled can own nothing.
 Rule 2: who is woken was not cancelled before; it may be, natively, before it runs.
-Rule 3: trio is touched only where it runs already.
+Rule 3: only its own loop touches a waiter: others, and threads, go through that loop.
+Rule 4: trio is touched only where it runs already.
 """
 
 from __future__ import annotations
 
-__all__ = ("Bell", "Lot", "Soon", "Waiter", "in_trio", "new_waiter", "pause", "soon_caller")
+__all__ = (
+    "Bell",
+    "Lot",
+    "Soon",
+    "Waiter",
+    "in_trio",
+    "new_waiter",
+    "pause",
+    "soon_caller",
+    "wake",
+    "wake_on",
+)
 
 import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-Soon: TypeAlias = Callable[[Callable[[], object]], None]
+from aconcur._core.loops import Loop, current_loop
+
+Soon: TypeAlias = Callable[[Callable[[], object]], object]
 
 
 class Bell(Protocol):
@@ -41,6 +56,29 @@ class Waiter(Bell, Protocol):
         """Wait for the result."""
 
 
+def wake(waiter: Bell, value: bool = True) -> bool:
+    """Wake it, on its own loop; return False if it was woken or cancelled before."""
+    if waiter.done():
+        return False
+    waiter.set_result(value)
+    return True
+
+
+def wake_on(loop: Loop, waiter: Bell) -> bool:
+    """Wake a waiter of that loop: at once if the loop runs in this thread, else soon, from any.
+
+    Returns:
+        False if it is gone, as far as can be told here: it was cancelled, or its loop has ended.
+    """
+    if loop is current_loop():
+        return wake(waiter)
+    try:
+        _soon(loop)(partial(wake, waiter))
+    except RuntimeError:
+        return False
+    return True
+
+
 class Lot(deque[Bell]):
     """Parked tasks, the first to come first."""
 
@@ -49,9 +87,7 @@ class Lot(deque[Bell]):
     def wake(self, value: bool = True) -> bool:
         """Wake the first that still waits; return whether there was one."""
         while self:
-            waiter = self.popleft()
-            if not waiter.done():
-                waiter.set_result(value)
+            if wake(self.popleft(), value):
                 return True
         return False
 
@@ -109,14 +145,15 @@ def soon_caller() -> Soon:
     """Return what calls a function soon in the loop that runs here, from any thread.
 
     It raises RuntimeError when the loop has ended.
+
+    Raises:
+        RuntimeError: no event loop runs.
     """
-    if in_trio():
-        from aconcur._core.trio_parking import trio_soon_caller
+    return _soon(current_loop() or asyncio.get_running_loop())
 
-        return trio_soon_caller()
-    loop = asyncio.get_running_loop()
 
-    def call_soon(function: Callable[[], object]) -> None:
-        loop.call_soon_threadsafe(function)
-
-    return call_soon
+def _soon(loop: Loop) -> Soon:
+    # Of an ended loop asyncio's raises RuntimeError, and trio's RunFinishedError, which is one.
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        return loop.call_soon_threadsafe
+    return loop.run_sync_soon

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 __all__ = ("Guarded",)
 
+from functools import partial
 from typing import TypeVar
 
-from aconcur._core.loops import Signal, has_ended, here, make_signal
+from aconcur._core.loops import has_ended, here
+from aconcur._core.parking import new_waiter, wake
 from aconcur.lock._base import Base
 from aconcur.lock._errors import OtherLoopError
 from aconcur.lock._line import Turn
@@ -57,19 +59,15 @@ class Guarded(Base[T]):
         if not self._line.take(turn):
             self._refuse_reentry(turn)
             self._refuse_other_loop(turn)
-            await self._wait(turn, make_signal(loop))
+            await self._wait(turn)
         return turn
 
-    async def _wait(self, turn: Turn, signal: Signal) -> None:
-
-        def wake() -> bool:
-            signal.set()
-            return True
-
-        turn.wake = wake
+    async def _wait(self, turn: Turn) -> None:
+        waiter = new_waiter()
+        turn.wake = partial(wake, waiter)
         self._line.join(turn)
         try:
-            await signal.wait()
+            await waiter
         except BaseException:
             # Not CancelledError alone: a task that is collected is closed by GeneratorExit.
             self._leave(turn)

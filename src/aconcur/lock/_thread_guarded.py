@@ -1,7 +1,7 @@
 """A value that threads and tasks share, whatever loops the tasks run on.
 
 Rule: the mutex is held for a few steps of the line, never while waiting or waking.
-Rule: a wake-up goes through the event loop of the waiting task; only that loop sets its event.
+Rule: a wake-up goes through the event loop of the waiting task; only that loop touches its waiter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from threading import Lock, RLock, current_thread
 from types import TracebackType
 from typing import TypeVar, final
 
-from aconcur._core.loops import current_loop, has_ended, here, make_signal, run_on
+from aconcur._core.loops import current_loop, has_ended, here
+from aconcur._core.parking import new_waiter, wake_on
 from aconcur.lock._base import Base, Cell, GuardedStatistics
 from aconcur.lock._errors import BlockedLoopError, OtherLoopError
 from aconcur.lock._line import Turn
@@ -110,11 +111,11 @@ class ThreadGuarded(Base[T]):
         task, loop = here()
         turn = Turn(task, loop)
         if not self._take(turn):
-            signal = make_signal(loop)
-            turn.wake = partial(run_on, loop, signal.set)
+            waiter = new_waiter()
+            turn.wake = partial(wake_on, loop, waiter)
             try:
                 if not self._join(turn):
-                    await signal.wait()
+                    await waiter
             except BaseException:
                 # Not CancelledError alone: a task that is collected is closed by GeneratorExit.
                 self._leave(turn)
@@ -166,5 +167,5 @@ class ThreadGuarded(Base[T]):
                 following = self._line.leave(turn)
             if following is None or following.wake():
                 return
-            # Its loop was closed under it: it will never come, so its turn is over.
+            # It was cancelled, or its loop closed under it: it will never come, its turn is over.
             turn = following
