@@ -21,7 +21,8 @@ from aconcur.process import (
     Progress,
     Tee,
 )
-from tests.support.commands import IGNORES_TERM, descriptors, lives, noted_pids, python, sh, until
+from tests.support.commands import IGNORES_TERM, descriptors, lives, noted_pids, python, sh
+from tests.support.states import until
 
 CAT = Command("cat")
 MIB = 1 << 20
@@ -203,16 +204,16 @@ async def test_what_an_input_raises_cancels_the_block_and_is_raised() -> None:
 
 
 async def test_signals_go_to_one_stage_or_to_all() -> None:
-    waits = sh("trap 'echo hup; exit 0' HUP; echo ready; while :; do sleep 0.01; done")
+    waits = sh("trap 'echo told; exit 0' USR1; echo ready; while :; do sleep 0.01; done")
     async with (waits | CAT).open() as running:
         lines = running.lines()
         assert await anext(lines) == b"ready"
-        running.send_signal(signal.SIGHUP, 0)
-        assert [line async for line in lines] == [b"hup"]
+        running.send_signal(signal.SIGUSR1, 0)
+        assert [line async for line in lines] == [b"told"]
         await running.wait()
-        running.send_signal(signal.SIGHUP, 0)
+        running.send_signal(signal.SIGUSR1, 0)
         with pytest.raises(IndexError, match="stage must be below 2, not 2"):
-            running.send_signal(signal.SIGHUP, 2)
+            running.send_signal(signal.SIGUSR1, 2)
     async with (CAT | CAT).open(input=PIPE, check=False) as running:
         running.send_signal(signal.SIGTERM)
         assert (await running.wait()).returncodes == (-15, -15)
