@@ -81,7 +81,7 @@ def selections(mutants: Iterable[Mutant]) -> list[tuple[str, str]]:
 
 def run_tests(file: str, expression: str, folder: str) -> subprocess.CompletedProcess[str]:
     """Run the named tests against the sources in ``folder``."""
-    arguments = [file, "-x", "-q", "-p", "no:cacheprovider", "-n0"]
+    arguments = [file, "-x", "-q", "-p", "no:cacheprovider"]
     if expression:
         arguments += ["-k", expression]
     return subprocess.run(

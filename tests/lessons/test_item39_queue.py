@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from io import BytesIO
@@ -27,6 +26,7 @@ from PIL import Image
 
 from aconcur.lessons.item39_queue import original, original_polling, rebuilt, work
 from aconcur.lessons.item39_queue.work import BUFFER, Failure, Outcome, Picture, Served
+from tests.support.states import until_sync
 
 LESSON = "item39_queue"
 PACKAGE = f"aconcur.lessons.{LESSON}"
@@ -501,7 +501,7 @@ def test_workers_that_wait_in_put_are_freed(monkeypatch: pytest.MonkeyPatch) -> 
     def items() -> Iterator[int]:
         yield from range(1 + BUFFER + waiting)
         first_stage = [each for each in threading.enumerate() if each.name == "same"]
-        until(lambda: all(map(in_put, first_stage)))
+        until_sync(lambda: all(map(in_put, first_stage)))
         raise ValueError("the caller's")
 
     def abandon(queue: original.ClosableQueue, workers: int) -> None:
@@ -539,11 +539,6 @@ def working(func: Job) -> Iterator[original_polling.Worker]:
         worker.join()
 
 
-def until(true: Callable[[], object]) -> None:
-    while not true():
-        time.sleep(0.001)
-
-
 def test_fault_1_a_worker_without_work_asks_again_and_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -578,16 +573,16 @@ def test_fault_2_an_empty_queue_does_not_say_that_all_is_done() -> None:
         # Nothing waits, nothing came out, and yet the item is not done.
         assert (len(worker.in_queue.items), len(worker.out_queue.items)) == (0, 0)
         go.set()
-        until(lambda: len(worker.out_queue.items) == 1)
+        until_sync(lambda: len(worker.out_queue.items) == 1)
 
 
 def test_fault_3_whatever_is_put_is_work_and_ends_no_worker() -> None:
     with working(work.same) as worker:
         for item in (None, StopIteration, original.ClosableQueue.SENTINEL):
             worker.in_queue.put(item)
-        until(lambda: worker.work_done == 3)
+        until_sync(lambda: worker.work_done == 3)
         polled = worker.polled_count
-        until(lambda: worker.polled_count > polled + 2)
+        until_sync(lambda: worker.polled_count > polled + 2)
         assert worker.is_alive()
 
 
@@ -1177,7 +1172,7 @@ with work.served(1, 1, 0) as at:
         parent.kill()
         parent.wait()
         # The server removes its folder last of all.
-        until(lambda: set(private_temporary_folder.iterdir()) == before)
+        until_sync(lambda: set(private_temporary_folder.iterdir()) == before)
 
 
 # --------------------------------------------------------- run by itself
@@ -1269,7 +1264,7 @@ def test_ctrl_c_in_the_middle_ends_all_at_once(
     before = set(private_temporary_folder.iterdir())
     with started("-c", PATIENT.format(package=PACKAGE, version=version)) as process:
         assert process.stdout
-        until(lambda: process.stdout and process.stdout.readline() == "asked\n")
+        until_sync(lambda: process.stdout and process.stdout.readline() == "asked\n")
         for _ in range(work.DOWNLOADERS - 1):
             assert process.stdout.readline() == "asked\n"
         to(process.pid, signal.SIGINT)

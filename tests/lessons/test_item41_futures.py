@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import tomllib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import BrokenExecutor, Future, wait
@@ -32,6 +31,7 @@ from aconcur.lessons.item41_futures import costs, original, rebuilt, work
 from aconcur.lessons.item41_futures.pool import WORKERS, ProcessPool
 from aconcur.lessons.item41_futures.work import DEADLY, LONG, Pair, fragile, gcd, make_pairs
 from tests.support import item41_jobs as jobs
+from tests.support.states import until_sync
 
 LESSON = "item41_futures"
 ENTRIES = ("serial", "threads", "processes", "in_order")
@@ -91,14 +91,6 @@ async def errors_of(call: Awaitable[object]) -> list[BaseException]:
     except (ValueError, BrokenExecutor, ExceptionGroup) as error:
         return leaves(error)
     pytest.fail(f"no error, but {answer}")
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for a state outside this process."""
-    give_up = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < give_up
-        time.sleep(0.005)
 
 
 async def all_there(*paths: Path) -> None:
@@ -583,7 +575,7 @@ def running(version: str, size: int, busy: float) -> Iterator[subprocess.Popen[s
     )
     with program:
         try:
-            until(lambda: any(computed(worker) >= busy for worker in workers_of(program.pid)))
+            until_sync(lambda: any(computed(worker) >= busy for worker in workers_of(program.pid)))
             yield program
         finally:
             if group_is_there(program.pid):
@@ -612,7 +604,7 @@ def test_ctrl_c_ends_it_all(version: str, size: int, busy: float, to: str) -> No
         (said,) = err.strip().splitlines()
         assert said.endswith("interrupted")
         assert out.startswith(f"gcd of {size} pairs")
-        until(lambda: not group_is_there(program.pid))
+        until_sync(lambda: not group_is_there(program.pid))
 
 
 @needs_proc
@@ -621,7 +613,7 @@ def test_no_worker_outlives_a_killed_parent() -> None:
     with running("rebuilt", 9999, BUSY) as program:
         program.kill()
         program.wait()
-        until(lambda: not group_is_there(program.pid))
+        until_sync(lambda: not group_is_there(program.pid))
 
 
 def test_original_shows_every_way(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from aconcur.lock import AlreadyHeldError, Counter
-from tests.support.threads import BOUND
+from tests.support.states import BOUND
 
 
 async def test_it_counts() -> None:

@@ -27,16 +27,14 @@ from aconcur.lock import (
     OtherLoopError,
     ThreadGuarded,
 )
-from tests.support.backends import BACKENDS
-from tests.support.threads import BOUND, Threads
+from tests.support.backends import on_asyncio
+from tests.support.states import BOUND
+from tests.support.threads import Threads
 
 AnyGuarded: TypeAlias = Guarded[Any] | ThreadGuarded[Any]
 Kind: TypeAlias = type[Guarded[Any]] | type[ThreadGuarded[Any]]
 
 every_kind = pytest.mark.parametrize("kind", [Guarded, ThreadGuarded])
-on_asyncio = pytest.mark.parametrize(
-    "anyio_backend", [BACKENDS["asyncio"], BACKENDS["uvloop"]], ids=["asyncio", "uvloop"]
-)
 
 
 class BrokenUpdateError(Exception):

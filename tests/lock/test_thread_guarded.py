@@ -28,7 +28,8 @@ from aconcur.lock import (
     ThreadGuarded,
 )
 from aconcur.lock._line import Turn
-from tests.support.threads import BOUND, Threads, eventually, until
+from tests.support.states import BOUND, until, until_sync
+from tests.support.threads import Threads
 
 # Threads that nothing ends cannot be left behind by an exception: only the process can end.
 pytestmark = pytest.mark.timeout(25, method="thread")
@@ -52,7 +53,7 @@ def held_by_a_thread(guarded: ThreadGuarded[Any]) -> Iterator[tuple[Threads, Cal
     with Threads() as threads:
         try:
             holding = threads.start(hold)
-            until(lambda: guarded.statistics().holder == "thread 0")
+            until_sync(lambda: guarded.statistics().holder == "thread 0")
 
             def let_go() -> None:
                 end.set()
@@ -121,7 +122,7 @@ def test_threads_lose_nothing_and_are_served_in_the_order_in_which_they_asked() 
     with held_by_a_thread(names) as (threads, _):
         for number in range(5):
             threads.start(append, names, str(number))
-            until(lambda: names.statistics().waiting == number + 1)  # noqa: B023
+            until_sync(lambda: names.statistics().waiting == number + 1)  # noqa: B023
     assert read(names) == ("0", "1", "2", "3", "4")
 
 
@@ -175,7 +176,7 @@ async def test_a_worker_thread_waits_for_a_task() -> None:
     with Threads() as threads:
         async with guarded as cell:
             thread = threads.start(append, guarded, "thread")
-            await eventually(lambda: guarded.statistics().waiting == 1)
+            await until(lambda: guarded.statistics().waiting == 1)
             await checkpoint()
             assert not thread.done()
             cell.value = ("task",)
@@ -195,7 +196,7 @@ def test_threads_and_tasks_of_several_loops_stand_in_one_line() -> None:
             else:
                 backend = "trio" if number % 3 == 1 else "asyncio"
                 threads.start(run_append, names, str(number), backend)
-            until(lambda: names.statistics().waiting == number + 1)  # noqa: B023
+            until_sync(lambda: names.statistics().waiting == number + 1)  # noqa: B023
     assert read(names) == tuple("012345678")
 
 
@@ -241,7 +242,7 @@ async def test_a_cancelled_task_leaves_the_line_of_threads() -> None:
             group.start_soon(append_here, names, "cancelled")
             await anyio.wait_all_tasks_blocked()
             threads.start(append, names, "thread")
-            await eventually(lambda: names.statistics().waiting == 2)
+            await until(lambda: names.statistics().waiting == 2)
             group.cancel_scope.cancel()
         assert names.statistics().waiting == 1
         let_go()
@@ -257,12 +258,12 @@ async def test_a_turn_that_a_thread_gave_to_a_cancelled_task_goes_on() -> None:
             group.start_soon(append_here, names, "cancelled", name="the victim")
             await anyio.wait_all_tasks_blocked()
             threads.start(append, names, "thread")
-            await eventually(lambda: names.statistics().waiting == 2)
+            await until(lambda: names.statistics().waiting == 2)
             # From here to the end of the block this loop stands still.
             let_go()
             assert names.statistics().holder == "the victim"
             group.cancel_scope.cancel()
-        until(lambda: names.statistics().holder is None)
+        until_sync(lambda: names.statistics().holder is None)
     async with names as cell:
         assert cell.value == ("thread",)
 
@@ -276,7 +277,7 @@ def test_the_same_for_a_native_cancel(*, debug: bool) -> None:
             victim = asyncio.create_task(append_here(names, "cancelled"), name="the victim")
             await anyio.wait_all_tasks_blocked()
             threads.start(append, names, "thread")
-            await eventually(lambda: names.statistics().waiting == 2)
+            await until(lambda: names.statistics().waiting == 2)
             let_go()
             assert names.statistics().holder == "the victim"
             victim.cancel()
@@ -357,7 +358,7 @@ def test_who_waits_on_a_closed_loop_is_passed_over() -> None:
     with held_by_a_thread(names) as (threads, _):
         kept = forget(loop, append_here(names, "never"))
         threads.start(append, names, "thread")
-        until(lambda: names.statistics().waiting == 2)
+        until_sync(lambda: names.statistics().waiting == 2)
     assert read(names) == ("thread",)
     del kept
 
@@ -392,7 +393,7 @@ def test_a_task_that_is_collected_while_the_line_is_changed_does_not_stop_it() -
         lost = Turn(threading.current_thread(), None)
         names._line.waiting = Collecting(names, lost)
         threads.start(append, names, "thread")
-        until(lambda: list(names._line.waiting) != [lost])
+        until_sync(lambda: list(names._line.waiting) != [lost])
         assert len(names._line.waiting) == 1
     assert read(names) == ("thread",)
 

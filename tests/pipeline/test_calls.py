@@ -17,6 +17,8 @@ import anyio.lowlevel
 import pytest
 
 from aconcur.pipeline import COLLECT, THREADS, Via, stage
+from tests.support.backends import on_asyncio
+from tests.support.states import until
 
 pytestmark = pytest.mark.timeout(30)
 flavour = ContextVar("flavour", default="none")
@@ -39,12 +41,6 @@ WAYS: list[Way] = [threads_of_ours, a_pool_of_threads]
 
 def double(item: int) -> int:
     return 2 * item
-
-
-async def until(ready: Callable[[], bool]) -> None:
-    with anyio.fail_after(5):
-        while not ready():
-            await anyio.sleep(0.001)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -138,12 +134,9 @@ async def test_leaving_waits_for_calls_that_run_and_makes_no_more(way: Way) -> N
     assert account.cancelled == account.entered
 
 
+@on_asyncio
 @pytest.mark.parametrize("way", WAYS)
-async def test_cancelled_natively_and_twice_it_waits_for_its_threads(
-    way: Way, anyio_backend_name: str
-) -> None:
-    if anyio_backend_name == "trio":
-        pytest.skip("trio has no native cancel")
+async def test_cancelled_natively_and_twice_it_waits_for_its_threads(way: Way) -> None:
     go, called = threading.Event(), list[int]()
 
     def work(item: int) -> int:

@@ -9,12 +9,10 @@ import pytest
 
 from aconcur.pipeline import Queue, stage
 from aconcur.pipeline._link import Link
-from tests.support.backends import BACKENDS
-
-NATIVE = pytest.mark.parametrize("anyio_backend", [BACKENDS["asyncio"], BACKENDS["uvloop"]])
+from tests.support.backends import on_asyncio
 
 
-@NATIVE
+@on_asyncio
 async def test_who_was_woken_for_an_item_and_cancelled_wakes_the_next() -> None:
     link = Link(1, 1)
     first, second = (asyncio.create_task(link.until_item()) for _ in range(2))
@@ -28,7 +26,7 @@ async def test_who_was_woken_for_an_item_and_cancelled_wakes_the_next() -> None:
     assert not link.getters
 
 
-@NATIVE
+@on_asyncio
 async def test_who_was_woken_for_room_and_cancelled_wakes_the_next() -> None:
     link = Link(1, 1)
     link.items.append(1)

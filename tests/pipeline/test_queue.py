@@ -14,7 +14,7 @@ import pytest
 from aconcur.errors import AconcurError
 from aconcur.pipeline import Queue, QueueClosed, QueueEmpty, QueueFull, QueueStatistics
 from aconcur.pipeline._shelf import STRIDE
-from tests.support.backends import BACKENDS
+from tests.support.backends import BACKENDS, on_asyncio
 
 
 async def test_what_is_put_comes_out_in_order() -> None:
@@ -393,7 +393,7 @@ def test_who_waits_when_the_loop_ends_is_forgotten() -> None:
 LIMITS = [0, 0, 0.0001, 0.001]
 
 
-@pytest.mark.parametrize("anyio_backend", [BACKENDS["asyncio"], BACKENDS["uvloop"]])
+@on_asyncio
 @pytest.mark.parametrize("many", [False, True])
 async def test_a_native_timeout_at_random_moments_loses_nothing(many: bool) -> None:
     queue = Queue[int](4)

@@ -12,6 +12,7 @@ import pytest
 
 from aconcur.pipeline import Queue, QueueClosed, ThreadEnd
 from aconcur.pipeline._thread_end import BATCH
+from tests.support.states import until
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -24,12 +25,6 @@ async def in_threads(*acts: Callable[[], object]) -> None:
     await until(lambda: not any(thread.is_alive() for thread in started))
     for thread in started:
         thread.join()
-
-
-async def until(ready: Callable[[], bool]) -> None:
-    with anyio.fail_after(5):
-        while not ready():
-            await anyio.sleep(0.001)
 
 
 @pytest.mark.parametrize("maxsize", [0, 1, 1000])

@@ -14,8 +14,9 @@ import anyio.lowlevel
 import pytest
 
 from aconcur.process import Command, CommandFailed, CommandTimeout
-from tests.support.backends import BACKENDS
-from tests.support.commands import IGNORES_TERM, descriptors, lives, noted_pids, python, sh, until
+from tests.support.backends import on_asyncio
+from tests.support.commands import IGNORES_TERM, descriptors, lives, noted_pids, python, sh
+from tests.support.states import until
 
 BIG = bytes(1 << 20)
 
@@ -37,14 +38,6 @@ async def endless() -> AsyncIterator[bytes]:
     while True:
         yield b"x" * 5000
         await anyio.lowlevel.checkpoint()
-
-
-on_asyncio = pytest.mark.parametrize(
-    "anyio_backend",
-    [BACKENDS["asyncio"], BACKENDS["uvloop"]],
-    ids=["asyncio", "uvloop"],
-    indirect=True,
-)
 
 
 # Timeout

@@ -13,7 +13,8 @@ import pytest
 
 from aconcur.process import Command, CommandFailed, CommandNotFound, Runnable, run_many
 from aconcur.testing import Snapshot
-from tests.support.commands import lives, noted_pids, sh, until
+from tests.support.commands import lives, noted_pids, sh
+from tests.support.states import until
 
 CAT = Command("cat")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("BACKENDS", "Backend")
+__all__ = ("BACKENDS", "Backend", "on_asyncio")
 
 from typing import Any, TypeAlias
+
+import pytest
 
 Backend: TypeAlias = tuple[str, dict[str, Any]]
 
@@ -13,3 +15,11 @@ BACKENDS: dict[str, Backend] = {
     "uvloop": ("asyncio", {"debug": True, "use_uvloop": True}),
     "trio": ("trio", {}),
 }
+
+# For what trio does not have: ``Task.cancel()``, ``asyncio.timeout``.
+on_asyncio = pytest.mark.parametrize(
+    "anyio_backend",
+    [BACKENDS["asyncio"], BACKENDS["uvloop"]],
+    ids=["asyncio", "uvloop"],
+    indirect=True,
+)

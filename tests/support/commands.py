@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("IGNORES_TERM", "descriptors", "lives", "noted_pids", "python", "sh", "until")
+__all__ = ("IGNORES_TERM", "descriptors", "lives", "noted_pids", "python", "sh")
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
-
-import anyio
 
 from aconcur.process import Command
 
@@ -42,13 +39,6 @@ def lives(pid: int) -> bool:
 def noted_pids(folder: Path) -> list[int]:
     """Return the processes that made a file ``pid.N`` here."""
     return [int(file.suffix[1:]) for file in folder.glob("pid.*")]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for what another process does."""
-    with anyio.fail_after(20):
-        while not condition():
-            await anyio.sleep(0.002)
 
 
 def descriptors() -> int:

@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from itertools import repeat
@@ -32,14 +32,7 @@ from aconcur.lessons.ctrl_c import ctrl_c_after, ctrl_c_held
 from aconcur.lessons.item38_lock import original as lock
 from aconcur.lessons.item41_futures.pool import WORKERS, ProcessPool
 from tests.support import item41_jobs as jobs
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for a state that another thread or the kernel brings about."""
-    give_up = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < give_up
-        time.sleep(0.005)
+from tests.support.states import until_sync
 
 
 def mask_and_handler() -> object:
@@ -52,7 +45,7 @@ def held_and_then_comes() -> None:
     try:
         with ctrl_c_held():
             os.kill(os.getpid(), signal.SIGINT)
-            until(lambda: signal.SIGINT in signal.sigpending())
+            until_sync(lambda: signal.SIGINT in signal.sigpending())
             reached.append("the end of the block")
         reached.append("beyond it")
     except KeyboardInterrupt:
@@ -79,7 +72,7 @@ def held_and_received_by_another_thread() -> None:
 
             signal.signal(signal.SIGINT, note)
             os.kill(os.getpid(), signal.SIGINT)
-            until(noted.is_set)
+            until_sync(noted.is_set)
             reached.append("the end of the block")
         reached.append("beyond it")
     except KeyboardInterrupt:
@@ -135,7 +128,7 @@ def stuck_workers_end_at_the_second() -> None:
         paths = [f"{folder}/{number}" for number in range(WORKERS)]
         pool = ProcessPool()
         calls: list[Future[None]] = [pool.submit(jobs.stuck, path) for path in paths]
-        until(lambda: all(Path(path).exists() for path in paths))
+        until_sync(lambda: all(Path(path).exists() for path in paths))
         presses: list[float] = []
 
         def press_until_it_ends() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("BOUND", "Threads", "eventually", "until")
+__all__ = ("Threads",)
 
 import time
 from collections.abc import Callable
@@ -11,27 +11,9 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import anyio
+from tests.support.states import BOUND
 
 T = TypeVar("T")
-
-# In seconds: what nothing here takes unless it hangs.
-BOUND = 8.0
-
-
-def until(reached: Callable[[], object]) -> None:
-    """Wait in a thread for a state."""
-    end = time.monotonic() + BOUND
-    while not reached():
-        assert time.monotonic() < end, "the state was never reached"
-        time.sleep(0.001)
-
-
-async def eventually(reached: Callable[[], object]) -> None:
-    """Wait in a task for a state that another thread brings about."""
-    with anyio.fail_after(BOUND):
-        while not reached():
-            await anyio.sleep(0.001)
 
 
 class Threads:

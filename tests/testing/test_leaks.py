@@ -9,8 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable
 from multiprocessing import resource_tracker
 from pathlib import Path
 
@@ -19,16 +17,9 @@ import pytest
 
 from aconcur.testing import Snapshot
 from aconcur.testing._leaks import adopting_orphans, temporary_files_in
+from tests.support.states import until_sync
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait for a state that the kernel brings about."""
-    give_up = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < give_up
-        time.sleep(0.005)
 
 
 def test_nothing_is_new_when_nothing_happened() -> None:
@@ -75,7 +66,7 @@ def test_a_thread_is_held_while_it_runs() -> None:
 def test_children_and_grandchildren_are_held_by_name() -> None:
     before = Snapshot.take()
     with subprocess.Popen(["sh", "-c", "sleep 60 & wait"], start_new_session=True) as child:
-        until(lambda: "sleep" in Snapshot.take().since(before).children.values())
+        until_sync(lambda: "sleep" in Snapshot.take().since(before).children.values())
         left = Snapshot.take().since(before)
         os.killpg(child.pid, signal.SIGKILL)
     assert sorted(left.children.values()) == ["sh", "sleep"]
@@ -86,7 +77,7 @@ def test_children_and_grandchildren_are_held_by_name() -> None:
 def test_a_dead_child_says_so() -> None:
     before = Snapshot.take()
     child = subprocess.Popen(["true"])
-    until(lambda: "dead" in Snapshot.take().since(before).children[child.pid])
+    until_sync(lambda: "dead" in Snapshot.take().since(before).children[child.pid])
     assert Snapshot.take().since(before).children == {child.pid: "true (dead, never waited for)"}
     child.wait()
     assert not Snapshot.take().since(before)
