@@ -216,10 +216,27 @@ def test_ctrl_c_in_the_middle_ends_everything_at_once(whole_group: bool) -> None
     while not (probes := _probes_of(process.pid)):
         time.sleep(0.01)
     (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=50)
     assert process.returncode == 130
     assert (output, errors) == ("", "aconcur: interrupted\n")
     assert not [member for probe in probes for member in _group_members(probe)]
+
+
+def test_ctrl_c_while_it_is_still_importing_is_no_traceback() -> None:
+    pressed = """
+import signal, sys
+class Press:
+    def find_spec(self, name, *_):
+        if name == "argparse":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Press())
+from aconcur.cli import main
+main(["--version"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", pressed], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "aconcur: interrupted\n")
 
 
 IGNORING_CTRL_C = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
@@ -259,7 +276,7 @@ def test_sigterm_ends_everything_as_ctrl_c_does(
     while not ((children := _probes_of(process.pid)) and any(tmp_path.iterdir())):
         time.sleep(0.01)
     process.terminate()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=50)
     assert (process.returncode, errors) == (143, said)
     assert not [member for child in children for member in _group_members(child)]
     assert not list(tmp_path.iterdir())

@@ -139,7 +139,7 @@ def test_ctrl_c_leaves_nothing() -> None:
         tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
         children = [int(pid) for file in tasks for pid in file.read_text().split()]
     os.kill(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=50)
     assert (process.returncode, output, errors) == (130, b"", b"aconcur: interrupted\n")
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 

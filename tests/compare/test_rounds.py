@@ -30,10 +30,10 @@ async def test_every_version_runs_every_round_on_one_input(lesson_with: LessonWi
     assert record.table("steps").rows["first"] == {"µs": (2.0,) * 3, "KiB": (3,) * 3}
 
 
-async def test_quick_is_smaller_and_three_rounds(lesson_with: LessonWith) -> None:
+async def test_quick_is_smaller_and_two_rounds(lesson_with: LessonWith) -> None:
     record = await measure(lesson_with(), quick=True)
     assert record.case("add").size == 5
-    assert {len(v.wall) for v in record.case("add").versions} == {3}
+    assert {len(v.wall) for v in record.case("add").versions} == {2}
 
 
 async def test_steps_count_every_run_and_begin_each_round_elsewhere(
@@ -43,7 +43,7 @@ async def test_steps_count_every_run_and_begin_each_round_elsewhere(
     await measure(lesson_with(), quick=True, on_step=steps.append)
     assert [step.done for step in steps] == list(range(steps[0].total))
     first_of_round = [step.running for step in steps[::2]]
-    assert first_of_round == ["add: threads", "add: asyncio"] * 2
+    assert first_of_round == ["add: threads", "add: asyncio", "add: threads"]
 
 
 async def test_children_are_counted(lesson_with: LessonWith) -> None:
@@ -225,7 +225,7 @@ def _is_running(pid: int) -> bool:
 
 
 async def _until_gone(pid: int) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while _is_running(pid):
             await anyio.sleep(0.01)
 
@@ -299,7 +299,7 @@ async def total(numbers):
         'asyncio" = "rebuilt.py::total', f'asyncio" = "rebuilt.py::total @{backend}'
     )
     record = await measure(lesson_with(toml=toml, rebuilt=rebuilt), quick=True)
-    assert len(record.case("add").versions[1].wall) == 3
+    assert len(record.case("add").versions[1].wall) == 2
 
 
 async def test_what_a_lesson_needs_is_checked_before_it_runs(

@@ -5,13 +5,12 @@ Rule: a command's own modules are imported when it is called; ``aconcur --help``
 
 from __future__ import annotations
 
-__all__ = ("main",)
+__all__ = ("UsageError", "obey")
 
 import argparse
 from collections.abc import Sequence
 
 from aconcur import __version__
-from aconcur._core.exits import clean_exits
 from aconcur.errors import AconcurError
 
 
@@ -19,16 +18,8 @@ class UsageError(AconcurError):
     """Raised by a command whose arguments parse but cannot be obeyed; exits with 2."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line ``aconcur ARGUMENTS`` and exit.
-
-    Args:
-        arguments: what follows the program's name; the process's own by default.
-
-    Raises:
-        SystemExit: 1 the work failed or the reader of stdout left, 2 the command line is wrong,
-            130 interrupted, 143 terminated.
-    """
+def obey(arguments: Sequence[str] | None) -> None:
+    """Do what the command line asks for; exit with 2 if it is wrong."""
     parser = argparse.ArgumentParser(
         prog="aconcur",
         description="Systems on threads and generators beside the same systems on async/await.",
@@ -43,11 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_race(commands)
     _add_digest(commands)
     chosen = parser.parse_args(arguments)
-    with clean_exits(parser.prog):
-        try:
-            chosen.run(chosen)
-        except UsageError as error:
-            chosen.parser.error(str(error))
+    try:
+        chosen.run(chosen)
+    except UsageError as error:
+        chosen.parser.error(str(error))
 
 
 def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -61,7 +51,7 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add = parser.add_argument
     add("items", nargs="*", metavar="ITEM", help="number or name: 39 or queue (default: all)")
-    add("--quick", action="store_true", help="small inputs, three rounds: under 20 s for all")
+    add("--quick", action="store_true", help="small inputs, two rounds: under 20 s for all")
     add("--json", action="store_true", help="raw figures as JSON instead of pages")
     page = parser.add_argument_group("keeping COMPARISON.md true (in a checkout)")
     add = page.add_argument

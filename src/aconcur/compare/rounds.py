@@ -31,7 +31,7 @@ from aconcur.compare.record import CaseRecord, Record, TableRecord, VersionRecor
 from aconcur.errors import AconcurError, MissingRequirementError
 from aconcur.lessons.needs import check_needs
 
-QUICK_ROUNDS: dict[type, int] = {Case: 3, Table: 1}
+QUICK_ROUNDS: dict[type, int] = {Case: 2, Table: 1}
 # Far beyond what any version takes: it ends a version that hangs, not one that is slow.
 LONGEST_RUN = 120.0
 GRACE = 2.0
@@ -81,7 +81,7 @@ async def measure(
 
     Args:
         lesson: what to measure.
-        quick: small inputs, three rounds a case and one a table.
+        quick: small inputs, two rounds a case and one a table.
         seed: makes the same input again; a new one by default.
         on_step: called before every run.
 
@@ -154,6 +154,9 @@ class _Plan:
                 for label in present[number % len(present) :] + present[: number % len(present)]:
                     self._step(f"{case.id}: {label}")
                     runs[label].append(await probes[label].run())
+            # They end side by side, too.
+            for each in probes.values():
+                await each.let_go()
         self._compare_answers(case, runs)
         return CaseRecord(
             id=case.id,
@@ -257,6 +260,11 @@ class _Probe:
     async def run(self) -> dict[str, Any]:
         await self.send({})
         return await self.answer()
+
+    async def let_go(self) -> None:
+        """Let it end by itself; closing it waits for that."""
+        with suppress(anyio.BrokenResourceError):
+            await self._stdin.aclose()
 
     async def answer(self) -> dict[str, Any]:
         try:
