@@ -32,7 +32,7 @@ from tests.support.states import BOUND, until, until_sync
 from tests.support.threads import Threads
 
 # Threads that nothing ends cannot be left behind by an exception: only the process can end.
-pytestmark = pytest.mark.timeout(25, method="thread")
+pytestmark = pytest.mark.timeout(60, method="thread")
 
 Names = ThreadGuarded[tuple[str, ...]]
 
@@ -386,7 +386,7 @@ class Collecting(deque[Turn]):
         self._guarded._leave(self._lost)
 
 
-@pytest.mark.timeout(10, method="thread")
+@pytest.mark.timeout(60, method="thread")
 def test_a_task_that_is_collected_while_the_line_is_changed_does_not_stop_it() -> None:
     names: Names = ThreadGuarded(())
     with held_by_a_thread(names) as (threads, _):

@@ -20,7 +20,7 @@ from aconcur.pipeline import COLLECT, THREADS, Via, stage
 from tests.support.backends import on_asyncio
 from tests.support.states import until
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(60)
 flavour = ContextVar("flavour", default="none")
 
 
@@ -68,7 +68,7 @@ async def test_filter_and_flat_map_in_threads() -> None:
 
 async def test_as_many_threads_as_workers_and_none_afterwards() -> None:
     names: set[str] = set()
-    meeting = threading.Barrier(3, timeout=5)
+    meeting = threading.Barrier(3, timeout=30)
 
     def work(item: int) -> int:
         names.add(threading.current_thread().name)
@@ -114,7 +114,7 @@ async def test_leaving_waits_for_calls_that_run_and_makes_no_more(way: Way) -> N
 
     def work(item: int) -> int:
         called.append(item)
-        assert go.wait(5)
+        assert go.wait(30)
         ended.append(item)
         return item
 
@@ -141,7 +141,7 @@ async def test_cancelled_natively_and_twice_it_waits_for_its_threads(way: Way) -
 
     def work(item: int) -> int:
         called.append(item)
-        assert go.wait(5)
+        assert go.wait(30)
         return item
 
     with way() as via:
@@ -152,7 +152,7 @@ async def test_cancelled_natively_and_twice_it_waits_for_its_threads(way: Way) -
             await asyncio.sleep(0.005)
             assert not task.done()
         go.set()
-        await asyncio.wait([task], timeout=5)
+        await asyncio.wait([task], timeout=30)
     assert task.cancelled()
 
 

@@ -29,7 +29,7 @@ async def numbers(size: int) -> AsyncIterator[int]:
 
 @pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("workers", [1, 2, 8])
-@pytest.mark.parametrize("size", [0, 1, 2, 7, 500])
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 200])
 async def test_every_item_passes_every_stage_once(size: int, workers: int, ordered: bool) -> None:
     pipeline = stage(add, workers=workers, ordered=ordered)
     pipeline = pipeline.map(same, workers=workers, ordered=ordered, buffer=1)

