@@ -1,6 +1,6 @@
 """Schedules a second on small scenarios, beside simloop and frontrun.
 
-    python benchmarks/explore.py [ROUNDS]
+    python -m benchmarks.explore [ROUNDS]
 
 Each round runs every explorer once on every scenario, in turn, so that a machine that slows down
 slows all of them. Printed are medians over the rounds with their quartiles, and the ratios of the

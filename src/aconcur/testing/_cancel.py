@@ -104,8 +104,9 @@ def cancel_everywhere(
     its time warnings are recorded and not shown, TMPDIR is replaced, and (Linux) orphans are
     adopted.
 
-    Costs about 2 ms a cancel beyond the scenario's own time (1 to 4 ms, by back-end and load), and
-    0.1 s more for one that leaves a thread or a child. Measured on CPython 3.11, two cores.
+    Cost: 1 to 2.5 ms a cancel beyond the scenario's own time, by back-end
+    (``python -m benchmarks.costs_of_testing``), and 0.1 s more for one that leaves a thread or a
+    child.
 
     Source: "How SQLite Is Tested", on out-of-memory testing: a loop lets the first allocation
     fail, then the second, until a run comes to its end without a failure.

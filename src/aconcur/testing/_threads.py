@@ -126,9 +126,9 @@ def explore_threads(
         RuntimeError: another exploration of threads runs, or a thread that swallows
             ``BaseException`` cannot be ended, or all tools of :mod:`sys.monitoring` are taken.
 
-    Cost: 0.25 to 0.5 ms a schedule of two threads and 50 points from 3.12 on, where
-    :mod:`sys.monitoring` reports only what is asked for; 0.5 to 1 ms on 3.11, where
-    :func:`sys.settrace` reports all. While it runs, no debugger or coverage tool sees these
+    Cost: about 0.3 ms a schedule of two short threads from 3.12 on, where :mod:`sys.monitoring`
+    reports only what is asked for; 0.4 to 0.7 ms on 3.11, where :func:`sys.settrace` reports all
+    (``python -m benchmarks.costs_of_testing``). While it runs, no debugger or coverage tool sees these
     threads on 3.11.
     """
     with _driver(scenario, grain, files) as driver:
