@@ -128,8 +128,8 @@ def explore_threads(
 
     Cost: about 0.3 ms a schedule of two short threads from 3.12 on, where :mod:`sys.monitoring`
     reports only what is asked for; 0.4 to 0.7 ms on 3.11, where :func:`sys.settrace` reports all
-    (``python -m benchmarks.costs_of_testing``). While it runs, no debugger or coverage tool sees these
-    threads on 3.11.
+    (``python -m benchmarks.costs_of_testing``). While it runs, no debugger or coverage tool sees
+    these threads on 3.11.
     """
     with _driver(scenario, grain, files) as driver:
         found = search(
