@@ -9,8 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import final
 
-import anyio
-
+from aconcur._core.beside import tasks_beside
 from aconcur.process._driver import Driver
 from aconcur.process._errors import CommandFailed, InputClosed
 from aconcur.process._feed import as_view
@@ -157,28 +156,14 @@ async def open_stages(stages: tuple[Stage, ...], options: Options) -> AsyncItera
             read_stdout=options.output is not Wiring.PIPE,
         )
         talk = Talk(driver, stages, options, kept)
-        left_by: BaseException | None = None
         try:
-            async with anyio.create_task_group() as tasks:
+            async with tasks_beside() as tasks:
                 tasks.start_soon(talk.serve, tasks.cancel_scope)  # noqa: ASYNC113 - any time will do
-                try:
-                    yield Running(talk)
-                    to_the_end = await talk.leave()
-                except BaseException as error:
-                    left_by = error
-                    raise
-                finally:
-                    tasks.cancel_scope.cancel()
-        except BaseExceptionGroup:
-            if left_by is None:
-                raise
-        else:
-            left_by = None
+                yield Running(talk)
+                to_the_end = await talk.leave()
         finally:
             if driver.running:
                 await driver.end(options.grace)  # noqa: ASYNC102 - shields itself
-        if left_by is not None:
-            raise left_by
         if talk.error is not None:
             raise talk.error
         driver.tell_progress()
