@@ -14,13 +14,14 @@ import signal
 import subprocess
 from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
+from time import perf_counter
 from typing import final
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from aconcur._core.pipes import USUAL_SIZE, Loan
-from aconcur.process._feed import NAP, Feed
+from aconcur.process._feed import Feed
 from aconcur.process._stage import Stage
 
 
@@ -43,6 +44,7 @@ class Group:
         "stages",
         "stderrs",
         "stdin",
+        "stdin_size",
         "stdout",
         "write_to",
     )
@@ -54,6 +56,7 @@ class Group:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.exits: list[int] = []
         self.stdin: int = -1
+        self.stdin_size: int = USUAL_SIZE
         self.stdout: int = -1
         self.read_from: int = -1
         self.write_to: int = -1
@@ -105,13 +108,13 @@ class Group:
         **Cancelled**: any part has been written.
         """
         await checkpoint()
-        feed = Feed([view], USUAL_SIZE)
+        feed = Feed([view], self.stdin_size)
         while self.stdin >= 0 and not feed.push(self.stdin):
             if feed.nap_until is None:
                 with suppress(anyio.ClosedResourceError):  # while we waited
                     await anyio.wait_writable(self.stdin)
             else:
-                await anyio.sleep(NAP)
+                await anyio.sleep(feed.nap_until - perf_counter())
         return self.stdin >= 0 and not feed.broken
 
     def close_stdin(self) -> None:

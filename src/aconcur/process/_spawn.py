@@ -152,17 +152,19 @@ def _open_input(group: Group, input: Input, lent: list[int]) -> int | None:  # n
     return lent[0]
 
 
-def _open_pipe(group: Group, lent: list[int], *, large: bool) -> int:
+def _open_pipe(group: Group, lent: list[int], *, large: bool) -> None:
     reading, group.stdin = new_pipe()
     lent.append(reading)
     os.set_blocking(group.stdin, False)
-    return group.loan.enlarge(group.stdin) if large else USUAL_SIZE
+    if large:
+        group.stdin_size = group.loan.enlarge(group.stdin)
 
 
 def _open_feed(
     group: Group, chunks: Iterable[object], lent: list[int], *, large: bool, at_once: bool
 ) -> None:
-    group.feed = Feed(chunks, _open_pipe(group, lent, large=large))
+    _open_pipe(group, lent, large=large)
+    group.feed = Feed(chunks, group.stdin_size)
     # What fits is in the pipe before anybody reads: most inputs need no feeding at all.
     if at_once and group.feed.push(group.stdin):
         group.close_stdin()
