@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = ("Batches", "Chunks", "Lines", "OutputReader")
 
+import errno
 import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -101,6 +102,10 @@ class OutputReader:
                 with suppress(anyio.ClosedResourceError):  # it has been given up meanwhile
                     await anyio.wait_readable(fd)
             return b""
+        except OSError as error:
+            if error.errno != errno.EIO:  # how a terminal says that its last user has gone
+                raise
+            data = b""
         self.at_end = not data
         self._driver.received += len(data)
         self._heard = perf_counter()
