@@ -165,4 +165,4 @@ async def typed() -> None:
 def test_cancelled_at_any_step_nothing_is_left(
     backend: Literal["asyncio", "uvloop", "trio"],
 ) -> None:
-    cancel_everywhere(typed, backend=backend).check()
+    cancel_everywhere(typed, backend=backend, grace=2).check()
