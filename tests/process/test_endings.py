@@ -13,8 +13,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aconcur.process import Command, CommandFailed, CommandTimeout
-from tests.support.backends import on_asyncio
+from aconcur.process import PIPE, Command, CommandFailed, CommandTimeout
+from tests.support.backends import BACKENDS, on_asyncio
 from tests.support.commands import IGNORES_TERM, descriptors, lives, noted_pids, python, sh
 from tests.support.states import until
 
@@ -90,6 +90,26 @@ async def test_a_stopped_process_is_ended() -> None:
     with pytest.raises(CommandTimeout) as caught:
         await sh("kill -STOP $$").run(timeout=0.1, grace=20)
     assert caught.value.completed.returncodes == (-signal.SIGTERM,)
+
+
+@pytest.mark.parametrize("given", [b"", b"x", BIG], ids=["none", "small", "big"])
+async def test_who_ignores_the_end_of_its_input_is_ended(given: bytes) -> None:
+    deaf = python(
+        "import sys, time\n"
+        "while True:\n"
+        "    read = sys.stdin.buffer.read()\n"
+        "    if read: print(len(read), flush=True)\n"
+        "    time.sleep(0.01)"
+    )
+    with pytest.raises(CommandTimeout) as caught:
+        await (Command("cat") | deaf).run(input=given, timeout=0.5)
+    assert caught.value.completed.returncodes == (0, -signal.SIGTERM)
+    assert caught.value.completed.stdout == (b"%d\n" % len(given) if given else b"")
+    with anyio.move_on_after(0.3):
+        async with deaf.open(input=PIPE) as running:
+            running.close_input()
+            await running.wait()
+    assert running.returncodes == (-signal.SIGTERM,)
 
 
 @pytest.mark.parametrize("program", ["yes", "cat /dev/zero"])

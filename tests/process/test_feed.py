@@ -38,22 +38,61 @@ def test_a_reader_that_has_gone_ends_it() -> None:
     assert (feed.broken, feed.sent) == (True, 0)
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1.0]
+    monkeypatch.setattr("aconcur.process._feed.perf_counter", lambda: now[0])
+    return now
+
+
+def drain(feed: Feed, ends: tuple[int, int], size: int, clock: list[float], took: float) -> None:
+    """Let the reader take so many bytes in so many seconds, and the feed go on."""
+    os.read(ends[0], size)
+    clock[0] += took
+    feed.push(ends[1])
+
+
+def started(ends: tuple[int, int]) -> Feed:
+    feed = Feed([bytes(1 << 22)], 65_536)
+    feed.push(ends[1])
+    return feed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nap"),
+    [(0.00001, None), (0.0003, 0.0005), (0.001, 0.0045), (10.0, 0.009)],
+    ids=["fast", "usual", "slow", "after a pause"],
+)
 def test_after_several_small_writes_it_naps_unless_the_reader_is_fast(
-    ends: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    ends: tuple[int, int], clock: list[float], seconds: float, nap: float | None
 ) -> None:
-    clock = [0.0]
-    monkeypatch.setattr("aconcur.process._feed.perf_counter", lambda: clock[0])
-    for seconds, naps in ((0.001, True), (0.00001, False)):
-        clock[0] = 1.0
-        feed = Feed([bytes(1 << 20)], 65_536)
-        feed.push(ends[1])
-        for _ in range(4):
-            assert feed.nap_until is None
-            os.read(ends[0], 4096)
-            clock[0] += seconds
-            feed.push(ends[1])
-        assert (feed.nap_until is not None) == naps
-        os.read(ends[0], 1 << 20)
+    feed = started(ends)
+    drain(feed, ends, 32_768, clock, 8 * seconds)
+    for _ in range(4):
+        assert feed.nap_until is None
+        drain(feed, ends, 4096, clock, seconds)
+    if nap is None:
+        assert feed.nap_until is None
+    else:
+        assert feed.nap_until is not None
+        assert feed.nap_until - clock[0] == pytest.approx(nap, rel=0.6)
+
+
+def test_it_goes_on_napping_while_naps_are_not_too_long(
+    ends: tuple[int, int], clock: list[float]
+) -> None:
+    feed = started(ends)
+    for _ in range(4):
+        drain(feed, ends, 4096, clock, 0.0005)
+    for _ in range(10):
+        assert feed.nap_until is not None
+        drain(feed, ends, 32_768, clock, 0.004)
+    assert feed.nap_until is not None
+    drain(feed, ends, 65_536, clock, 0.004)
+    for _ in range(8):
+        assert feed.nap_until is None
+        drain(feed, ends, 4096, clock, 0.0005)
+    assert feed.nap_until is not None
 
 
 def test_chunks_of_other_shapes_are_bytes_all_the_same() -> None:

@@ -200,6 +200,14 @@ async def test_what_an_input_raises_cancels_the_block_and_is_raised() -> None:
             await anyio.sleep(60)
 
 
+async def test_progress_is_told_while_the_block_works_and_at_its_end() -> None:
+    told: list[Progress] = []
+    async with sh("cat; sleep 0.25").open(input=BIG, on_progress=told.append) as running:
+        assert sum([len(chunk) async for chunk in running.chunks()]) == len(BIG)
+        assert told
+    assert told[-1] == Progress(len(BIG), len(BIG))
+
+
 # Signals and the end
 
 

@@ -20,6 +20,7 @@ from aconcur.process._run import (
 )
 from aconcur.process._running import Running, open_stages
 from aconcur.process._stage import Argument, EnvValue, Stage, shell_line
+from aconcur.process._terminal import Size
 from aconcur.process._wiring import CAPTURE, PIPE, Input, Output, Stderr, Wiring
 
 
@@ -132,8 +133,9 @@ class Runnable(ABC):
         grace: float = DEFAULT_GRACE,
         linger: float | None = DEFAULT_LINGER,
         on_progress: OnProgress | None = None,
+        pty: bool | Size = False,
     ) -> AbstractAsyncContextManager[Running]:
-        """Start the commands and talk with them inside an ``async with`` block.
+        r"""Start the commands and talk with them inside an ``async with`` block.
 
         ::
 
@@ -153,8 +155,14 @@ class Runnable(ABC):
             grace: as for :meth:`run`.
             linger: as for :meth:`run`.
             on_progress: as for :meth:`run`.
+            pty: make a terminal, of 24 rows and 80 columns or ``(rows, columns)``, for a program
+                that needs one; it is the stdin, stdout and captured stderr of a single command.
+                What the block writes is typed, and echoed as the program likes; lines of the
+                output end in ``b"\r\n"``; closing the input types Ctrl-D, ``write(b"\x03")``
+                Ctrl-C. At the end all processes of the terminal's session are killed.
 
         Raises:
+            ValueError: a number out of its range, or ``pty`` with a pipe, an input or an output.
             CommandError: as for :meth:`run`, from ``async with`` or at the block's end.
             Exception: whatever an input iterable or an output function raises. It cancels the
                 block and is raised at its end.
@@ -170,6 +178,7 @@ class Runnable(ABC):
             grace=grace,
             linger=linger,
             on_progress=on_progress,
+            pty=pty,
         )
         return open_stages(self._stages, options)
 

@@ -136,6 +136,8 @@ class Driver:
         interrupted: BaseException | None = None
         with anyio.CancelScope(shield=True):
             group.signal(signal.SIGTERM)
+            if group.pty:
+                group.signal(signal.SIGHUP)  # what ends a shell that talks with somebody
             group.signal(signal.SIGCONT)  # a stopped process heeds SIGTERM when it goes on
             last = perf_counter() + grace
             while self._running and (left := last - perf_counter()) > 0:

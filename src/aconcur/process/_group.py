@@ -2,7 +2,8 @@
 
 Law: reap last. The first stage leads a process group of its own. Until it is reaped, its process
 id and the group's are taken, so a signal cannot reach a stranger, however late it comes. A process
-that leaves the group (setsid(2)) escapes, as it is meant to.
+that leaves the group (setsid(2)) escapes, as it is meant to. On a terminal of its own it is the
+session that counts, since a shell there puts its jobs into groups of their own.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ import signal
 import subprocess
 from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
-from typing import final
+from time import perf_counter
+from typing import Final, final
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from aconcur._core.pipes import USUAL_SIZE, Loan
-from aconcur.process._feed import NAP, Feed
+from aconcur.process._feed import Feed
 from aconcur.process._stage import Stage
+from aconcur.process._terminal import OurTerminal, session_members
+
+# What Ctrl-D sends. A terminal takes it for the end only where a line begins (termios(3)).
+_END_OF_INPUT: Final = b"\x04"
 
 
 @final
@@ -38,22 +44,31 @@ class Group:
         "on_close",
         "own",
         "processes",
+        "pty",
         "read_from",
         "source",
         "stages",
         "stderrs",
         "stdin",
+        "stdin_size",
         "stdout",
+        "terminal",
         "write_to",
     )
 
-    def __init__(self, stages: tuple[Stage, ...], *, own: bool) -> None:
+    def __init__(self, stages: tuple[Stage, ...], *, own: bool, pty: bool = False) -> None:
         self.stages: tuple[Stage, ...] = stages
         self.own: bool = own
+        """Whether it is a process group of its own."""
+        self.pty: bool = pty
+        """Whether it is a session of its own too, on a terminal of its own."""
+        self.terminal: OurTerminal | None = None
+        """Our terminal, if it is lent to the stages."""
         self.id: int = 0
         self.processes: list[subprocess.Popen[bytes]] = []
         self.exits: list[int] = []
         self.stdin: int = -1
+        self.stdin_size: int = USUAL_SIZE
         self.stdout: int = -1
         self.read_from: int = -1
         self.write_to: int = -1
@@ -72,12 +87,23 @@ class Group:
 
     def signal(self, number: int) -> None:
         """Send a signal to every process of the group that is left."""
-        if self.own and self.id:
+        if self.pty and self.id:
+            self._signal_session(number)
+        elif self.own and self.id:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.id, number)
         else:
             for place in range(len(self.processes)):
                 self.signal_stage(number, place)
+
+    def _signal_session(self, number: int) -> None:
+        told: set[int] = set()
+        # Whoever starts a process while we look is found when we look again.
+        while new := set(session_members(self.id)) - told:
+            told |= new
+            for pid in new:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
 
     def signal_stage(self, number: int, place: int) -> None:
         """Send a signal to one stage; to one that has ended, in vain."""
@@ -105,18 +131,21 @@ class Group:
         **Cancelled**: any part has been written.
         """
         await checkpoint()
-        feed = Feed([view], USUAL_SIZE)
+        feed = Feed([view], self.stdin_size)
         while self.stdin >= 0 and not feed.push(self.stdin):
             if feed.nap_until is None:
                 with suppress(anyio.ClosedResourceError):  # while we waited
                     await anyio.wait_writable(self.stdin)
             else:
-                await anyio.sleep(NAP)
+                await anyio.sleep(feed.nap_until - perf_counter())
         return self.stdin >= 0 and not feed.broken
 
     def close_stdin(self) -> None:
-        """Give the first stage the end of its input."""
+        """Give the first stage the end of its input: on a terminal, type Ctrl-D."""
         if self.stdin >= 0:
+            if self.pty:
+                with suppress(OSError):  # EAGAIN: nobody reads; EIO: it has hung up
+                    os.write(self.stdin, _END_OF_INPUT)
             os.close(self.stdin)
             self.stdin = -1
 
@@ -128,6 +157,9 @@ class Group:
         self.signal(signal.SIGKILL)
         for process in self.processes:
             process.wait()
+        if self.terminal is not None:
+            killed = any(process.returncode < 0 for process in self.processes)
+            self.terminal.take_back(modes=killed)
         self.id = 0
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
+from aconcur._core.beside import tasks_beside
 from aconcur.process._command import Runnable
 from aconcur.process._results import Completed
 from aconcur.process._run import DEFAULT_GRACE, DEFAULT_LINGER, Options, run_stages
@@ -192,24 +193,9 @@ async def run_many(
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}")
     outcomes = Outcomes(commands, limit or _default_limit(), ordered)
-    left_by: BaseException | None = None
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(outcomes.start_all, tasks, options)  # noqa: ASYNC113 - any time will do
-            try:
-                yield outcomes
-            except BaseException as error:
-                left_by = error
-                raise
-            finally:
-                tasks.cancel_scope.cancel()
-    except BaseExceptionGroup:
-        if left_by is None:
-            raise
-    else:
-        left_by = None
-    if left_by is not None:
-        raise left_by
+    async with tasks_beside() as tasks:
+        tasks.start_soon(outcomes.start_all, tasks, options)  # noqa: ASYNC113 - any time will do
+        yield outcomes
 
 
 def _default_limit() -> int:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 __all__ = ("Batches", "Chunks", "Lines", "OutputReader")
 
+import errno
 import os
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from time import perf_counter
 from typing import Final, final
@@ -100,6 +102,10 @@ class OutputReader:
                 with suppress(anyio.ClosedResourceError):  # it has been given up meanwhile
                     await anyio.wait_readable(fd)
             return b""
+        except OSError as error:
+            if error.errno != errno.EIO:  # how a terminal says that its last user has gone
+                raise
+            data = b""
         self.at_end = not data
         self._driver.received += len(data)
         self._heard = perf_counter()
@@ -133,12 +139,48 @@ class Lines(AsyncIterator[bytes]):
         self._reader = reader
         self._pop = reader.buffer.ready.pop
 
+    if sys.version_info < (3, 12):
+
+        def __aiter__(self) -> AsyncIterator[bytes]:  # noqa: PYI034 - not itself
+            # There ``async for`` takes 0.75 of the time over a generator; later, 1.4 of it.
+            return _unwatched(_lines(self._reader))
+
     async def __anext__(self) -> bytes:  # noqa: ASYNC910 - a checkpoint a line would cost 20 µs
         try:
             return self._pop()
         except IndexError:
             await self._reader.fill()
         return self._pop()
+
+
+async def _lines(reader: OutputReader) -> AsyncGenerator[bytes]:
+    yield b""  # for _unwatched
+    pop = reader.buffer.ready.pop
+    while True:
+        try:
+            while True:
+                yield pop()
+        except IndexError:
+            pass
+        try:
+            await reader.fill()
+        except StopAsyncIteration:
+            return
+
+
+def _unwatched(lines: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """Take the first item, without the event loop's hooks for generators that are left early.
+
+    They would have a task close it, and trio would warn; but there is nothing to clean up.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        with suppress(StopIteration):
+            lines.asend(None).send(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    return lines
 
 
 @final

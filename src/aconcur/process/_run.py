@@ -16,6 +16,7 @@ from aconcur.process._errors import CommandFailed, CommandTimeout, OutputTooLarg
 from aconcur.process._results import Completed, Progress
 from aconcur.process._spawn import spawn
 from aconcur.process._stage import Stage
+from aconcur.process._terminal import Size, checked_size
 from aconcur.process._turn import in_turn
 from aconcur.process._wiring import CAPTURE, Append, Input, Output, Tee, Wiring
 
@@ -40,6 +41,12 @@ class Options:
     linger: float | None = DEFAULT_LINGER
     max_output: int | None = None
     on_progress: OnProgress | None = None
+    pty: bool | Size = False
+
+    @property
+    def size(self) -> Size | None:
+        """Of the terminal to make; None for none."""
+        return checked_size(self.pty)
 
     def __post_init__(self) -> None:
         if self.grace < 0:
@@ -52,6 +59,9 @@ class Options:
             raise ValueError(
                 f"max_output limits what is captured or given to a function, not {self.output!r}"
             )
+        given = not (self.input is None or self.input is self.output is Wiring.PIPE)
+        if self.size is not None and (given or self.output is not Wiring.PIPE):
+            raise ValueError("pty= makes a terminal the input and the output: give neither")
 
 
 def _passes_us(output: Output | Literal[Wiring.PIPE]) -> bool:

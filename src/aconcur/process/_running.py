@@ -4,22 +4,23 @@ from __future__ import annotations
 
 __all__ = ("Running", "open_stages")
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import final
 
-import anyio
-
+from aconcur._core.beside import tasks_beside
 from aconcur.process._driver import Driver
 from aconcur.process._errors import CommandFailed, InputClosed
 from aconcur.process._feed import as_view
+from aconcur.process._group import Group
 from aconcur.process._output import Batches, Chunks, Lines
 from aconcur.process._results import Completed, Progress, end_of
 from aconcur.process._run import Options, sink_of
-from aconcur.process._spawn import spawn
+from aconcur.process._spawn import spawn, spawn_on_terminal
 from aconcur.process._stage import Stage, shell_line
 from aconcur.process._talk import Talk
+from aconcur.process._terminal import checked_size, resize
 from aconcur.process._turn import in_turn
 from aconcur.process._wiring import Wiring
 
@@ -95,6 +96,19 @@ class Running:
         """Let the first stage see the end of its input. A second call does nothing."""
         self._talk.close_input()
 
+    def resize(self, rows: int, columns: int) -> None:
+        """Change the size of the terminal that ``open(pty=…)`` made; the program gets SIGWINCH.
+
+        Raises:
+            RuntimeError: there is no such terminal, or it has gone.
+            ValueError: no terminal has that size.
+        """
+        group = self._talk.driver.group
+        size = checked_size((rows, columns))
+        if not group.pty or group.stdout < 0 or size is None:
+            raise RuntimeError("resize() needs open(pty=True), inside of its block")
+        resize(group.stdout, size)
+
     def chunks(self) -> AsyncIterator[bytes]:
         """Iterate over the output as it comes, in pieces of any size up to 256 KiB.
 
@@ -114,7 +128,7 @@ class Running:
 
         **Cancelled**: no line is lost; another iterator goes on.
 
-        Cost: about three times that of ``for line in popen.stdout`` for lines of 64 bytes, nearly
+        Cost: 1.9 to 2.5 times that of ``for line in popen.stdout`` for lines of 64 bytes, nearly
         all of it the price of ``async for``; :meth:`line_batches` has it once a batch.
         """
         return Lines(self._talk.reader)
@@ -141,6 +155,14 @@ class Running:
         return self._talk.completed()
 
 
+def _starter(stages: tuple[Stage, ...], options: Options) -> Callable[[], Group]:
+    if options.size is None:
+        return partial(spawn, stages, options.input, options.output)
+    if len(stages) > 1:
+        raise ValueError(f"pty= is for one command, not a pipe of {len(stages)}: open the one")
+    return partial(spawn_on_terminal, stages[0], options.size)
+
+
 @asynccontextmanager
 async def open_stages(stages: tuple[Stage, ...], options: Options) -> AsyncIterator[Running]:
     """Run the stages beside a block. The documentation stands at ``Runnable.open``."""
@@ -153,32 +175,18 @@ async def open_stages(stages: tuple[Stage, ...], options: Options) -> AsyncItera
     to_the_end = False
     try:
         driver.start(
-            await in_turn(partial(spawn, stages, options.input, options.output)),
+            await in_turn(_starter(stages, options)),
             read_stdout=options.output is not Wiring.PIPE,
         )
         talk = Talk(driver, stages, options, kept)
-        left_by: BaseException | None = None
         try:
-            async with anyio.create_task_group() as tasks:
+            async with tasks_beside() as tasks:
                 tasks.start_soon(talk.serve, tasks.cancel_scope)  # noqa: ASYNC113 - any time will do
-                try:
-                    yield Running(talk)
-                    to_the_end = await talk.leave()
-                except BaseException as error:
-                    left_by = error
-                    raise
-                finally:
-                    tasks.cancel_scope.cancel()
-        except BaseExceptionGroup:
-            if left_by is None:
-                raise
-        else:
-            left_by = None
+                yield Running(talk)
+                to_the_end = await talk.leave()
         finally:
             if driver.running:
                 await driver.end(options.grace)  # noqa: ASYNC102 - shields itself
-        if left_by is not None:
-            raise left_by
         if talk.error is not None:
             raise talk.error
         driver.tell_progress()

@@ -9,11 +9,12 @@ Laws:
 
 from __future__ import annotations
 
-__all__ = ("spawn",)
+__all__ = ("spawn", "spawn_on_terminal")
 
 import errno
 import io
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import AsyncIterable, Iterable
@@ -24,6 +25,7 @@ from aconcur.process._errors import start_error
 from aconcur.process._feed import Feed, as_view
 from aconcur.process._group import Group
 from aconcur.process._stage import Stage
+from aconcur.process._terminal import Size, on_terminal, open_terminal, our_terminal
 from aconcur.process._wiring import (
     Append,
     HasFileno,
@@ -47,7 +49,9 @@ def spawn(stages: tuple[Stage, ...], input: Input, output: Output | Wiring) -> G
         OSError: a file cannot be opened, or no descriptor is free.
         TypeError: an input or output of no known kind.
     """
+    # In a group of its own a stage could not read from our terminal, nor hear of its Ctrl-C.
     group = Group(stages, own=not (input is Wiring.INHERIT and _stdin_is_a_terminal()))
+    group.terminal = None if group.own else our_terminal()
     lent: list[int] = []
     try:
         reading = _open_input(group, input, lent)
@@ -72,6 +76,43 @@ def spawn(stages: tuple[Stage, ...], input: Input, output: Output | Wiring) -> G
     return group
 
 
+def spawn_on_terminal(stage: Stage, size: Size) -> Group:
+    """Start a command on a terminal of its own, which is its stdin, stdout and captured stderr.
+
+    Raises:
+        CommandStartError: the system does not start it.
+        OSError: no terminal or descriptor is free.
+    """
+    if (number := _refusal(stage)) != 0:
+        raise start_error(OSError(number, ""), 0, stage.shown_args, stage.cwd)
+    group = Group((stage,), own=True, pty=True)
+    group.stdout, theirs = open_terminal(size)
+    try:
+        group.stdin = os.dup(group.stdout)
+        _start(group, stage, theirs, theirs)
+    except BaseException:
+        group.abort()
+        raise
+    finally:
+        os.close(theirs)
+    return group
+
+
+def _refusal(stage: Stage) -> int:
+    """Return for which error the program cannot be started, 0 for none: the shell raises none."""
+    program = os.fsdecode(stage.args[0])
+    if "/" in program:
+        program = os.path.join(stage.cwd or ".", program)  # noqa: PTH118 - keeps the slash
+    if shutil.which(program, path=_path(stage)) or not os.path.isdir(stage.cwd or "."):  # noqa: PTH112
+        return 0
+    return errno.EACCES if os.path.exists(program) else errno.ENOENT  # noqa: PTH110
+
+
+def _path(stage: Stage) -> str:
+    environment = os.environb if (own := stage.environment()) is None else own
+    return os.fsdecode(environment.get(b"PATH", b""))
+
+
 def _stdin_is_a_terminal() -> bool:
     try:
         return os.isatty(0)
@@ -83,7 +124,12 @@ def _start(group: Group, stage: Stage, stdin: int | None, stdout: int | None) ->
     """Start one stage; add it to the group."""
     stderr: int | None = None
     lent = -1
-    if stage.stderr is Wiring.CAPTURE:
+    args = stage.args
+    if group.pty and stdin is not None:
+        args = on_terminal(args, stdin, stderr=stage.stderr in {Wiring.CAPTURE, Wiring.STDOUT})
+    if stage.stderr is Wiring.CAPTURE and group.pty:
+        stderr = subprocess.STDOUT
+    elif stage.stderr is Wiring.CAPTURE:
         reading, lent = new_pipe()
         group.stderrs[len(group.processes)] = reading
         os.set_blocking(reading, False)
@@ -97,13 +143,14 @@ def _start(group: Group, stage: Stage, stdin: int | None, stdout: int | None) ->
         # Not loop.subprocess_exec: uvloop forks the parent's page tables, 46 ms for 2 GiB.
         # A process_group makes CPython 3.13 release the GIL while the child starts.
         process = subprocess.Popen(
-            stage.args,
+            args,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             cwd=stage.cwd,
             env=stage.environment(),
-            process_group=group.id if group.own else None,
+            process_group=group.id if group.own and not group.pty else None,
+            start_new_session=group.pty,
         )
     except OSError as error:
         failure = error
@@ -152,17 +199,19 @@ def _open_input(group: Group, input: Input, lent: list[int]) -> int | None:  # n
     return lent[0]
 
 
-def _open_pipe(group: Group, lent: list[int], *, large: bool) -> int:
+def _open_pipe(group: Group, lent: list[int], *, large: bool) -> None:
     reading, group.stdin = new_pipe()
     lent.append(reading)
     os.set_blocking(group.stdin, False)
-    return group.loan.enlarge(group.stdin) if large else USUAL_SIZE
+    if large:
+        group.stdin_size = group.loan.enlarge(group.stdin)
 
 
 def _open_feed(
     group: Group, chunks: Iterable[object], lent: list[int], *, large: bool, at_once: bool
 ) -> None:
-    group.feed = Feed(chunks, _open_pipe(group, lent, large=large))
+    _open_pipe(group, lent, large=large)
+    group.feed = Feed(chunks, group.stdin_size)
     # What fits is in the pipe before anybody reads: most inputs need no feeding at all.
     if at_once and group.feed.push(group.stdin):
         group.close_stdin()

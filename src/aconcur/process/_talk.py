@@ -25,7 +25,7 @@ class Talk:
     ) -> None:
         self.driver: Driver = driver
         self.stages: tuple[Stage, ...] = stages
-        self.writable: bool = options.input is Wiring.PIPE
+        self.writable: bool = options.input is Wiring.PIPE or options.size is not None
         self.reader: OutputReader = OutputReader(driver, readable=options.output is Wiring.PIPE)
         self.error: Exception | None = None
         """What an input iterable or an output function raised; it has cancelled the block."""
