@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("judge",)
 
 import asyncio
+from functools import partial
 from inspect import isawaitable
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +26,7 @@ _SHORT: Final = Repr()
 _SHORT.maxother = _SHORT.maxstring = 60
 
 
-async def judge(stage: Stage, call: Call, item: object, error: BaseException) -> Any:  # noqa: ANN401
+async def judge(stage: Stage, call: Call, item: Any, error: BaseException) -> Any:  # noqa: ANN401
     """Return the result of another attempt, or GONE; or raise."""
     attempts = 1
     options = stage.spec.options
@@ -45,7 +46,9 @@ async def judge(stage: Stage, call: Call, item: object, error: BaseException) ->
             return await call(item)
         except BaseException as another:  # noqa: ASYNC103, BLE001 - judged in the next round
             error = another
-    return await _react(stage, Failure(item, stage.spec.name, error, attempts))
+    if stage.trace is None:
+        return await _react(stage, Failure(item, stage.spec.name, error, attempts))
+    return await stage.trace.failed(item, error, attempts, partial(_react, stage))
 
 
 async def _react(stage: Stage, failure: Failure) -> Any:  # noqa: ANN401

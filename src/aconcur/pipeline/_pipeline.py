@@ -11,10 +11,12 @@ from typing import Any, Generic, TypeVar, Unpack, final, overload
 
 import anyio
 
+from aconcur.pipeline._journal import Journal
 from aconcur.pipeline._options import Kind, Options, Spec, StageOptions, Via
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._run import Run, Source, running
 from aconcur.pipeline._sync import iterate
+from aconcur.pipeline._ways import KeyOf, Ways, collect, run_to_the_end
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -196,47 +198,74 @@ class Pipeline(Generic[In, Out]):
                 thread; or an async iterable, such as a :class:`Queue`.
             unwrap: raise a single error bare, not in a group.
 
+        No journal here: what the consumer did with a result, none can know. Make it a stage, and
+        use :meth:`run`.
+
         **Cancelled**: so are all stages; ``run.report`` counts what they held as cancelled.
         """
         return running(self._specs, source, unwrap=unwrap)
 
-    async def collect(self, source: Source[In], *, unwrap: bool = False) -> list[Out]:
+    async def collect(
+        self,
+        source: Source[In],
+        *,
+        unwrap: bool = False,
+        journal: Journal | None = None,
+        key: KeyOf[In] | None = None,
+    ) -> list[Out]:
         """Run, and return all results.
 
         Args:
             source: as for :meth:`open`.
             unwrap: as for :meth:`open`.
+            journal: as for :meth:`run`. Results are kept in it; those that are recorded are
+                returned with the new ones, in the order of the source.
+            key: as for :meth:`run`.
 
-        **Cancelled**: nothing of the run is left; its results are lost.
+        **Cancelled**: nothing of the run is left; its results are lost, but for what a journal has.
 
         Raises:
             ExceptionGroup: what stages raised.
+            JournalError: as for :meth:`run`, or a result cannot be recorded.
+            ValueError: there are a journal and a :meth:`batch`.
         """
-        results: list[Out] = []
-        async with self.open(source, unwrap=unwrap) as run:
-            while taken := await run.take():
-                results += taken
-        return results
+        return await collect(self._specs, source, Ways(unwrap, journal, key))
 
-    async def run(self, source: Source[In], *, unwrap: bool = False) -> PipelineReport:
+    async def run(
+        self,
+        source: Source[In],
+        *,
+        unwrap: bool = False,
+        journal: Journal | None = None,
+        key: KeyOf[In] | None = None,
+    ) -> PipelineReport:
         """Run to the end, forget the results, and return the account.
 
         Args:
             source: as for :meth:`open`.
             unwrap: as for :meth:`open`.
+            journal: notes what is done. The same call resumes a run that was cancelled or killed,
+                or that an error ended.
+            key: tells items apart in the journal: returns a str, an int or bytes. None: the items
+                are such themselves.
 
         **Cancelled**: nothing of the run is left.
 
         Raises:
             ExceptionGroup: what stages raised.
+            JournalError: the journal is another pipeline's or in use, or cannot be read or
+                written; or two items have one key, or one has none.
         """
-        async with self.open(source, unwrap=unwrap) as run:
-            while await run.take():
-                pass
-        return run.report
+        return await run_to_the_end(self._specs, source, Ways(unwrap, journal, key))
 
     def run_sync(
-        self, source: Source[In], *, backend: str = "asyncio", unwrap: bool = False
+        self,
+        source: Source[In],
+        *,
+        backend: str = "asyncio",
+        unwrap: bool = False,
+        journal: Journal | None = None,
+        key: KeyOf[In] | None = None,
     ) -> PipelineReport:
         """:meth:`run` in an event loop of its own, from code that has none.
 
@@ -244,8 +273,11 @@ class Pipeline(Generic[In, Out]):
             source: as for :meth:`open`.
             backend: ``"asyncio"`` or ``"trio"``.
             unwrap: as for :meth:`open`.
+            journal: as for :meth:`run`.
+            key: as for :meth:`run`.
         """
-        return anyio.run(partial(self.run, source, unwrap=unwrap), backend=backend)
+        ways = Ways(unwrap, journal, key)
+        return anyio.run(run_to_the_end, self._specs, source, ways, backend=backend)
 
     def iter_sync(
         self, source: Source[In], *, backend: str = "asyncio", unwrap: bool = False

@@ -70,6 +70,8 @@ class PipelineReport:
     """In the order in which items pass them."""
     seconds: float
     """From the start of the run to its end, or to now."""
+    recorded: int = 0
+    """Items that were passed over: the journal had them from earlier runs."""
 
     @property
     def delivered(self) -> int:
@@ -113,6 +115,7 @@ class PipelineReport:
             "seconds": self.seconds,
             "delivered": self.delivered,
             "failed": self.failed,
+            "recorded": self.recorded,
             "suggestion": self.suggestion,
             "stages": [
                 asdict(stage) | {"busy": stage.busy, "rate": stage.rate} for stage in self.stages
@@ -133,7 +136,8 @@ class PipelineReport:
             )
             for row in rows
         ]
-        ended = f"{self.delivered} results in {self.seconds:.2f} s; {self.suggestion}"
+        before = f" ({self.recorded} items recorded before)" if self.recorded else ""
+        ended = f"{self.delivered} results in {self.seconds:.2f} s{before}; {self.suggestion}"
         return "\n".join([*lines, ended])
 
 

@@ -16,6 +16,7 @@ import anyio
 
 from aconcur._core.parking import Soon, pause, soon_caller
 from aconcur.pipeline._calls import Call, ThreadTeam, Watch, awaiting, in_executor
+from aconcur.pipeline._journal_trace import Book
 from aconcur.pipeline._link import GONE, Link
 from aconcur.pipeline._options import THREADS, Failure, Spec
 from aconcur.pipeline._report import PipelineReport
@@ -101,7 +102,12 @@ class Run(Generic[Out]):
     # Called by running(): the life of a run is its block.
 
     def _assemble(
-        self, specs: Sequence[Spec], source: Source[Any], soon: Soon, stack: ExitStack
+        self,
+        specs: Sequence[Spec],
+        source: Source[Any],
+        soon: Soon,
+        stack: ExitStack,
+        book: Book | None,
     ) -> Link | None:
         """Make the stages; return the link to be fed, if the source is to be iterated for."""
         feed = Link(_FEED, 1) if isinstance(source, AsyncIterable) else None
@@ -109,6 +115,8 @@ class Run(Generic[Out]):
         for spec in specs:
             hands = spec.options.workers * (2 if spec.via is THREADS else 1)
             stage = Stage(spec, before, hands, self._failures.append)
+            if book is not None:
+                stage.trace = book.trace(stage, last=len(self._stages) + 1 == len(specs))
             _set_call(stage, _reached(spec, soon, stack))
             self._stages.append(stage)
             before = stage.output
@@ -150,7 +158,10 @@ def _set_call(stage: Stage, call: Call) -> None:
     if options.timeout is not None:
         stage.watch = Watch(call, options.timeout)
         make = stage.watch.worker_call
-    if kind == "filter":
+    trace = stage.trace
+    if trace is not None:
+        stage.make_call = lambda: trace.call(make())
+    elif kind == "filter":
         stage.make_call = lambda: partial(_filtered, stage, make())
     elif kind == "flat_map":
         how = _listed if stage.in_order else _emitted
@@ -203,13 +214,13 @@ async def _feed(source: AsyncIterable[Any], link: Link, scope: anyio.CancelScope
 
 @asynccontextmanager
 async def running(
-    specs: Sequence[Spec], source: Source[Any], *, unwrap: bool
+    specs: Sequence[Spec], source: Source[Any], *, unwrap: bool, book: Book | None = None
 ) -> AsyncIterator[Run[Any]]:
     """Start a run; end it with the block."""
     run = Run[Any]()
     inner: BaseException | None = None
     with ExitStack() as stack:
-        feed = run._assemble(specs, source, soon_caller(), stack)
+        feed = run._assemble(specs, source, soon_caller(), stack, book)
         stack.callback(run._end)
         try:
             async with anyio.create_task_group() as group:

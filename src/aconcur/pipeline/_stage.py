@@ -14,7 +14,7 @@ __all__ = ("Stage",)
 import time
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
@@ -24,6 +24,9 @@ from aconcur.pipeline._failing import judge
 from aconcur.pipeline._link import GONE, PENDING, Link
 from aconcur.pipeline._options import Failure, Spec
 from aconcur.pipeline._report import StageReport
+
+if TYPE_CHECKING:
+    from aconcur.pipeline._journal_trace import Trace
 
 _END: Final = object()
 # Items between two yields of a worker that never has to wait. Measured: the yields cost 2 %.
@@ -52,6 +55,7 @@ class Stage:
         # Makes what one worker calls, in its task.
         self.make_call: Callable[[], Call] = lambda: spec.function
         self.watch: Watch | None = None
+        self.trace: Trace | None = None  # with a journal
         self.out = self.filtered = self.failed = self.cancelled = 0
         self.emitted = 0
         self.idle = hands  # hands that hold nothing
@@ -245,7 +249,7 @@ class Stage:
                 self.held -= len(batch)
                 self.out += len(batch)
                 self.emitted += 1
-                output.items.append(batch)
+                output.items.append(batch if self.trace is None else self.trace.join(batch))
                 if output.getters:
                     output.wake_getter()
                 await self._rest()
