@@ -208,11 +208,12 @@ def _identify(path: Path, connection: sqlite3.Connection, *, make: bool) -> None
     ((application,),) = connection.execute("PRAGMA application_id")
     ((version,),) = connection.execute("PRAGMA user_version")
     ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_schema")
-    if not (application or version or tables) and make:
-        connection.executescript(_SCHEMA)
-    elif application != _APPLICATION:
+    empty = not (application or version or tables)
+    if empty and not make:
+        raise JournalError(f"{path} is empty: no run has begun it")
+    if not empty and application != _APPLICATION:
         raise JournalError(f"{path} is a database, but no journal: name another file")
-    elif version != _FORMAT:
+    if not empty and version != _FORMAT:
         raise JournalError(
             f"{path} is a journal of format {version}, and this aconcur knows {_FORMAT}: "
             "use the aconcur that made it, or another file"
@@ -222,6 +223,8 @@ def _identify(path: Path, connection: sqlite3.Connection, *, make: bool) -> None
         # after a power failure the last commits may be.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+    if empty:
+        connection.executescript(_SCHEMA)
 
 
 @contextmanager
