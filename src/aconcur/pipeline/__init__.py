@@ -14,6 +14,7 @@ __all__ = (
     "SKIP",
     "THREADS",
     "Failure",
+    "Fed",
     "ItemCancelledError",
     "Journal",
     "JournalError",
@@ -51,6 +52,7 @@ from aconcur.pipeline._options import RAISE as RAISE
 from aconcur.pipeline._options import SKIP as SKIP
 from aconcur.pipeline._options import THREADS as THREADS
 from aconcur.pipeline._options import Failure as Failure
+from aconcur.pipeline._options import Fed as Fed
 from aconcur.pipeline._options import OnError as OnError
 from aconcur.pipeline._options import Retry as Retry
 from aconcur.pipeline._options import StageOptions as StageOptions

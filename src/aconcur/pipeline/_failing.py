@@ -22,8 +22,17 @@ from aconcur.pipeline._queue import Queue
 if TYPE_CHECKING:
     from aconcur.pipeline._stage import Stage
 
-_SHORT: Final = Repr()
-_SHORT.maxother = _SHORT.maxstring = 60
+
+class _Short(Repr):
+    maxother = maxstring = 60
+
+    def repr_bytes(self, item: bytes, _: int) -> str:
+        """Cut first: what repr() makes of a large item is four times as large."""
+        cut = self.maxstring - 10
+        return repr(item) if len(item) <= cut else f"{item[:cut]!r}… ({len(item)} bytes)"
+
+
+_SHORT: Final = _Short()
 
 
 async def judge(stage: Stage, call: Call, item: Any, error: BaseException) -> Any:  # noqa: ANN401

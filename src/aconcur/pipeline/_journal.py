@@ -21,7 +21,7 @@ from aconcur.pipeline._errors import JournalError
 from aconcur.pipeline._journal_file import JournalFile, Key, Known, claimed, opened
 from aconcur.pipeline._journal_trace import Book, KeyOf
 from aconcur.pipeline._journal_writer import writing
-from aconcur.pipeline._options import Spec
+from aconcur.pipeline._options import Fed, Spec
 
 Dump: TypeAlias = Callable[[list[Any]], str | bytes]
 Load: TypeAlias = Callable[[Any], list[Any]]
@@ -201,7 +201,7 @@ async def journaled(
         JournalError: the journal is not of this pipeline, or cannot be read or written.
         ValueError: there is a batch, and results are to be collected.
     """
-    if collect and any(spec.kind == "batch" for spec in specs):
+    if collect and _has_batch(specs):
         raise ValueError(
             "collect(journal=) cannot tell which item a batch came from: use run(), or batch the "
             "source"
@@ -221,3 +221,8 @@ async def journaled(
             yield book
         if problems:
             raise problems[0]
+
+
+def _has_batch(specs: Sequence[Spec]) -> bool:
+    fed = (other for spec in specs for other in spec.others if isinstance(other, Fed))
+    return any(spec.kind == "batch" for spec in specs) or any(_has_batch(one.specs) for one in fed)

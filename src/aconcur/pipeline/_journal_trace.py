@@ -194,7 +194,7 @@ class Trace:
             self._stage.filtered += 1
             self.book.leave(token)
             return GONE
-        return self._passed(token)
+        return self.passed(token)
 
     async def _flattened(self, call: Call, token: _Token) -> Any:  # noqa: ANN401
         await self._until_room()
@@ -222,14 +222,15 @@ class Trace:
         part = _Token(result, token.entries)
         for entry in token.entries:
             entry.alive += 1
-        return self._passed(part)
+        return self.passed(part)
 
     def join(self, tokens: list[_Token]) -> Any:  # noqa: ANN401
         """Make a batch of what the tokens carry."""
         entries = tuple(entry for token in tokens for entry in token.entries)
-        return self._passed(_Token([token.item for token in tokens], entries))
+        return self.passed(_Token([token.item for token in tokens], entries))
 
-    def _passed(self, token: _Token) -> Any:  # noqa: ANN401
+    def passed(self, token: _Token) -> Any:  # noqa: ANN401
+        """Return what leaves the stage where it leaves as it is."""
         if not self._last:
             return token
         self.book.leave(token, token.item)

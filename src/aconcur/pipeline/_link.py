@@ -7,10 +7,11 @@ work behind wakes the next. A burst for eight idle workers costs one or two swit
 
 from __future__ import annotations
 
-__all__ = ("GONE", "PENDING", "Link")
+__all__ = ("END", "GONE", "PENDING", "Inlet", "Link")
 
 from collections import deque
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, TypeAlias
 
 from aconcur._core.parking import Lot, new_waiter
 
@@ -19,6 +20,8 @@ class _Mark:
     __slots__ = ()
 
 
+END: Final = _Mark()
+"""In place of an item: none will come."""
 GONE: Final = _Mark()
 """In place of a result: none leaves the stage."""
 PENDING: Final = _Mark()
@@ -112,3 +115,7 @@ class Link:
         if not self.writers:
             self.closed = True
             self.getters.wake_all()
+
+
+Inlet: TypeAlias = Link | Iterator[Any]
+"""Where a stage takes its items from."""

@@ -50,6 +50,8 @@ class StageReport:
     """The share of its workers' time in which they waited for items, 0 to 1."""
     blocked: float
     """The share in which they waited for room behind them, 0 to 1."""
+    limits: bool = False
+    """Whether it is there to hold items up: a rate limit."""
 
     @property
     def busy(self) -> float:
@@ -85,9 +87,9 @@ class PipelineReport:
 
     @property
     def bottleneck(self) -> StageReport | None:
-        """The busiest stage; None where no stage is busy half of its time."""
-        busiest = max(self.stages, key=lambda stage: stage.busy)
-        return busiest if busiest.busy >= _BUSY else None
+        """The stage that was busy longest; None where none was, for half of the run."""
+        busiest = max(self.stages, key=lambda stage: stage.busy * stage.seconds)
+        return busiest if busiest.busy * busiest.seconds >= _BUSY * self.seconds else None
 
     @property
     def suggestion(self) -> str:
@@ -104,10 +106,10 @@ class PipelineReport:
             neighbours += ", upstream blocked"
         if number + 1 < len(self.stages) and self.stages[number + 1].starved >= _BUSY:
             neighbours += ", downstream starved"
-        return (
-            f"{found.name} is the bottleneck: {found.busy:.0%} busy{neighbours}; "
-            f"raise workers={found.workers}, or use an executor of processes if it computes"
-        )
+        advice = f"raise workers={found.workers}, or use an executor of processes if it computes"
+        if found.limits:
+            advice = "it lets no more through"
+        return f"{found.name} is the bottleneck: {found.busy:.0%} busy{neighbours}; {advice}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures, as JSON has them."""

@@ -13,7 +13,7 @@ __all__ = ("Stage",)
 
 import time
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -21,14 +21,14 @@ import anyio
 from aconcur._core.parking import Lot, pause
 from aconcur.pipeline._calls import Call, Watch
 from aconcur.pipeline._failing import judge
-from aconcur.pipeline._link import GONE, PENDING, Link
-from aconcur.pipeline._options import Failure, Spec
+from aconcur.pipeline._link import END, GONE, PENDING, Inlet, Link
+from aconcur.pipeline._moving import move
+from aconcur.pipeline._options import CALLING, Failure, Spec
 from aconcur.pipeline._report import StageReport
 
 if TYPE_CHECKING:
     from aconcur.pipeline._journal_trace import Trace
 
-_END: Final = object()
 # Items between two yields of a worker that never has to wait. Measured: the yields cost 2 %.
 _STRIDE: Final = 127
 _NOTHING: Final = (deque[Any](), Lot())
@@ -39,16 +39,17 @@ class Stage:
 
     Args:
         spec: how it was described.
-        source: where its items come from: a link, or an iterator that its workers draw from.
+        sources: where its items come from, links or iterators that are drawn from: one, unless
+            it merges.
         hands: how many tasks work: as many as workers, twice as many before threads.
         keep: takes the failures that are to be kept.
     """
 
     def __init__(
-        self, spec: Spec, source: Link | Iterator[Any], hands: int, keep: Callable[[Failure], None]
+        self, spec: Spec, sources: list[Inlet], hands: int, keep: Callable[[Failure], None]
     ) -> None:
-        self.spec, self.source, self.hands, self.keep = spec, source, hands, keep
-        self.in_order = spec.options.ordered and hands > 1
+        self.spec, self.sources, self.hands, self.keep = spec, sources, hands, keep
+        self.in_order = spec.options.ordered and hands > 1 and spec.kind in CALLING
         room = spec.options.room
         # In order: the first item under work needs no place in the row.
         self.output = Link(room + hands - 1 if self.in_order else room, hands)
@@ -61,7 +62,7 @@ class Stage:
         self.idle = hands  # hands that hold nothing
         self.first_out = False  # ordered: the first item under work has no slot
         self.gone = 0  # ordered: slots whose item is accounted for already
-        self.held = 0  # batch: items that wait for the others of theirs
+        self.held = 0  # items that wait in its hands: for others of their batch, or their time
         self._parked_for_item = self._parked_for_room = 0
         self._starved = self._blocked = 0.0
         self.started = time.monotonic()
@@ -69,14 +70,14 @@ class Stage:
 
     # ------------------------------------------------------------- a worker
 
-    async def work(self) -> None:
+    async def work(self, hand: int) -> None:
         """Be one worker, to the end of the source.
 
         **Cancelled**, or after an error: the output is not closed, or what came so far would look
         like all there is. Who waits for more is cancelled with the run.
         """
-        if self.spec.kind == "batch":
-            await self._work_in_batches()
+        if self.spec.kind not in CALLING:
+            await move(self, hand)
         elif self.in_order:
             await self._work_in_order()
         else:
@@ -90,19 +91,20 @@ class Stage:
         """Take an item, call, pass the result on: results leave as they come."""
         output, call = self.output, self.make_call()
         results, getters, capacity = output.items, output.getters, output.capacity
-        link = self.source if isinstance(self.source, Link) else None
+        sources = self.sources
+        link = sources[0] if isinstance(sources[0], Link) else None
         waiting, putters = (link.items, link.putters) if link else _NOTHING
         worked = 0
         self.idle -= 1
         try:
             while True:
                 if len(results) >= capacity:
-                    await self._until_room()
+                    await self.until_room()
                 if link is None:
-                    if (item := next(self.source, _END)) is _END:  # type: ignore[arg-type]
+                    if (item := next(sources[0], END)) is END:  # type: ignore[arg-type]
                         return
                 else:
-                    if not waiting and not await self._until_item(link):
+                    if not waiting and not await self.until_item(link):
                         return
                     item = waiting.popleft()
                     if putters and not link.putter_woken:
@@ -118,7 +120,7 @@ class Stage:
                         output.wake_getter()
                 worked += 1
                 if not worked & _STRIDE:
-                    await self._rest()
+                    await self.rest()
         finally:
             self.idle += 1
 
@@ -135,7 +137,8 @@ class Stage:
             output.getters,
             output.capacity,
         )
-        link = self.source if isinstance(self.source, Link) else None
+        sources = self.sources
+        link = sources[0] if isinstance(sources[0], Link) else None
         waiting, putters = (link.items, link.putters) if link else _NOTHING
         one_for_one = self.spec.kind != "flat_map"
         worked = 0
@@ -143,13 +146,13 @@ class Stage:
         try:
             while True:
                 if len(results) + len(slots) >= capacity:
-                    await self._until_room()
+                    await self.until_room()
                 if link is None:
-                    if (item := next(self.source, _END)) is _END:  # type: ignore[arg-type]
+                    if (item := next(sources[0], END)) is END:  # type: ignore[arg-type]
                         return
                 else:
                     if not waiting:
-                        if not await self._until_item(link):
+                        if not await self.until_item(link):
                             return
                         if len(results) + len(slots) >= capacity:
                             link.wake_getter()
@@ -188,7 +191,7 @@ class Stage:
                     output.wake_getter()
                 worked += 1
                 if not worked & _STRIDE:
-                    await self._rest()
+                    await self.rest()
         finally:
             self.idle += 1
 
@@ -222,7 +225,7 @@ class Stage:
 
     async def _emit(self, result: object) -> None:
         if not self.output.has_room():
-            await self._until_room(holding=True)
+            await self.until_room(holding=True)
         self.output.items.append(result)
         self.emitted += 1
         if self.output.getters:
@@ -230,39 +233,13 @@ class Stage:
         if not self.emitted & _STRIDE:
             await pause()
 
-    async def _work_in_batches(self) -> None:
-        """Gather items until there are enough, or until the first has waited long enough."""
-        output, size, max_wait = self.output, self.spec.size, self.spec.max_wait
-        self.idle -= 1
-        try:
-            while True:
-                if not output.has_room():
-                    await self._until_room()
-                if (item := await self._take()) is _END:
-                    return
-                batch = [item]
-                self.held += 1
-                with anyio.move_on_after(max_wait):
-                    while len(batch) < size and (item := await self._take()) is not _END:
-                        batch.append(item)
-                        self.held += 1
-                self.held -= len(batch)
-                self.out += len(batch)
-                self.emitted += 1
-                output.items.append(batch if self.trace is None else self.trace.join(batch))
-                if output.getters:
-                    output.wake_getter()
-                await self._rest()
-        finally:
-            self.idle += 1
-
-    async def _take(self) -> Any:  # noqa: ANN401
-        """Return the next item, or _END."""
-        source = self.source
+    async def take(self, number: int = 0) -> Any:  # noqa: ANN401
+        """Return the next item of a source, or END."""
+        source = self.sources[number]
         if not isinstance(source, Link):
-            return next(source, _END)
-        if not source.items and not await self._until_item(source):
-            return _END
+            return next(source, END)
+        if not source.items and not await self.until_item(source):
+            return END
         item = source.items.popleft()
         if source.putters:
             source.wake_putter()
@@ -270,7 +247,8 @@ class Stage:
 
     # ------------------------------------------------------------- waiting
 
-    async def _until_item(self, link: Link) -> bool:
+    async def until_item(self, link: Link) -> bool:
+        """Wait for an item, and count the time; return False if none will come."""
         self.idle += 1
         self._parked_for_item += 1
         self._starved -= time.monotonic()
@@ -284,7 +262,8 @@ class Stage:
             link.wake_getter()
         return found
 
-    async def _until_room(self, *, holding: bool = False) -> None:
+    async def until_room(self, *, holding: bool = False) -> None:
+        """Wait for room behind the stage, and count the time."""
         self.idle += not holding
         self._parked_for_room += 1
         self._blocked -= time.monotonic()
@@ -297,19 +276,24 @@ class Stage:
         if self.output.putters:
             self.output.wake_putter()
 
-    async def _rest(self) -> None:
+    async def rest(self, seconds: float = 0.0) -> None:
+        """Let others run, for so long."""
         self.idle += 1
         try:
-            await pause()
+            await (anyio.sleep(seconds) if seconds else pause())
         finally:
             self.idle -= 1
+
+    def draw_no_more(self) -> None:
+        """Let iterators that are sources count as ended."""
+        self.sources[:] = [one if isinstance(one, Link) else iter(()) for one in self.sources]
 
     # ------------------------------------------------------------ accounts
 
     @property
     def depth(self) -> int:
         """Items that wait for this stage."""
-        return len(self.source.items) if isinstance(self.source, Link) else 0
+        return sum(len(link.items) for link in self.sources if isinstance(link, Link))
 
     @property
     def inside(self) -> int:
@@ -331,8 +315,9 @@ class Stage:
         self.ended = self.ended or time.monotonic()
         self.idle, self.gone, self.held, self.first_out = self.hands, 0, 0, False
         self.output.slots.clear()
-        if isinstance(self.source, Link):
-            self.source.items.clear()
+        for source in self.sources:
+            if isinstance(source, Link):
+                source.items.clear()
 
     def report(self) -> StageReport:
         """Return the account of now."""
@@ -358,4 +343,5 @@ class Stage:
             seconds=seconds,
             starved=min(1.0, starved),
             blocked=min(1.0, blocked),
+            limits=self.spec.kind == "rate_limit",
         )

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias, TypeVar
 from aconcur.pipeline._journal import Journal, journaled
 from aconcur.pipeline._journal_file import Key
 from aconcur.pipeline._journal_trace import Book
-from aconcur.pipeline._options import Spec
+from aconcur.pipeline._options import Source, Spec
 from aconcur.pipeline._report import PipelineReport
-from aconcur.pipeline._run import Run, Source, running
+from aconcur.pipeline._run import Run, running
 
 T = TypeVar("T")
 KeyOf: TypeAlias = Callable[[T], Key]
@@ -44,7 +44,7 @@ async def _running(
         return
     async with (
         journaled(ways.journal, specs, ways.key, collect=gather) as book,
-        running(specs, book.drawn(source), unwrap=ways.unwrap, book=book) as run,
+        running(specs, source, unwrap=ways.unwrap, book=book) as run,
     ):
         yield run, book
 
