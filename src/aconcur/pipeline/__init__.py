@@ -24,6 +24,8 @@ __all__ = (
     "Pipeline",
     "PipelineReport",
     "Producer",
+    "Progress",
+    "ProgressLines",
     "Queue",
     "QueueClosed",
     "QueueEmpty",
@@ -60,6 +62,8 @@ from aconcur.pipeline._options import Threads as Threads
 from aconcur.pipeline._options import Via as Via
 from aconcur.pipeline._pipeline import Pipeline as Pipeline
 from aconcur.pipeline._pipeline import stage as stage
+from aconcur.pipeline._progress import Progress as Progress
+from aconcur.pipeline._progress import ProgressLines as ProgressLines
 from aconcur.pipeline._queue import Queue as Queue
 from aconcur.pipeline._queue_parts import Producer as Producer
 from aconcur.pipeline._queue_parts import QueueStatistics as QueueStatistics

@@ -74,6 +74,13 @@ class PipelineReport:
     """From the start of the run to its end, or to now."""
     recorded: int = 0
     """Items that were passed over: the journal had them from earlier runs."""
+    finished: int = 0
+    """Items of the source that are through, filtered, failed or passed over. Where a stage makes
+    several of one or one of several: those that the first stage is done with."""
+    total: int | None = None
+    """Items of the source, if it has a length."""
+    ended: bool = False
+    """Whether the run has ended."""
 
     @property
     def delivered(self) -> int:
@@ -118,6 +125,9 @@ class PipelineReport:
             "delivered": self.delivered,
             "failed": self.failed,
             "recorded": self.recorded,
+            "finished": self.finished,
+            "total": self.total,
+            "ended": self.ended,
             "suggestion": self.suggestion,
             "stages": [
                 asdict(stage) | {"busy": stage.busy, "rate": stage.rate} for stage in self.stages
