@@ -344,6 +344,9 @@ async def test_a_journal_of_another_pipeline(journal: Journal) -> None:
     await stage(same).run([1], journal=journal)
     with pytest.raises(JournalError, match=r"of another pipeline, 'same', not of 'same \| double'"):
         await Work().pipeline().run([1], journal=journal)
+    other = Journal(journal.path, of="size 2")
+    with pytest.raises(JournalError, match="was begun for '', not for 'size 2': name another"):
+        await stage(same).run([1], journal=other)
     assert done(journal) == {1}
 
 

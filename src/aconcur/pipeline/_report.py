@@ -102,6 +102,8 @@ class PipelineReport:
     def suggestion(self) -> str:
         """What holds the run back, and what could be done."""
         found = self.bottleneck
+        if not any(stage.entered for stage in self.stages):
+            return "there was nothing to do"
         if found is None:
             first, last = self.stages[0], self.stages[-1]
             if last.blocked > first.starved:
