@@ -134,7 +134,7 @@ def test_a_wrong_command_line_exits_with_two(arguments: list[str], complaint: st
     assert complaint in done.stderr
 
 
-def test_what_cannot_be_read_written_or_imported_is_said(server: Server, tmp_path: Path) -> None:
+def test_what_cannot_be_read_had_or_imported_is_said(tmp_path: Path) -> None:
     missing = thumbnails(tmp_path / "none", "--to", tmp_path)
     assert (missing.returncode, "No such file" in missing.stderr) == (1, True)
     nobody = thumbnails("http://127.0.0.1:9/a.png", "--to", tmp_path / "out")

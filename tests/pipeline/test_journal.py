@@ -544,8 +544,8 @@ def test_cancelled_at_every_step(
     async def scenario() -> None:
         journals.append(Journal(next(paths)))
         work.calls.clear()
-        pipeline = work.pipeline(on_error=SKIP)
-        await (pipeline.collect if gather else pipeline.run)(range(3), journal=journals[-1])
+        pipeline = stage(work.double, on_error=SKIP)
+        await (pipeline.collect if gather else pipeline.run)(range(2), journal=journals[-1])
 
     def nothing_is_recorded_that_was_not_done() -> None:
         if journals and journals[-1].path.exists() and journals[-1].path.stat().st_size:
