@@ -18,6 +18,7 @@ from aconcur.pipeline._errors import ItemCancelledError
 from aconcur.pipeline._link import GONE
 from aconcur.pipeline._options import COLLECT, RAISE, SKIP, Failure
 from aconcur.pipeline._queue import Queue
+from aconcur.pipeline._watch import Hand
 
 if TYPE_CHECKING:
     from aconcur.pipeline._stage import Stage
@@ -35,11 +36,12 @@ class _Short(Repr):
 _SHORT: Final = _Short()
 
 
-async def judge(stage: Stage, call: Call, item: Any, error: BaseException) -> Any:  # noqa: ANN401
+async def judge(stage: Stage, call: Call, hand: Hand, item: Any, error: BaseException) -> Any:  # noqa: ANN401
     """Return the result of another attempt, or GONE; or raise."""
     attempts = 1
     options = stage.spec.options
     while True:
+        error = hand.judged(error)
         if not isinstance(error, Exception):
             if not isinstance(error, asyncio.CancelledError) or _being_cancelled():
                 stage.cancelled += 1

@@ -32,6 +32,7 @@ async def move(stage: Stage, hand: int) -> None:
             await _forward(stage, hand)
     finally:
         stage.idle += 1
+    stage.left()
 
 
 async def _batch(stage: Stage) -> None:

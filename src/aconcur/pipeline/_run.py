@@ -15,12 +15,14 @@ from typing import Any, Final, Generic, Self, TypeAlias, TypeVar, final
 import anyio
 
 from aconcur._core.parking import Soon, pause, soon_caller
-from aconcur.pipeline._calls import Call, ThreadTeam, Watch, awaiting, in_executor
+from aconcur.pipeline._calls import Call, ThreadTeam, awaiting, in_executor
 from aconcur.pipeline._journal_trace import Book
 from aconcur.pipeline._link import GONE, Inlet, Link
 from aconcur.pipeline._options import CALLING, THREADS, Failure, Fed, Source, Spec
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._stage import Stage
+from aconcur.pipeline._watch import Watch
+from aconcur.pipeline._working import work
 
 Out = TypeVar("Out")
 Beside: TypeAlias = "Callable[[Run[Any]], Coroutine[Any, Any, None]]"
@@ -172,29 +174,26 @@ def _reached(spec: Spec, soon: Soon, stack: ExitStack) -> Call:
     if spec.via is None:
         return awaiting(spec.function)
     if spec.via is THREADS:
-        team = ThreadTeam(spec.options.workers, soon, spec.name)
+        team = ThreadTeam(spec.function, spec.options.workers, soon, spec.name)
         stack.callback(team.close)
-        return partial(team.call, spec.function)
+        return team.call
     return in_executor(spec.via, spec.function, soon)
 
 
 def _set_call(stage: Stage, call: Call) -> None:
     """Give the stage what its workers call."""
-    options, kind = stage.spec.options, stage.spec.kind
-    make: Callable[[], Call] = lambda: call  # noqa: E731
-    if options.timeout is not None:
-        stage.watch = Watch(call, options.timeout)
-        make = stage.watch.worker_call
-    trace = stage.trace
+    seconds, kind, trace = stage.spec.options.timeout, stage.spec.kind, stage.trace
+    if seconds is not None:
+        stage.watch = Watch(seconds)
     if trace is not None:
-        stage.make_call = lambda: trace.call(make())
+        stage.make_call = lambda hand: trace.call(hand.around(call))
     elif kind == "filter":
-        stage.make_call = lambda: partial(_filtered, stage, make())
+        stage.make_call = lambda hand: partial(_filtered, stage, hand.around(call))
     elif kind == "flat_map":
         how = _listed if stage.in_order else _emitted
-        stage.make_call = lambda: partial(how, stage, make())
+        stage.make_call = lambda hand: partial(how, stage, hand.around(call))
     else:
-        stage.make_call = make
+        stage.make_call = lambda hand: hand.before(call)
 
 
 async def _filtered(stage: Stage, call: Call, item: object) -> object:
@@ -290,7 +289,7 @@ async def running(
                     if stage.watch is not None:
                         group.start_soon(stage.watch.watch)
                     for hand in range(stage.hands):
-                        group.start_soon(stage.work, hand, name=stage.spec.name)
+                        group.start_soon(work, stage, hand, name=stage.spec.name)
                 try:
                     yield run
                 except BaseException as error:

@@ -12,26 +12,23 @@ from __future__ import annotations
 __all__ = ("Stage",)
 
 import time
-from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from aconcur._core.parking import Lot, pause
-from aconcur.pipeline._calls import Call, Watch
-from aconcur.pipeline._failing import judge
-from aconcur.pipeline._link import END, GONE, PENDING, Inlet, Link
-from aconcur.pipeline._moving import move
+from aconcur._core.parking import pause
+from aconcur.pipeline._calls import Call
+from aconcur.pipeline._link import END, GONE, Inlet, Link
 from aconcur.pipeline._options import CALLING, Failure, Spec
 from aconcur.pipeline._report import StageReport
+from aconcur.pipeline._watch import Hand, Watch
 
 if TYPE_CHECKING:
     from aconcur.pipeline._journal_trace import Trace
 
-# Items between two yields of a worker that never has to wait. Measured: the yields cost 2 %.
+# Results of one item between two yields to other tasks.
 _STRIDE: Final = 127
-_NOTHING: Final = (deque[Any](), Lot())
 
 
 class Stage:
@@ -54,7 +51,7 @@ class Stage:
         # In order: the first item under work needs no place in the row.
         self.output = Link(room + hands - 1 if self.in_order else room, hands)
         # Makes what one worker calls, in its task.
-        self.make_call: Callable[[], Call] = lambda: spec.function
+        self.make_call: Callable[[Hand], Call] = lambda _: spec.function
         self.watch: Watch | None = None
         self.trace: Trace | None = None  # with a journal
         self.out = self.filtered = self.failed = self.cancelled = 0
@@ -70,132 +67,18 @@ class Stage:
 
     # ------------------------------------------------------------- a worker
 
-    async def work(self, hand: int) -> None:
-        """Be one worker, to the end of the source.
+    def left(self) -> None:
+        """Note that a worker has come to the end of its source.
 
-        **Cancelled**, or after an error: the output is not closed, or what came so far would look
-        like all there is. Who waits for more is cancelled with the run.
+        Not one that is cancelled or fails: the output is not closed then, or what came so far
+        would look like all there is. Who waits for more is cancelled with the run.
         """
-        if self.spec.kind not in CALLING:
-            await move(self, hand)
-        elif self.in_order:
-            await self._work_in_order()
-        else:
-            await self._work()
         self.output.writer_left()
         if self.output.closed:
             self.ended = time.monotonic()
         self.output.wake_putter()
 
-    async def _work(self) -> None:
-        """Take an item, call, pass the result on: results leave as they come."""
-        output, call = self.output, self.make_call()
-        results, getters, capacity = output.items, output.getters, output.capacity
-        sources = self.sources
-        link = sources[0] if isinstance(sources[0], Link) else None
-        waiting, putters = (link.items, link.putters) if link else _NOTHING
-        worked = 0
-        self.idle -= 1
-        try:
-            while True:
-                if len(results) >= capacity:
-                    await self.until_room()
-                if link is None:
-                    if (item := next(sources[0], END)) is END:  # type: ignore[arg-type]
-                        return
-                else:
-                    if not waiting and not await self.until_item(link):
-                        return
-                    item = waiting.popleft()
-                    if putters and not link.putter_woken:
-                        link.wake_putter()
-                try:
-                    result = await call(item)
-                except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
-                    result = await judge(self, call, item, error)  # noqa: ASYNC102
-                if result is not GONE:
-                    results.append(result)
-                    self.out += 1
-                    if getters and not output.getter_woken:
-                        output.wake_getter()
-                worked += 1
-                if not worked & _STRIDE:
-                    await self.rest()
-        finally:
-            self.idle += 1
-
-    async def _work_in_order(self) -> None:
-        """The same, with a place in the row kept for each result.
-
-        Who finishes the first item under work moves all finished results behind it, at once. The
-        first has no slot: as long as none overtakes, no slot is made.
-        """
-        output, call = self.output, self.make_call()
-        results, slots, getters, capacity = (
-            output.items,
-            output.slots,
-            output.getters,
-            output.capacity,
-        )
-        sources = self.sources
-        link = sources[0] if isinstance(sources[0], Link) else None
-        waiting, putters = (link.items, link.putters) if link else _NOTHING
-        one_for_one = self.spec.kind != "flat_map"
-        worked = 0
-        self.idle -= 1
-        try:
-            while True:
-                if len(results) + len(slots) >= capacity:
-                    await self.until_room()
-                if link is None:
-                    if (item := next(sources[0], END)) is END:  # type: ignore[arg-type]
-                        return
-                else:
-                    if not waiting:
-                        if not await self.until_item(link):
-                            return
-                        if len(results) + len(slots) >= capacity:
-                            link.wake_getter()
-                            continue
-                    item = waiting.popleft()
-                    if putters and not link.putter_woken:
-                        link.wake_putter()
-                if self.first_out or slots:
-                    slots.append(slot := [PENDING])
-                else:
-                    slot, self.first_out = None, True
-                try:
-                    result = await call(item)
-                except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
-                    try:
-                        result = await judge(self, call, item, error)  # noqa: ASYNC102
-                    except BaseException:
-                        self._leave_row(slot)
-                        raise
-                if slot is None:
-                    self.first_out = False
-                    if one_for_one and result is not GONE:
-                        results.append(result)
-                        self.out += 1
-                    else:
-                        self._flush(result)
-                else:
-                    slot[0] = result
-                    self.gone += result is GONE
-                if slots and not self.first_out:
-                    while slots and (result := slots[0][0]) is not PENDING:
-                        slots.popleft()
-                        self.gone -= result is GONE
-                        self._flush(result)
-                if getters and results and not output.getter_woken:
-                    output.wake_getter()
-                worked += 1
-                if not worked & _STRIDE:
-                    await self.rest()
-        finally:
-            self.idle += 1
-
-    def _leave_row(self, slot: list[Any] | None) -> None:
+    def leave_row(self, slot: list[Any] | None) -> None:
         """Give up the place of an item that is accounted for."""
         if slot is None:
             self.first_out = False
@@ -203,7 +86,7 @@ class Stage:
             slot[0] = GONE
             self.gone += 1
 
-    def _flush(self, result: Any) -> None:  # noqa: ANN401
+    def flush(self, result: Any) -> None:  # noqa: ANN401
         """Pass on what stands first in the row."""
         if result is not GONE:
             self.out += 1
