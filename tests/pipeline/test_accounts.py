@@ -185,7 +185,7 @@ async def test_an_error_ends_the_run_and_the_books_balance() -> None:
 
 
 def account(name: str, *, starved: float, blocked: float, **counts: int) -> StageReport:
-    zeros = dict.fromkeys(
+    zeros: dict[str, Any] = dict.fromkeys(
         [
             "entered",
             "out",
@@ -226,8 +226,10 @@ def test_the_bottleneck_is_named() -> None:
 
 
 def test_the_source_or_the_consumer_may_be_the_bottleneck() -> None:
-    starved = account("work", starved=0.9, blocked=0.0)
-    blocked = account("work", starved=0.0, blocked=0.9)
+    starved = account("work", starved=0.9, blocked=0.0, entered=1)
+    blocked = account("work", starved=0.0, blocked=0.9, entered=1)
+    nothing = account("work", starved=0.0, blocked=0.0)
+    assert PipelineReport((nothing,), 1.0).suggestion == "there was nothing to do"
     assert PipelineReport((starved,), 1.0).bottleneck is None
     assert "the source is the bottleneck" in PipelineReport((starved,), 1.0).suggestion
     assert "the consumer is the bottleneck" in PipelineReport((blocked,), 1.0).suggestion

@@ -14,7 +14,7 @@ import anyio.lowlevel
 import pytest
 
 from aconcur.process import PIPE, Command, CommandFailed, CommandTimeout
-from tests.support.backends import BACKENDS, on_asyncio
+from tests.support.backends import on_asyncio
 from tests.support.commands import IGNORES_TERM, descriptors, lives, noted_pids, python, sh
 from tests.support.states import until
 

@@ -17,6 +17,7 @@ __all__ = (
     "new_waiter",
     "pause",
     "soon_caller",
+    "waiter_maker",
     "wake",
     "wake_on",
 )
@@ -121,11 +122,20 @@ def new_waiter() -> Waiter:
     Raises:
         RuntimeError: no event loop runs.
     """
+    return waiter_maker()()
+
+
+def waiter_maker() -> Callable[[], Waiter]:
+    """Return what makes waiters for tasks of the loop that runs here: cheaper where many are made.
+
+    Raises:
+        RuntimeError: no event loop runs.
+    """
     if in_trio():
         from aconcur._core.trio_parking import TrioWaiter
 
-        return TrioWaiter()
-    return asyncio.get_running_loop().create_future()
+        return TrioWaiter
+    return asyncio.get_running_loop().create_future
 
 
 async def pause() -> None:
