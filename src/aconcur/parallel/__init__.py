@@ -1,0 +1,34 @@
+"""CPU work in other processes, driven from the event loop.
+
+:func:`open_pool` starts worker processes of its own, for asyncio and trio.
+"""
+
+from __future__ import annotations
+
+__all__ = (
+    "COLLECT",
+    "RAISE",
+    "SKIP",
+    "Failure",
+    "OnError",
+    "PoolClosed",
+    "Progress",
+    "RemoteError",
+    "RemoteTraceback",
+    "TaskTimeout",
+    "WorkerDied",
+    "WorkerStartError",
+)
+
+from aconcur._core.on_error import COLLECT as COLLECT
+from aconcur._core.on_error import RAISE as RAISE
+from aconcur._core.on_error import SKIP as SKIP
+from aconcur._core.on_error import OnError as OnError
+from aconcur.parallel._errors import PoolClosed as PoolClosed
+from aconcur.parallel._errors import RemoteError as RemoteError
+from aconcur.parallel._errors import RemoteTraceback as RemoteTraceback
+from aconcur.parallel._errors import TaskTimeout as TaskTimeout
+from aconcur.parallel._errors import WorkerDied as WorkerDied
+from aconcur.parallel._errors import WorkerStartError as WorkerStartError
+from aconcur.parallel._options import Failure as Failure
+from aconcur.parallel._options import Progress as Progress
