@@ -110,8 +110,9 @@ class TaskTimeout(AconcurError, TimeoutError):  # noqa: N818 - the field's word
 class RemoteError(AconcurError):
     """Stands for an exception of a worker that cannot be had here.
 
-    Its class or a value of it cannot be pickled or found; or it is no ``Exception``: ``SystemExit``,
-    ``KeyboardInterrupt`` and ``CancelledError`` would do here what was meant for the worker.
+    Its class or a value of it cannot be pickled or found; or it is no ``Exception``:
+    ``SystemExit``, ``KeyboardInterrupt`` and ``CancelledError`` would do here what was meant for
+    the worker.
 
     Args:
         type_name: the exception's class, with its module.

@@ -1,6 +1,6 @@
 """One map: its input, cut into chunks; its results, put in order; its window in between.
 
-Law 1: nothing here awaits but the task that feeds an async input; who calls decides where chunks run.
+Law 1: only the task that feeds an async input awaits here; a crew decides where chunks run.
 Law 2: an item is in one place: not drawn, in a chunk, to be done again, or its result is there.
 Law 3: a chunk is cut by time. Whoever runs it may hand back what it has not begun.
 """

@@ -22,7 +22,7 @@ _HOLD: Final = 0.0005
 
 @final
 class Results(Generic[R]):
-    """What a function returns for many items. Made by a ``map``: nothing is drawn before it is used.
+    """What a function returns for many items. Made by a ``map``, which draws nothing yet.
 
     Iterate over it, once, or :meth:`collect` it. A loop that is left, by ``break``, an error or a
     cancellation, ends the map: nothing more is drawn, and what runs is stopped.
@@ -40,7 +40,7 @@ class Results(Generic[R]):
         """The failed items, with ``on_error=COLLECT``; and that which ended the map."""
         return tuple(self._job.failures) if self._job else ()
 
-    def __aiter__(self) -> AsyncGenerator[R, None]:
+    def __aiter__(self) -> AsyncGenerator[R, None]:  # noqa: PYI058 - it has an aclose()
         """Start the map.
 
         Raises:
