@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("unpack",)
+__all__ = ("rebuilt", "unpack")
 
 import pickle
 
@@ -11,7 +11,15 @@ from aconcur.parallel._errors import RemoteError, RemoteTraceback, add_item_note
 
 
 def unpack(packed: Packed, function: str, index: int | None, item: object) -> Exception:
-    """Return what was raised there: its type, args and attributes, and the item in its notes.
+    """Return what was raised there for an item, which stands in its notes and its cause."""
+    error = rebuilt(packed)
+    error.__cause__ = RemoteTraceback(packed[3], item, index)
+    add_item_note(error, function, index, item)
+    return error
+
+
+def rebuilt(packed: Packed) -> Exception:
+    """Return what was raised there: its type, args and attributes.
 
     Its cause is the worker's traceback.
     """
@@ -22,6 +30,5 @@ def unpack(packed: Packed, function: str, index: int | None, item: object) -> Ex
             error = pickle.loads(data)
         except Exception as unreadable:  # noqa: BLE001 - a class that is known there alone
             error.add_note(f"it cannot be made here: {unreadable!r}")
-    error.__cause__ = RemoteTraceback(traceback, item, index)
-    add_item_note(error, function, index, item)
+    error.__cause__ = RemoteTraceback(traceback)
     return error
