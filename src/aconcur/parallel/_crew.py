@@ -364,8 +364,8 @@ class WorkerCrew:
 
     async def _kill_late(self, owner: Owner) -> None:
         await anyio.sleep(_GRACE)
-        while self._kill_those_at(owner):
-            await anyio.sleep(_GRACE)  # noqa: ASYNC110 - what it waits for is a time
+        while self._kill_those_at(owner):  # noqa: ASYNC110 - what it waits for is a time
+            await anyio.sleep(_GRACE)
 
     def _kill_those_at(self, owner: Owner) -> bool:
         """Kill those at work for the owner; return whether any have work of it left."""
