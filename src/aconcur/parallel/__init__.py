@@ -9,15 +9,18 @@ __all__ = (
     "COLLECT",
     "RAISE",
     "SKIP",
+    "ExecutorBroken",
     "Failure",
     "OnError",
     "PoolClosed",
     "Progress",
     "RemoteError",
     "RemoteTraceback",
+    "Results",
     "TaskTimeout",
     "WorkerDied",
     "WorkerStartError",
+    "map",
 )
 
 from aconcur._core.on_error import COLLECT as COLLECT
@@ -30,5 +33,8 @@ from aconcur.parallel._errors import RemoteTraceback as RemoteTraceback
 from aconcur.parallel._errors import TaskTimeout as TaskTimeout
 from aconcur.parallel._errors import WorkerDied as WorkerDied
 from aconcur.parallel._errors import WorkerStartError as WorkerStartError
+from aconcur.parallel._executor import map as map  # noqa: A004 - as an executor's
+from aconcur.parallel._executor_errors import ExecutorBroken as ExecutorBroken
 from aconcur.parallel._options import Failure as Failure
 from aconcur.parallel._options import Progress as Progress
+from aconcur.parallel._results import Results as Results

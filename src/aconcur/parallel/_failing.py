@@ -10,11 +10,14 @@ from aconcur._worker.failures import Packed
 from aconcur.parallel._errors import RemoteError, RemoteTraceback, add_item_note
 
 
-def unpack(packed: Packed, function: str, index: int | None, item: object) -> Exception:
+def unpack(packed: Packed | Exception, function: str, index: int | None, item: object) -> Exception:
     """Return what was raised there: its type, args and attributes, and the item in its notes.
 
-    Its cause is the worker's traceback.
+    Its cause is the worker's traceback. What a thread of this process raised is returned itself.
     """
+    if isinstance(packed, Exception):
+        add_item_note(packed, function, index, item)
+        return packed
     data, type_name, text, traceback = packed
     error: Exception = RemoteError(type_name, text)
     if data is not None:

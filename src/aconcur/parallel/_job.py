@@ -12,7 +12,7 @@ __all__ = ("SLICE", "Chunk", "Crew", "Death", "Job")
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count, islice
@@ -128,7 +128,7 @@ class Job:
         self.item_bytes = self.result_bytes = 0.0
         self.seconds: float | None = None  # of work for an item
         self._crew = crew
-        self._drawn = self._taken = 0
+        self._drawn = self._taken = self._delivered = 0
         self._size = options.chunk or _FIRST
         self._again: list[Chunk] = []
         self._attempts: dict[int, int] = {}
@@ -155,6 +155,16 @@ class Job:
     def __repr__(self) -> str:
         total = "" if self.total is None else f" of {self.total}"
         return f"<Job {self.name}: {self._taken}{total} taken, {self.flying} chunks running>"
+
+    @property
+    def safe(self) -> int:
+        """How many results the consumer has had, or will have whatever happens."""
+        return self._delivered + sum(len(one) for one in self._ready if not isinstance(one, _Lost))
+
+    @property
+    def postponed(self) -> Iterable[Chunk]:
+        """What has been handed back, and is to be done again."""
+        return tuple(self._again)
 
     # ----------------------------------------------------------------- input
 
@@ -312,7 +322,7 @@ class Job:
         self,
         chunk: Chunk,
         results: list[Any],
-        errors: dict[int, Packed],
+        errors: Mapping[int, Packed | Exception],
         seconds: float,
         size: int,
     ) -> int:
@@ -406,10 +416,11 @@ class Job:
             self.failures.append(Failure(item, index, error, attempts))
         self._put(index, _Lost(error if self.options.on_error is RAISE else None))
 
-    def fail(self, error: Exception) -> None:
-        """End the map with an error that is no item's, at once."""
+    def fail(self, error: Exception, *, at_once: bool = True) -> None:
+        """End the map with an error that is no item's, at once or after what is ready."""
         if self.open:
-            self._ready.appendleft(_Lost(error))
+            put = self._ready.appendleft if at_once else self._ready.append
+            put(_Lost(error))
             self._readers.wake()
 
     # ---------------------------------------------------------------- output
@@ -463,6 +474,7 @@ class Job:
             self._tell()
             self._crew.pump()
             if not isinstance(results, _Lost):
+                self._delivered += len(results)
                 return results
             if results.error is not None:
                 raise results.error
