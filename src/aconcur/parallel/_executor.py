@@ -18,7 +18,7 @@ from sys import getsizeof
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, final
 
 from aconcur._core.on_error import RAISE, OnError
-from aconcur._core.parking import in_trio, soon_caller
+from aconcur._core.parking import Lot, in_trio, new_waiter, soon_caller
 from aconcur._worker.calls import NoCall, SentAnswer, SentCall, new_page, seal
 from aconcur._worker.codec import encode
 from aconcur._worker.failures import Packed, pack, type_name
@@ -119,7 +119,9 @@ class ExecutorCrew:
         self._flying: dict[Chunk, tuple[Call, Future[LocalAnswer | SentAnswer | None]]] = {}
         self._landed = deque[Chunk]()
         self._told = self._broken = False
-        self._tasks = set[asyncio.Task[None]]()
+        self._task: asyncio.Task[None]
+        self._feeding = False
+        self._lot = Lot()
         self._function: bytes | None = None
 
     def start(
@@ -162,22 +164,33 @@ class ExecutorCrew:
             future.cancel()
 
     def spawn(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Run a task in the background: there is no block that could own it."""
+        """Run the map's one task in the background: there is no block that could own it."""
+        self._feeding = True
         if in_trio():
             import trio
 
-            trio.lowlevel.spawn_system_task(task)
+            trio.lowlevel.spawn_system_task(self._watched, task)
         else:
-            running = asyncio.get_running_loop().create_task(self._watched(task))
-            self._tasks.add(running)  # or it might be collected
-            running.add_done_callback(self._tasks.discard)
+            self._task = asyncio.get_running_loop().create_task(task())
+            self._task.add_done_callback(self._has_ended)
 
     async def _watched(self, task: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await task()
-        except asyncio.CancelledError:
+        await task()
+        self._has_ended()
+
+    def _has_ended(self, task: asyncio.Task[None] | None = None) -> None:
+        self._feeding = False
+        if task is not None and task.cancelled():
             self._job.fail(RuntimeError("the input was cancelled: catch that inside of it"))
-            raise
+        self._lot.wake_all(True)
+
+    async def settled(self, job: Job) -> None:
+        """Wait until an async input is closed."""
+        assert job is self._job
+        while self._feeding:
+            waiter = new_waiter()
+            self._lot.append(waiter)
+            await waiter
 
     # ---------------------------------------------------------- what becomes of a call
 

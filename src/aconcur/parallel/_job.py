@@ -89,6 +89,9 @@ class Crew(Protocol):
     def spawn(self, task: Callable[[], Awaitable[None]]) -> None:
         """Run a task of the crew's own; callable wherever its loop runs."""
 
+    async def settled(self, job: Job) -> None:
+        """Wait for the end of such tasks, unless they belong to a block."""
+
 
 @final
 class _Lost:
@@ -494,6 +497,10 @@ class Job:
         if last or now - self._told >= 0.1:
             self._told = now
             progress(self._taken, self.total)
+
+    async def settled(self) -> None:
+        """Wait, after close(), until an async input is closed too, if nobody else will."""
+        await self._crew.settled(self)
 
     def close(self) -> None:
         """Draw no more and start no more; what runs is stopped. Callable wherever the loop runs."""
