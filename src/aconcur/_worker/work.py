@@ -41,6 +41,7 @@ def work(
     chunk: int,
     exact: bool,
     keep_going: bool,
+    failed: Callable[[BaseException], Any] = pack,
 ) -> tuple[Answer, float]:
     """Call the function for each item until one fails, the time is up or the map is cancelled.
 
@@ -53,6 +54,7 @@ def work(
         chunk: the chunk's number.
         exact: look at the page before every item, so that who dies is blamed with certainty.
         keep_going: go on after an item that fails.
+        failed: makes of what was raised what stands among the errors.
 
     Returns:
         The results of the items from the first on, with None for those that failed, and their
@@ -74,7 +76,7 @@ def work(
             if len(results) < until:
                 raise StopIteration  # map() takes one of the function's own for the end
         except BaseException as error:  # noqa: BLE001 - it travels
-            errors[len(results)] = pack(error)
+            errors[len(results)] = failed(error)
             results.append(None)
             del error
             if not keep_going:

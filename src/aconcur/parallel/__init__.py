@@ -9,6 +9,7 @@ __all__ = (
     "COLLECT",
     "RAISE",
     "SKIP",
+    "ExecutorBroken",
     "Failure",
     "OnError",
     "Pool",
@@ -22,6 +23,7 @@ __all__ = (
     "TaskTimeout",
     "WorkerDied",
     "WorkerStartError",
+    "map",
     "open_pool",
     "usable_cpus",
 )
@@ -38,6 +40,8 @@ from aconcur.parallel._errors import RemoteTraceback as RemoteTraceback
 from aconcur.parallel._errors import TaskTimeout as TaskTimeout
 from aconcur.parallel._errors import WorkerDied as WorkerDied
 from aconcur.parallel._errors import WorkerStartError as WorkerStartError
+from aconcur.parallel._executor import map as map  # noqa: A004 - as an executor's
+from aconcur.parallel._executor_errors import ExecutorBroken as ExecutorBroken
 from aconcur.parallel._options import Failure as Failure
 from aconcur.parallel._options import Progress as Progress
 from aconcur.parallel._pool import Pool as Pool

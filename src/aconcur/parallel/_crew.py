@@ -98,6 +98,9 @@ class WorkerCrew:
         self._wanted.append(task)
         self._spawners.wake()
 
+    async def settled(self, job: Job) -> None:
+        """A map's tasks end with the pool's block."""
+
     async def _spawn_all(self, tasks: TaskGroup) -> None:
         while True:
             while self._wanted:

@@ -10,8 +10,11 @@ from aconcur._worker.failures import Packed
 from aconcur.parallel._errors import RemoteError, RemoteTraceback, add_item_note
 
 
-def unpack(packed: Packed, function: str, index: int | None, item: object) -> Exception:
+def unpack(packed: Packed | Exception, function: str, index: int | None, item: object) -> Exception:
     """Return what was raised there for an item, which stands in its notes and its cause."""
+    if isinstance(packed, Exception):  # of a thread of this process
+        add_item_note(packed, function, index, item)
+        return packed
     error = rebuilt(packed)
     error.__cause__ = RemoteTraceback(packed[3], item, index)
     add_item_note(error, function, index, item)

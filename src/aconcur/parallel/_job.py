@@ -12,7 +12,7 @@ __all__ = ("SLICE", "Chunk", "Crew", "Death", "Job")
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count, islice
@@ -73,7 +73,7 @@ class Owner(Protocol):
         self,
         chunk: Chunk,
         results: list[Any],
-        errors: dict[int, Packed],
+        errors: Mapping[int, Packed | Exception],
         seconds: float,
         size: int,
     ) -> int:
@@ -122,6 +122,9 @@ class Crew(Protocol):
     def spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a task of the crew's own; callable wherever its loop runs."""
 
+    async def settled(self, job: Job) -> None:
+        """Wait for the end of such tasks, unless they belong to a block."""
+
 
 @final
 class _Lost:
@@ -161,7 +164,7 @@ class Job:
         self.item_bytes = self.result_bytes = 0.0
         self.seconds: float | None = None  # of work for an item
         self._crew = crew
-        self._drawn = self._taken = self._held = 0
+        self._drawn = self._taken = self._held = self._delivered = 0
         self._size = options.chunk or _FIRST
         self._again: list[Chunk] = []
         self._attempts: dict[int, int] = {}
@@ -188,6 +191,16 @@ class Job:
     def __repr__(self) -> str:
         total = "" if self.total is None else f" of {self.total}"
         return f"<Job {self.name}: {self._taken}{total} taken, {self.flying} chunks running>"
+
+    @property
+    def safe(self) -> int:
+        """How many results the consumer has had, or will have whatever happens."""
+        return self._delivered + sum(len(one) for one in self._ready if not isinstance(one, _Lost))
+
+    @property
+    def postponed(self) -> Iterable[Chunk]:
+        """What has been handed back, and is to be done again."""
+        return tuple(self._again)
 
     # ----------------------------------------------------------------- input
 
@@ -346,7 +359,7 @@ class Job:
         self,
         chunk: Chunk,
         results: list[Any],
-        errors: dict[int, Packed],
+        errors: Mapping[int, Packed | Exception],
         seconds: float,
         size: int,
     ) -> int:
@@ -440,10 +453,11 @@ class Job:
             self.failures.append(Failure(item, index, error, attempts))
         self._put(index, _Lost(error if self.options.on_error is RAISE else None))
 
-    def fail(self, error: Exception) -> None:
-        """End the map with an error that is no item's, at once."""
+    def fail(self, error: Exception, *, at_once: bool = True) -> None:
+        """End the map with an error that is no item's, at once or after what is ready."""
         if self.open:
-            self._ready.appendleft(_Lost(error))
+            put = self._ready.appendleft if at_once else self._ready.append
+            put(_Lost(error))
             self._readers.wake()
 
     # ---------------------------------------------------------------- output
@@ -497,6 +511,7 @@ class Job:
             if not isinstance(results, _Lost):
                 # Those who take them one by one have not taken them yet.
                 self._held = len(results)
+                self._delivered += len(results)
                 return results
             if results.error is not None:
                 raise results.error
@@ -524,6 +539,10 @@ class Job:
         if last or now - self._told >= 0.1:
             self._told = now
             progress(self._taken, self.total)
+
+    async def settled(self) -> None:
+        """Wait, after close(), until an async input is closed too, if nobody else will."""
+        await self._crew.settled(self)
 
     def close(self) -> None:
         """Draw no more and start no more; what runs is stopped. Callable wherever the loop runs."""

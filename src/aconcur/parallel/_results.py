@@ -11,6 +11,8 @@ from contextlib import suppress
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, final
 
+import anyio
+
 from aconcur._core.parking import pause
 from aconcur.parallel._job import Job
 from aconcur.parallel._options import Failure
@@ -72,6 +74,9 @@ class Results(Generic[R]):
                     await pause()
                     turn = time.perf_counter()
             return found
+        except BaseException:
+            await _end(job)
+            raise
         finally:
             job.close()
 
@@ -92,8 +97,20 @@ async def _each(job: Job) -> AsyncGenerator[Any, None]:
             if time.perf_counter() - turn > _HOLD:
                 await pause()
                 turn = time.perf_counter()
+    except GeneratorExit:
+        raise
+    except BaseException:
+        await _end(job)
+        raise
     finally:
         job.close()
+
+
+async def _end(job: Job) -> None:
+    """Close a map, and the async input that it draws from."""
+    job.close()
+    with anyio.CancelScope(shield=True):
+        await job.settled()
 
 
 def _primed(generator: AsyncGenerator[R, None]) -> AsyncGenerator[R, None]:
