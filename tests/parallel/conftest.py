@@ -18,6 +18,6 @@ def start(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def pool(no_leaked_tasks: None) -> AsyncIterator[Pool]:
+async def pool(no_leaked_tasks: None) -> AsyncIterator[Pool]:  # noqa: ARG001 - it looks when this is closed
     async with open_pool(2, start="fork") as opened:
         yield opened

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aconcur.parallel import (
@@ -52,11 +53,12 @@ async def test_endless_input_is_drawn_as_results_are_taken(pool: Pool) -> None:
 
     def source() -> Iterator[int]:
         nonlocal drawn
-        for drawn in itertools.count():  # noqa: B020 - counted
+        while True:
             yield drawn
+            drawn += 1
 
     async for result in pool.map(tasks.square, source(), buffer=50):
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         assert drawn <= result**0.5 + 51
         if result > 1_000_000:
             break
@@ -70,7 +72,7 @@ async def test_async_input_is_drawn_and_closed(pool: Pool) -> None:
         try:
             for number in itertools.count():
                 if not number % 7:
-                    await anyio.sleep(0)
+                    await anyio.lowlevel.checkpoint()
                 yield number
         finally:
             closed = True
@@ -86,7 +88,7 @@ async def test_async_input_that_ends(pool: Pool) -> None:
     async def source() -> AsyncIterator[int]:
         for number in range(3000):
             if not number % 100:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
             yield number
 
     found = await pool.map(tasks.square, source()).collect()
@@ -123,7 +125,7 @@ async def test_an_error_of_the_input_comes_after_all_results_before_it(
     found: list[int] = []
     with pytest.raises(LookupError, match="no more"):  # noqa: PT012 - the loop is what raises
         async for result in pool.map(tasks.square, async_source() if is_async else source()):
-            found.append(result)
+            found.append(result)  # noqa: PERF401 - what came before the error
     assert found == [number * number for number in range(20)]
 
 
@@ -131,7 +133,7 @@ async def test_an_error_ends_the_map_where_its_result_would_stand(pool: Pool) ->
     found: list[int] = []
     with pytest.raises(tasks.TwoArguments) as caught:  # noqa: PT012 - the loop is what raises
         async for result in pool.map(tasks.fail_at_seven, itertools.count()):
-            found.append(result)
+            found.append(result)  # noqa: PERF401 - what came before the error
     assert found == list(range(7))
     assert caught.value.code == 7
     assert caught.value.__notes__ == ["in fail_at_seven at item 7: 7"]
@@ -256,7 +258,8 @@ async def test_large_items_pass_in_bounded_number(pool: Pool) -> None:
 
     def source() -> Iterator[bytes]:
         nonlocal drawn
-        for drawn in range(1, 31):
+        while drawn < 30:
+            drawn += 1
             yield bytes(8 << 20)
 
     taken = 0

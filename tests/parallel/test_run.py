@@ -119,7 +119,7 @@ async def test_without_cloudpickle_a_lambda_names_the_extra(
 
 @pytest.mark.parametrize("function", [tasks.coroutine, partial(tasks.coroutine, None), 3])
 async def test_what_a_worker_cannot_call_is_a_type_error(pool: Pool, function: object) -> None:
-    with pytest.raises(TypeError, match="coroutine function|must be a function"):
+    with pytest.raises(TypeError, match=r"coroutine function|must be a function"):
         await pool.run(function, 1)  # type: ignore[arg-type]
 
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 from aconcur.parallel import Shared
 
 
-class TwoArguments(Exception):
+class TwoArguments(Exception):  # noqa: N818
     """Cannot be made from its ``args``."""
 
     def __init__(self, what: str, *, code: int) -> None:
@@ -22,7 +22,7 @@ class TwoArguments(Exception):
         self.what, self.code = what, code
 
 
-class Unpicklable(Exception):
+class Unpicklable(Exception):  # noqa: N818
     def __init__(self) -> None:
         super().__init__("as said")
         self.lock = Lock()

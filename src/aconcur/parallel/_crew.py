@@ -142,7 +142,7 @@ class WorkerCrew:
             self._stillborn += not worker.ready
         death = replace(death, timed_out=worker.timed_out)
         for place, chunk in enumerate(worker.flying):
-            if place or not chunk.job.open:
+            if place or not chunk.job.open or not worker.ready:
                 chunk.job.put_back(chunk)
             else:
                 chunk.job.crashed(chunk, *worker.last, death)
