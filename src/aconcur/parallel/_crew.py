@@ -20,6 +20,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from aconcur._core.parking import Lot, pause
+from aconcur._core.waiting import until_readable
 from aconcur._worker.codec import Encoded, encode
 from aconcur._worker.frames import (
     CALL,
@@ -118,6 +119,7 @@ class WorkerCrew:
             self.pump()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(worker.line.send_queued)
+                tasks.start_soon(_hang_up_at_its_end, worker)
                 await worker.line.receive()
                 tasks.cancel_scope.cancel()
             self._bury(worker, await worker.ended(_FAREWELL))
@@ -427,6 +429,11 @@ class WorkerCrew:
             pids=tuple(worker.child.pid for worker in self._workers),
             **asdict(self.tally),
         )
+
+
+async def _hang_up_at_its_end(worker: Worker) -> None:
+    await until_readable(worker.child.exit_fd)
+    worker.line.hang_up()
 
 
 def _is_short(owner: Owner) -> bool:

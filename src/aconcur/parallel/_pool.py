@@ -6,6 +6,7 @@ __all__ = ("Pool", "open_pool")
 
 import os
 import sys
+from asyncio import CancelledError
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack, final
 import anyio
 
 from aconcur._core.on_error import RAISE, OnError
+from aconcur._core.waiting import native_cancels
 from aconcur._worker.main_module import is_being_read, origin_of_main
 from aconcur._worker.shared import Shared
 from aconcur._worker.start import Boot
@@ -248,6 +250,7 @@ async def open_pool(
     )
     crew = WorkerCrew(workers or usable_cpus(), new_starter(start, boot), max_tasks_per_worker)
     left_by: BaseException | None = None
+    cancels = native_cancels()
     try:
         async with anyio.create_task_group() as tasks:
             crew.start(tasks)
@@ -266,3 +269,5 @@ async def open_pool(
         await crew.bury_all()
     if left_by is not None:
         raise left_by
+    if native_cancels() > cancels:
+        raise CancelledError
