@@ -28,21 +28,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar, final
 
+from aconcur._core.on_error import COLLECT as COLLECT
+from aconcur._core.on_error import RAISE as RAISE
+from aconcur._core.on_error import SKIP as SKIP
+from aconcur._core.on_error import OnError as OnError
 from aconcur.pipeline._queue import Queue
 
 T = TypeVar("T")
 Out = TypeVar("Out", covariant=True)
-
-
-class OnError(Enum):
-    """What becomes of an item on which a stage fails."""
-
-    RAISE = "raise"
-    """The run ends with the error."""
-    SKIP = "skip"
-    """The item is counted as failed and forgotten."""
-    COLLECT = "collect"
-    """The item stands in ``run.failures``, with its error."""
 
 
 class Threads(Enum):
@@ -52,9 +45,6 @@ class Threads(Enum):
     """In threads of the stage's own, as many as it has workers."""
 
 
-RAISE: Final = OnError.RAISE
-SKIP: Final = OnError.SKIP
-COLLECT: Final = OnError.COLLECT
 THREADS: Final = Threads.THREADS
 
 

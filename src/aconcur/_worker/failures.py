@@ -1,0 +1,76 @@
+"""Exceptions that travel: packed where they are raised, so that unpacking cannot fail elsewhere."""
+
+from __future__ import annotations
+
+__all__ = ("Packed", "pack", "pickled", "type_name")
+
+import pickle
+import traceback
+from typing import Any, TypeAlias
+
+Packed: TypeAlias = tuple[bytes | None, str, str, str]
+"""The exception's pickle, if it has one; its class's name, its text, its traceback."""
+
+
+class _Rebuilt:
+    """Pickles as an exception that is made without a call of its ``__init__``."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return rebuild, (type(self._error), self._error.args, dict(self._error.__dict__))
+
+
+def rebuild(
+    kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]
+) -> BaseException:
+    """Return an exception with these arguments and attributes."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+def pack(error: BaseException, *, skip: int = 1) -> Packed:
+    """Return the exception in a form that can always be sent and always be read.
+
+    Args:
+        error: what was raised. Its traceback is dropped.
+        skip: the frames at the traceback's top that are ours.
+    """
+    where = error.__traceback__
+    for _ in range(skip):
+        where = where.tb_next if where else None
+    text = "".join(traceback.format_exception(type(error), error, where))
+    error.__traceback__ = None
+    return pickled(error), type_name(error), _text(error), text
+
+
+def pickled(error: BaseException) -> bytes | None:
+    """Return the exception's pickle if it is an ``Exception`` that can be read again."""
+    # SystemExit, KeyboardInterrupt and CancelledError would act where they are raised again.
+    if isinstance(error, Exception):
+        for form in (error, _Rebuilt(error)):
+            try:
+                data = pickle.dumps(form, 5)
+                again = pickle.loads(data)
+            except BaseException:  # noqa: BLE001 - its pickling is not ours
+                continue
+            if type(again) is type(error) and again.args == error.args:
+                return data
+    return None
+
+
+def type_name(error: BaseException) -> str:
+    """Return the name of the exception's class, with its module."""
+    kind = type(error)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return module + kind.__qualname__
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - its __str__ is not ours
+        return "(its str() fails)"

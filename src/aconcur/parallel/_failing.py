@@ -1,0 +1,37 @@
+"""Exceptions that come from a worker, made whole again."""
+
+from __future__ import annotations
+
+__all__ = ("rebuilt", "unpack")
+
+import pickle
+
+from aconcur._worker.failures import Packed
+from aconcur.parallel._errors import RemoteError, RemoteTraceback, add_item_note
+
+
+def unpack(packed: Packed | Exception, function: str, index: int | None, item: object) -> Exception:
+    """Return what was raised there for an item, which stands in its notes and its cause."""
+    if isinstance(packed, Exception):  # of a thread of this process
+        add_item_note(packed, function, index, item)
+        return packed
+    error = rebuilt(packed)
+    error.__cause__ = RemoteTraceback(packed[3], item, index)
+    add_item_note(error, function, index, item)
+    return error
+
+
+def rebuilt(packed: Packed) -> Exception:
+    """Return what was raised there: its type, args and attributes.
+
+    Its cause is the worker's traceback.
+    """
+    data, type_name, text, traceback = packed
+    error: Exception = RemoteError(type_name, text)
+    if data is not None:
+        try:
+            error = pickle.loads(data)
+        except Exception as unreadable:  # noqa: BLE001 - a class that is known there alone
+            error.add_note(f"it cannot be made here: {unreadable!r}")
+    error.__cause__ = RemoteTraceback(traceback)
+    return error

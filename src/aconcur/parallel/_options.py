@@ -1,0 +1,83 @@
+"""What can be asked of a map: values, checked when it is called."""
+
+from __future__ import annotations
+
+__all__ = ("Failure", "MapOptions", "Progress", "check_function", "name_of")
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from inspect import isasyncgenfunction, iscoroutinefunction
+from typing import Any, TypeAlias
+
+from aconcur._core.on_error import RAISE, OnError
+
+Progress: TypeAlias = Callable[[int, int | None], object]
+"""Called with the items that are done, and with how many there are if the input tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An item on which the function failed."""
+
+    item: Any
+    """What the function was given."""
+    index: int
+    """The item's place in the input, from 0."""
+    error: Exception
+    """What it raised at the last attempt; :class:`WorkerDied`, :class:`TaskTimeout`."""
+    attempts: int
+    """How often it was tried, at least once."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapOptions:
+    """The options of a map, checked."""
+
+    ordered: bool = True
+    buffer: int | None = None
+    chunk: int | None = None
+    timeout: float | None = None
+    on_error: OnError = RAISE
+    retries: int = 0
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("buffer", "chunk"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        if self.timeout is not None and self.timeout <= 0:
+            raise ValueError(f"timeout must be more than 0 seconds, not {self.timeout}")
+        if self.retries < 0:
+            raise ValueError(f"retries must be at least 0, not {self.retries}")
+        if not isinstance(self.on_error, OnError):
+            raise TypeError(f"on_error must be RAISE, SKIP or COLLECT, not {self.on_error!r}")
+        if self.progress is not None and not callable(self.progress):
+            raise TypeError(f"progress must be a function, not {self.progress!r}")
+
+
+def check_function(function: object) -> None:
+    """Refuse what a worker cannot call.
+
+    Raises:
+        TypeError: it is not callable, or it is a coroutine function.
+    """
+    target = function
+    while isinstance(target, partial):
+        target = target.func
+    if not callable(target):
+        raise TypeError(f"fn must be a function, not {function!r}")
+    for called in (target, getattr(target, "__call__", None)):  # noqa: B004 - its kind is asked
+        if iscoroutinefunction(called) or isasyncgenfunction(called):
+            raise TypeError(
+                f"{name_of(function)} is a coroutine function: a worker calls plain functions; "
+                "run coroutines in this loop, with aconcur.pipeline.stage or a task group"
+            )
+
+
+def name_of(function: object) -> str:
+    """Return a function's name, for messages."""
+    while isinstance(function, partial):
+        function = function.func
+    name: str = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return name
