@@ -12,21 +12,28 @@ __all__ = (
     "ExecutorBroken",
     "Failure",
     "OnError",
+    "Pool",
     "PoolClosed",
+    "PoolStatistics",
     "Progress",
     "RemoteError",
     "RemoteTraceback",
     "Results",
+    "Shared",
     "TaskTimeout",
     "WorkerDied",
     "WorkerStartError",
     "map",
+    "open_pool",
+    "usable_cpus",
 )
 
 from aconcur._core.on_error import COLLECT as COLLECT
 from aconcur._core.on_error import RAISE as RAISE
 from aconcur._core.on_error import SKIP as SKIP
 from aconcur._core.on_error import OnError as OnError
+from aconcur._worker.shared import Shared as Shared
+from aconcur.parallel._cpus import usable_cpus as usable_cpus
 from aconcur.parallel._errors import PoolClosed as PoolClosed
 from aconcur.parallel._errors import RemoteError as RemoteError
 from aconcur.parallel._errors import RemoteTraceback as RemoteTraceback
@@ -37,4 +44,7 @@ from aconcur.parallel._executor import map as map  # noqa: A004 - as an executor
 from aconcur.parallel._executor_errors import ExecutorBroken as ExecutorBroken
 from aconcur.parallel._options import Failure as Failure
 from aconcur.parallel._options import Progress as Progress
+from aconcur.parallel._pool import Pool as Pool
+from aconcur.parallel._pool import open_pool as open_pool
 from aconcur.parallel._results import Results as Results
+from aconcur.parallel._statistics import PoolStatistics as PoolStatistics

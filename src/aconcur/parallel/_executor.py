@@ -10,25 +10,28 @@ __all__ = ("ExecutorCrew", "map")
 
 import asyncio
 import os
+import pickle
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import suppress
 from sys import getsizeof
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, final
 
 from aconcur._core.on_error import RAISE, OnError
-from aconcur._core.parking import Lot, in_trio, new_waiter, soon_caller
-from aconcur._worker.calls import NoCall, SentAnswer, SentCall, new_page, seal
+from aconcur._core.parking import Lot, in_trio, soon_caller
+from aconcur._worker.calls import NoCall, Sealed, SentAnswer, SentCall, new_page, seal
 from aconcur._worker.codec import encode
 from aconcur._worker.failures import Packed, pack, type_name
 from aconcur._worker.work import CANCELLED, work
+from aconcur.parallel._cpus import usable_cpus
 from aconcur.parallel._errors import RemoteError
 from aconcur.parallel._executor_errors import ExecutorBroken
-from aconcur.parallel._functions import dumps
 from aconcur.parallel._job import Chunk, Job
+from aconcur.parallel._line import park
 from aconcur.parallel._options import MapOptions, Progress, check_function, name_of
 from aconcur.parallel._results import Results
+from aconcur.parallel._sending import encode_function
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -63,17 +66,17 @@ class Call:
     A thread calls it as it is. Whoever pickles it, in this process, gets bytes for a worker.
     """
 
-    __slots__ = ("_budget", "_chunk", "_crew", "refused", "sent")
+    __slots__ = ("_chunk", "_crew", "_job", "refused", "sent")
 
-    def __init__(self, crew: ExecutorCrew, chunk: Chunk) -> None:
-        self._crew, self._chunk = crew, chunk
+    def __init__(self, crew: ExecutorCrew, job: Job, chunk: Chunk) -> None:
+        self._crew, self._job, self._chunk = crew, job, chunk
         self.refused: Exception | None = None
         """Why it cannot be pickled."""
         self.sent = 0
         """Bytes of its items, where it was pickled."""
 
     def __call__(self) -> LocalAnswer:
-        job, chunk = self._chunk.job, self._chunk
+        job, chunk = self._job, self._chunk
         answer, seconds = work(
             job.function,
             chunk.items,
@@ -88,9 +91,9 @@ class Call:
         return LocalAnswer(answer, seconds)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        job = self._chunk.job
+        job = self._job
         try:
-            function = self._crew.pickled_function(job.function)
+            function = self._crew.sealed_function(job.function)
             items = seal(self._chunk.items, encode(self._chunk.items))
         except Exception as error:  # noqa: BLE001 - an item's, not the executor's
             self.refused = error
@@ -112,8 +115,6 @@ class ExecutorCrew:
     def __init__(self, executor: Executor, workers: int | None) -> None:
         self.page = new_page()
         self._executor, self._workers = executor, workers
-        # A cluster's workers have not run the program whose __main__ this is.
-        self._by_value = type(executor).__module__.startswith(("aconcur.", "distributed."))
         self._soon = soon_caller()
         self._job: Job
         self._flying: dict[Chunk, tuple[Call, Future[LocalAnswer | SentAnswer | None]]] = {}
@@ -122,7 +123,7 @@ class ExecutorCrew:
         self._task: asyncio.Task[None]
         self._feeding = False
         self._lot = Lot()
-        self._function: bytes | None = None
+        self._function: Sealed | None = None
 
     def start(
         self,
@@ -134,10 +135,10 @@ class ExecutorCrew:
         self._job = Job(self, function, items, options)
         return self._job
 
-    def pickled_function(self, function: Callable[[Any], Any]) -> bytes:
+    def sealed_function(self, function: Callable[[Any], Any]) -> Sealed:
         """Return the map's function as all calls carry it."""
         if self._function is None:
-            self._function = dumps(function, by_value=self._by_value)
+            self._function = sealed_function(function, self._executor)
         return self._function
 
     # ---------------------------------------------------------- what a Job asks of a crew
@@ -163,7 +164,7 @@ class ExecutorCrew:
         for _, future in tuple(self._flying.values()):
             future.cancel()
 
-    def spawn(self, task: Callable[[], Awaitable[None]]) -> None:
+    def spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run the map's one task in the background: there is no block that could own it."""
         self._feeding = True
         if in_trio():
@@ -174,7 +175,7 @@ class ExecutorCrew:
             self._task = asyncio.get_running_loop().create_task(task())
             self._task.add_done_callback(self._has_ended)
 
-    async def _watched(self, task: Callable[[], Awaitable[None]]) -> None:
+    async def _watched(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await task()
         self._has_ended()
 
@@ -188,14 +189,12 @@ class ExecutorCrew:
         """Wait until an async input is closed."""
         assert job is self._job
         while self._feeding:
-            waiter = new_waiter()
-            self._lot.append(waiter)
-            await waiter
+            await park(self._lot)
 
     # ---------------------------------------------------------- what becomes of a call
 
     def _submit(self, chunk: Chunk) -> None:
-        call = Call(self, chunk)
+        call = Call(self, self._job, chunk)
         try:
             future: Future[Any] = self._executor.submit(call)
         except (BrokenExecutor, RuntimeError) as error:
@@ -286,13 +285,32 @@ def restrained(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else RemoteError(type_name(error), str(error))
 
 
+def sealed_function(function: Callable[[Any], Any], executor: Executor) -> Sealed:
+    """Return the function by its name where that will do, else by value.
+
+    Processes that this one starts have a ``__main__`` of their own, and perhaps an initializer that
+    has set what the function looks for there. A cluster's workers have not.
+
+    Raises:
+        MissingRequirementError: it can only travel by value, and cloudpickle is not there.
+        Exception: what its pickling raises.
+    """
+    if not type(executor).__module__.startswith(("aconcur.", "distributed.")):
+        with suppress(pickle.PicklingError, AttributeError, TypeError):
+            return Sealed(pickle.dumps(function, 5), (), ())
+    message = encode_function(function)
+    count = len(message.sizes)
+    buffers = tuple(bytes(part) for part in message.parts[:count])
+    return Sealed(b"".join(message.parts[count:]), (), buffers)
+
+
 def width(executor: Executor) -> int:
     """Return how many calls an executor runs at once, as far as it says."""
     for name in ("workers", "_max_workers", "num_workers"):
         found = getattr(executor, name, None)
         if isinstance(found, int):
             return max(1, found)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cpus()
 
 
 def map(  # noqa: A001 - executors have a method of this name
@@ -374,5 +392,5 @@ def map(  # noqa: A001 - executors have a method of this name
     )
     return Results(
         lambda: ExecutorCrew(executor, workers).start(fn, items, options),
-        f"Results {name_of(fn)}: not started",
+        f"Results of {name_of(fn)}",
     )

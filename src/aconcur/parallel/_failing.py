@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("unpack",)
+__all__ = ("rebuilt", "unpack")
 
 import pickle
 
@@ -11,13 +11,24 @@ from aconcur.parallel._errors import RemoteError, RemoteTraceback, add_item_note
 
 
 def unpack(packed: Packed | Exception, function: str, index: int | None, item: object) -> Exception:
-    """Return what was raised there: its type, args and attributes, and the item in its notes.
+    """Return what was raised for an item, which stands in its notes; in its cause, if it travelled.
 
-    Its cause is the worker's traceback. What a thread of this process raised is returned itself.
+    What a thread of this process raised is returned as it is.
     """
     if isinstance(packed, Exception):
-        add_item_note(packed, function, index, item)
-        return packed
+        error = packed
+    else:
+        error = rebuilt(packed)
+        error.__cause__ = RemoteTraceback(packed[3], item, index)
+    add_item_note(error, function, index, item)
+    return error
+
+
+def rebuilt(packed: Packed) -> Exception:
+    """Return what was raised there: its type, args and attributes.
+
+    Its cause is the worker's traceback.
+    """
     data, type_name, text, traceback = packed
     error: Exception = RemoteError(type_name, text)
     if data is not None:
@@ -25,6 +36,5 @@ def unpack(packed: Packed | Exception, function: str, index: int | None, item: o
             error = pickle.loads(data)
         except Exception as unreadable:  # noqa: BLE001 - a class that is known there alone
             error.add_note(f"it cannot be made here: {unreadable!r}")
-    error.__cause__ = RemoteTraceback(traceback, item, index)
-    add_item_note(error, function, index, item)
+    error.__cause__ = RemoteTraceback(traceback)
     return error

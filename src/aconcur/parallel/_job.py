@@ -12,7 +12,7 @@ __all__ = ("SLICE", "Chunk", "Crew", "Death", "Job")
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count, islice
@@ -59,6 +59,39 @@ class Death:
     """It was killed because an item took too long."""
 
 
+class Owner(Protocol):
+    """Whose a chunk is."""
+
+    number: int
+    open: bool
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that an item may take."""
+
+    def finish(
+        self,
+        chunk: Chunk,
+        results: list[Any],
+        errors: dict[int, Packed],
+        seconds: float,
+        size: int,
+    ) -> int:
+        """Take the results of the chunk's first items; return how many were handed back."""
+
+    def unreadable(self, chunk: Chunk, error: Exception) -> None:
+        """Take back a chunk that cannot be sent or read, or whose results cannot be read."""
+
+    def put_back(self, chunk: Chunk) -> None:
+        """Do a chunk again that has not been worked on."""
+
+    def crashed(self, chunk: Chunk, first: int, end: int, death: Death) -> None:
+        """Take back a chunk whose worker ended at the items from ``first`` to ``end``."""
+
+    def fail(self, error: Exception) -> None:
+        """End with an error that is no item's."""
+
+
 @final
 class Chunk:
     """Items that are sent together."""
@@ -66,7 +99,7 @@ class Chunk:
     __slots__ = ("deaths", "exact", "items", "job", "number", "start")
 
     def __init__(
-        self, job: Job, start: int, items: list[Any], exact: bool, deaths: int = 0
+        self, job: Owner, start: int, items: list[Any], exact: bool, deaths: int = 0
     ) -> None:
         self.number: int = next(_NUMBERS)
         self.job, self.start, self.items = job, start, items
@@ -86,7 +119,7 @@ class Crew(Protocol):
     def dismiss(self, job: Job) -> None:
         """Stop what runs of a job that nobody wants any more."""
 
-    def spawn(self, task: Callable[[], Awaitable[None]]) -> None:
+    def spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a task of the crew's own; callable wherever its loop runs."""
 
     async def settled(self, job: Job) -> None:
@@ -170,6 +203,11 @@ class Job:
         return tuple(self._again)
 
     # ----------------------------------------------------------------- input
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that an item may take."""
+        return self.options.timeout
 
     @property
     def prefetches(self) -> bool:
@@ -291,20 +329,16 @@ class Job:
         self.put_back(chunk)
         return False
 
-    def put_back(self, chunk: Chunk, *, exact: bool = False) -> None:
+    def put_back(self, chunk: Chunk) -> None:
         """Do a chunk again that has not been worked on."""
         self.flying -= 1
-        self._do_again(chunk, 0, len(chunk.items), exact=exact)
+        self._do_again(chunk, 0, len(chunk.items))
 
     def _do_again(self, chunk: Chunk, first: int, end: int, *, exact: bool = False) -> None:
         if first < end and self.open:
             items = chunk.items[first:end]
             again = Chunk(self, chunk.start + first, items, chunk.exact or exact, chunk.deaths)
             insort(self._again, again, key=_START)
-
-    def refuse(self, chunk: Chunk, error: Exception) -> None:
-        """Take back a chunk whose items cannot be sent, or cannot be read there."""
-        self.unreadable(chunk, error)
 
     def unreadable(self, chunk: Chunk, error: Exception) -> None:
         """Take back a chunk that cannot be sent or read, or whose results cannot be read."""

@@ -1,0 +1,207 @@
+"""Become a worker: in a fresh interpreter, in a fork, or in a fork of a fresh interpreter.
+
+Law 1: a worker is the leader of a session of its own. No key of the terminal reaches it, and what
+it starts is ended with it.
+Law 2: it ends with its parent, however that ends, also in the middle of an item.
+Law 3: from a fork on, no lock of the parent is taken by what stands here.
+"""
+
+from __future__ import annotations
+
+__all__ = ("UNKNOWN", "Boot", "exec_main", "forked", "receive_boot", "send_boot", "spawned")
+
+import mmap
+import os
+import pickle
+import select
+import signal
+import socket
+import sys
+from _thread import start_new_thread
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from aconcur._worker.codec import U64, SocketFile, encode
+from aconcur._worker.failures import pack
+from aconcur._worker.frames import FAILED, READY
+from aconcur._worker.main_module import Origin, install
+from aconcur._worker.serve import send, serve
+from aconcur._worker.work import Page
+
+_PAGE: Final = 4096
+UNKNOWN: Final = 1 << 32
+"""No wait status: nobody knows."""
+# poll(2): the peer has closed its end (Linux); elsewhere POLLHUP, which is always told.
+_HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)
+
+
+class Boot(NamedTuple):
+    """What a worker must know before anything else."""
+
+    parent: int
+    """The process with which it ends."""
+    path: list[str]
+    argv: list[str]
+    main: Origin
+    nice: int
+    initializer: bytes | None
+    """The pickle of a function and its arguments."""
+    serves: bool = False
+    """It is no worker: it forks them."""
+
+
+_stopping = False
+
+
+def send_boot(sock: socket.socket, boot: Boot) -> None:
+    """Tell a fresh interpreter what it is."""
+    data = pickle.dumps(tuple(boot), 5)
+    sock.sendall(U64.pack(len(data)) + data)
+
+
+def receive_boot(sock: socket.socket) -> Boot:
+    """Hear from the pool what this interpreter is."""
+    (size,) = U64.unpack(SocketFile(sock, b"", 8).read())
+    return Boot(*pickle.loads(SocketFile(sock, b"", size).read()))
+
+
+def exec_main(fd: int) -> None:
+    """Be what the pool says: the program of a fresh interpreter. Its session is its own already."""
+    sock = socket.socket(fileno=fd)
+    try:
+        boot = receive_boot(sock)
+        sys.path[:], sys.argv[:] = boot.path, boot.argv
+        install(boot.main)
+        if boot.serves:
+            _fork_on_demand(sock, boot)
+        else:
+            _live(sock, boot)
+    except (EOFError, ConnectionError):
+        return
+
+
+def spawned(connection: Any, boot: Boot) -> None:  # noqa: ANN401 - multiprocessing's Connection
+    """Be a worker: the target of a process of multiprocessing."""
+    os.setsid()
+    sock = socket.socket(fileno=os.dup(connection.fileno()))
+    connection.close()
+    with suppress(EOFError, ConnectionError):
+        _live(sock, boot)
+
+
+def forked(sock: socket.socket, boot: Boot) -> None:
+    """Be a worker, to the end of this process: called in the child of a fork. Never returns."""
+    code = 1
+    try:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        with suppress(EOFError, ConnectionError):
+            _live(sock, boot)
+        code = 0
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # closed, or none at all
+                stream.flush()
+        os._exit(code)
+
+
+def _live(sock: socket.socket, boot: Boot) -> None:
+    global _stopping
+    _stopping = False
+    # Not ignored: what a task starts would inherit that.
+    signal.signal(signal.SIGINT, _nothing)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    sock.setblocking(True)
+    page = _receive_page(sock)
+    start_new_thread(_end_with_parent, (sock.fileno(), boot.parent))
+    try:
+        if boot.nice:
+            os.nice(boot.nice)
+        if boot.initializer is not None:
+            initializer, arguments = pickle.loads(boot.initializer)
+            initializer(*arguments)
+            del initializer, arguments
+    except BaseException as error:  # noqa: BLE001 - it travels
+        send(sock, FAILED, encode(pack(error)))
+        return
+    send(sock, READY, encode(None))
+    serve(sock, page)
+    _stopping = True
+
+
+def _nothing(number: int, frame: object) -> None:
+    """Ctrl-C is the parent's business."""
+
+
+def _receive_page(sock: socket.socket) -> Page:
+    data, fds, _, _ = socket.recv_fds(sock, 1, 1)
+    if not data:
+        raise EOFError
+    page = mmap.mmap(fds[0], _PAGE)
+    os.close(fds[0])
+    return memoryview(page).cast("q")
+
+
+def _end_with_parent(fd: int, parent: int) -> None:
+    """End when the pool's end of the socket is closed, or the parent has ended."""
+    poll = select.poll()
+    poll.register(fd, _HUNG_UP)
+    try:
+        # A fork of the parent that is not ours may hold the socket open.
+        poll.register(os.pidfd_open(parent), select.POLLIN)
+    except AttributeError:
+        pass
+    except ProcessLookupError:
+        _end()
+    except OSError:  # an older kernel, or a sandbox
+        pass
+    poll.poll()
+    if not _stopping:
+        _end()
+
+
+def _end() -> None:
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+# ---------------------------------------------------------------- the fork server
+
+
+def _fork_on_demand(sock: socket.socket, boot: Boot) -> None:
+    """Fork a worker for each socket that comes. One thread, no lock but the interpreter's.
+
+    An ended worker stays a zombie until it is asked for, so that nobody takes its process id.
+    """
+    signal.signal(signal.SIGINT, _nothing)
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    with suppress(AttributeError, OSError):
+        poll.register(os.pidfd_open(boot.parent), select.POLLIN)
+    while any(fd == sock.fileno() for fd, _ in poll.poll()):
+        data, fds, _, _ = socket.recv_fds(sock, 8, 1)
+        if len(data) < 8:
+            return
+        if not fds:
+            sock.sendall(U64.pack(_reap(*U64.unpack(data))))
+            continue
+        pid = os.fork()
+        if not pid:
+            sock.close()
+            forked(socket.socket(fileno=fds[0]), boot)
+        os.close(fds[0])
+        sock.sendall(U64.pack(pid))
+
+
+def _reap(pid: int) -> int:
+    """Return the wait status of a worker that has ended."""
+    try:
+        return os.waitpid(pid, 0)[1]
+    except ChildProcessError:  # that of a server before this one
+        return UNKNOWN

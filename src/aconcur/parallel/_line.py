@@ -1,0 +1,161 @@
+"""The pool's end of the socket to one worker.
+
+Rule: small frames are read and written where they come up; long ones in a thread, which copies
+without holding the interpreter, so that the loop goes on.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Line", "OnFrame", "park")
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeAlias, final
+
+import anyio
+import anyio.to_thread
+
+from aconcur._core.parking import Lot, in_trio, new_waiter
+from aconcur._worker.codec import INLINE, Buffer, Encoded, SocketFile, decode, load, send_all
+from aconcur._worker.frames import Frame, Inbox, head
+
+OnFrame: TypeAlias = Callable[[Frame, Any, Exception | None], None]
+
+
+@final
+class Line:
+    """A connection to a worker.
+
+    Args:
+        sock: blocking; closed by :meth:`close`.
+        on_frame: called in the loop with each frame and its value, or the error of its reading.
+        limiter: for the threads.
+    """
+
+    def __init__(
+        self, sock: socket.socket, on_frame: OnFrame, limiter: anyio.CapacityLimiter
+    ) -> None:
+        self._sock, self._on_frame, self._limiter = sock, on_frame, limiter
+        self._inbox = Inbox(sock)
+        self._queue = deque[Sequence[Buffer]]()
+        self._senders, self._receivers = Lot(), Lot()
+        self._sending = self._ended = False
+        self._long: Frame | None = None
+
+    def close(self) -> None:
+        """Close the socket. No task is in it any more."""
+        self._sock.close()
+
+    # ----------------------------------------------------------------- sending
+
+    def send(self, kind: int, message: Encoded, **fields: Any) -> None:  # noqa: ANN401
+        """Send a frame, at once or after those before it."""
+        first = head(kind, message, **fields)
+        if self._queue or self._sending or message.total > INLINE:
+            self._enqueue([first, *message.parts])
+            return
+        data = b"".join((first, *message.parts))
+        try:
+            sent = self._sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # the worker has ended, which the one who reads will find
+            return
+        if sent < len(data):
+            self._enqueue([memoryview(data)[sent:]])
+
+    def _enqueue(self, parts: Sequence[Buffer]) -> None:
+        self._queue.append(parts)
+        self._senders.wake()
+
+    async def send_queued(self) -> None:
+        """Send what does not go at once, until cancelled or the worker has ended."""
+        while True:
+            while not self._queue:
+                await park(self._senders)
+            self._sending = True
+            try:
+                call = partial(send_all, self._sock, self._queue.popleft())
+                await anyio.to_thread.run_sync(call, limiter=self._limiter)
+            except OSError:
+                return
+            finally:
+                self._sending = False
+
+    # --------------------------------------------------------------- receiving
+
+    async def receive(self) -> None:
+        """Read until the worker has ended."""
+        if in_trio():
+            while not self._ended:
+                await anyio.wait_readable(self._sock)
+                self._read()
+                await self._read_long()
+            return
+        loop = asyncio.get_running_loop()
+        while not self._ended:
+            # A reader that stays costs a frame nothing; anyio.wait_readable makes one for each.
+            loop.add_reader(self._sock.fileno(), self._read)
+            try:
+                await park(self._receivers)
+            finally:
+                loop.remove_reader(self._sock.fileno())
+            await self._read_long()
+
+    def _read(self) -> None:
+        try:
+            self._ended = not self._inbox.receive(socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._ended = True
+        self._hand_out()
+        if self._ended or self._long is not None:
+            self._receivers.wake()
+
+    def _hand_out(self) -> None:
+        while self._long is None and (frame := self._inbox.next()) is not None:
+            if frame.total > INLINE:
+                self._long = frame
+                return
+            value, unreadable = None, None
+            try:
+                value = load(frame.body, frame.sizes)
+            except Exception as error:  # noqa: BLE001 - the item's
+                unreadable = error
+            self._on_frame(frame, value, unreadable)
+
+    async def _read_long(self) -> None:
+        while (frame := self._long) is not None:
+            file = SocketFile(self._sock, bytes(frame.body), frame.total)
+            try:
+                call = partial(_decoded, file, frame.sizes)
+                value, error = await anyio.to_thread.run_sync(call, limiter=self._limiter)
+            except (EOFError, OSError):
+                self._ended = True
+                return
+            finally:
+                self._long = None
+            self._on_frame(frame, value, error)
+            self._hand_out()
+
+
+def _decoded(file: SocketFile, sizes: Sequence[int]) -> tuple[Any, Exception | None]:
+    try:
+        return decode(file, sizes), None
+    except Exception as error:  # noqa: BLE001 - the item's, unless the rest does not come
+        file.skip()
+        return None, error
+
+
+async def park(lot: Lot) -> None:
+    """Wait in the lot to be woken."""
+    waiter = new_waiter()
+    lot.append(waiter)
+    try:
+        await waiter
+    finally:
+        lot.leave(waiter)
