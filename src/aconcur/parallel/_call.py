@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Call",)
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 from aconcur._core.parking import Waiter, new_waiter
@@ -44,7 +44,7 @@ class Call:
         self,
         chunk: Chunk,  # noqa: ARG002 - as Job.finish
         results: list[Any],
-        errors: dict[int, Packed],
+        errors: Mapping[int, Packed | Exception],
         seconds: float,  # noqa: ARG002
         size: int,  # noqa: ARG002
     ) -> int:

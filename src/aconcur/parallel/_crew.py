@@ -35,7 +35,7 @@ from aconcur._worker.frames import (
 from aconcur._worker.serve import EXACT, KEEP_GOING
 from aconcur._worker.shared import Shared
 from aconcur.parallel._call import Call
-from aconcur.parallel._errors import PoolClosed, WorkerDied, WorkerStartError
+from aconcur.parallel._errors import PoolClosed, WorkerStartError, describe_end
 from aconcur.parallel._failing import rebuilt
 from aconcur.parallel._job import Chunk, Death, Job, Owner
 from aconcur.parallel._line import park
@@ -50,8 +50,8 @@ T = TypeVar("T")
 _GRACE: Final = 0.1
 # Seconds in which idle workers may run what they registered for their exit; a guess.
 _FAREWELL: Final = 1.0
-# Workers in a row that end before they are ready, after which no other is started.
-_STILLBORN: Final = 3
+# Workers in a row that end before they are ready, after which no other is started; a guess.
+_STILLBORN: Final = 20
 _ANY: Final = 1 << 30
 
 
@@ -99,7 +99,7 @@ class WorkerCrew:
         self._spawners.wake()
 
     async def settled(self, job: Job) -> None:
-        """Return: the pool's block waits for its tasks."""
+        """A map's tasks end with the pool's block."""
 
     async def _spawn_all(self, tasks: TaskGroup) -> None:
         while True:
@@ -113,7 +113,7 @@ class WorkerCrew:
             try:
                 worker = self._start_worker()
             except OSError as error:
-                self._give_up(error)
+                self._give_up(str(error), error)
                 return
             self.pump()
             async with anyio.create_task_group() as tasks:
@@ -142,7 +142,7 @@ class WorkerCrew:
             self._stillborn += not worker.ready
         death = replace(death, timed_out=worker.timed_out)
         for place, chunk in enumerate(worker.flying):
-            if place or not chunk.job.open:
+            if place or not chunk.job.open or not worker.ready:
                 chunk.job.put_back(chunk)
             else:
                 chunk.job.crashed(chunk, *worker.last, death)
@@ -150,12 +150,13 @@ class WorkerCrew:
                 self._calls.appendleft(chunk.job)
         worker.flying.clear()
         if self._stillborn >= _STILLBORN:
-            self._give_up(WorkerDied("its start", None, death.exit_code, death.signal))
+            end = describe_end(death.exit_code, death.signal)
+            self._give_up(f"{_STILLBORN} in a row ended before they were ready; the last {end}")
 
-    def _give_up(self, why: Exception) -> None:
+    def _give_up(self, why: str, cause: Exception | None = None) -> None:
         """Start no more workers; end all that waits for them."""
         self._broken = WorkerStartError(f"no worker can be started: {why}")
-        self._broken.__cause__ = why
+        self._broken.__cause__ = cause
         self._end_all(self._broken)
 
     def _end_all(self, error: Exception) -> None:
@@ -299,7 +300,8 @@ class WorkerCrew:
             worker.ready, self._stillborn = True, 0
         elif frame.kind == FAILED:
             worker.leaving = True
-            self._give_up(rebuilt(value))
+            cause = rebuilt(value)
+            self._give_up(f"its initializer raised {type(cause).__name__}: {cause}", cause)
         elif not frame.chunk:
             for job in self._jobs:
                 if job.number == frame.job:
@@ -422,6 +424,7 @@ class WorkerCrew:
             busy=sum(bool(worker.flying) for worker in self._workers),
             waiting=len(self._calls),
             maps=len(self._jobs),
+            pids=tuple(worker.child.pid for worker in self._workers),
             **asdict(self.tally),
         )
 

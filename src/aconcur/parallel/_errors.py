@@ -10,6 +10,7 @@ __all__ = (
     "WorkerDied",
     "WorkerStartError",
     "add_item_note",
+    "describe_end",
     "shown",
 )
 
@@ -57,7 +58,7 @@ class WorkerDied(AconcurError):  # noqa: N818 - the field's word
         signal: int | None = None,
     ) -> None:
         at = "" if index is None else f" {index}"
-        super().__init__(f"the worker {_end(exit_code, signal)} at item{at}: {shown(item)}")
+        super().__init__(f"the worker {describe_end(exit_code, signal)} at item{at}: {shown(item)}")
         self.item: object = item
         """What the function was given."""
         self.index: int | None = index
@@ -71,7 +72,8 @@ class WorkerDied(AconcurError):  # noqa: N818 - the field's word
         return type(self), (self.item, self.index, self.exit_code, self.signal)
 
 
-def _end(exit_code: int | None, number: int | None) -> str:
+def describe_end(exit_code: int | None, number: int | None) -> str:
+    """Return how a process ended, as the end of a sentence."""
     if number is not None:
         try:
             name = signal.Signals(number).name

@@ -66,17 +66,17 @@ class Call:
     A thread calls it as it is. Whoever pickles it, in this process, gets bytes for a worker.
     """
 
-    __slots__ = ("_chunk", "_crew", "_job", "refused", "sent")
+    __slots__ = ("_chunk", "_crew", "refused", "sent")
 
-    def __init__(self, crew: ExecutorCrew, job: Job, chunk: Chunk) -> None:
-        self._crew, self._job, self._chunk = crew, job, chunk
+    def __init__(self, crew: ExecutorCrew, chunk: Chunk) -> None:
+        self._crew, self._chunk = crew, chunk
         self.refused: Exception | None = None
         """Why it cannot be pickled."""
         self.sent = 0
         """Bytes of its items, where it was pickled."""
 
     def __call__(self) -> LocalAnswer:
-        job, chunk = self._job, self._chunk
+        job, chunk = self._crew.job, self._chunk
         answer, seconds = work(
             job.function,
             chunk.items,
@@ -91,7 +91,7 @@ class Call:
         return LocalAnswer(answer, seconds)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        job = self._job
+        job = self._crew.job
         try:
             function = self._crew.sealed_function(job.function)
             items = seal(self._chunk.items, encode(self._chunk.items))
@@ -116,7 +116,7 @@ class ExecutorCrew:
         self.page = new_page()
         self._executor, self._workers = executor, workers
         self._soon = soon_caller()
-        self._job: Job
+        self.job: Job
         self._flying: dict[Chunk, tuple[Call, Future[LocalAnswer | SentAnswer | None]]] = {}
         self._landed = deque[Chunk]()
         self._told = self._broken = False
@@ -132,8 +132,8 @@ class ExecutorCrew:
         options: MapOptions,
     ) -> Job:
         """Return the map, under way."""
-        self._job = Job(self, function, items, options)
-        return self._job
+        self.job = Job(self, function, items, options)
+        return self.job
 
     def sealed_function(self, function: Callable[[Any], Any]) -> Sealed:
         """Return the map's function as all calls carry it."""
@@ -150,12 +150,12 @@ class ExecutorCrew:
 
     def pump(self) -> None:
         """Submit as many chunks as keep all workers busy."""
-        most = self.size * (2 if self._job.prefetches else 1)
+        most = self.size * (2 if self.job.prefetches else 1)
         while len(self._flying) < most and not self._broken:
-            chunk = self._job.next_chunk()
+            chunk = self.job.next_chunk()
             if chunk is None:
                 return
-            if self._job.measured(chunk, getsizeof(chunk.items[0], 0) * len(chunk.items)):
+            if self.job.measured(chunk, getsizeof(chunk.items[0], 0) * len(chunk.items)):
                 self._submit(chunk)
 
     def dismiss(self, job: Job) -> None:
@@ -182,19 +182,19 @@ class ExecutorCrew:
     def _has_ended(self, task: asyncio.Task[None] | None = None) -> None:
         self._feeding = False
         if task is not None and task.cancelled():
-            self._job.fail(RuntimeError("the input was cancelled: catch that inside of it"))
+            self.job.fail(RuntimeError("the input was cancelled: catch that inside of it"))
         self._lot.wake_all(True)
 
     async def settled(self, job: Job) -> None:
         """Wait until an async input is closed."""
-        assert job is self._job
+        assert job is self.job
         while self._feeding:
             await park(self._lot)
 
     # ---------------------------------------------------------- what becomes of a call
 
     def _submit(self, chunk: Chunk) -> None:
-        call = Call(self, self._job, chunk)
+        call = Call(self, chunk)
         try:
             future: Future[Any] = self._executor.submit(call)
         except (BrokenExecutor, RuntimeError) as error:
@@ -224,13 +224,13 @@ class ExecutorCrew:
                 lost.append(chunk)
         if broken is not None:
             self._break(broken, lost)
-        if self._job.open:
+        if self.job.open:
             self.pump()
 
     def _look_at(self, chunk: Chunk) -> BaseException | None:
         """Pass on what became of a chunk; return what says that the executor is broken."""
         call, future = self._flying.pop(chunk)
-        if not self._job.open:
+        if not self.job.open:
             return None
         if future.cancelled():
             return RuntimeError(_SHUT)
@@ -249,7 +249,7 @@ class ExecutorCrew:
             else:
                 self._finish(chunk, call, answer, results, errors)
         if error is not None:
-            self._job.unreadable(chunk, restrained(error))
+            self.job.unreadable(chunk, restrained(error))
         return None
 
     def _finish(
@@ -264,20 +264,20 @@ class ExecutorCrew:
             size = max(answer.sealed.size, call.sent)
         else:
             size = getsizeof(results[0], 0) * len(results) if results else 0
-        self._job.finish(chunk, results, errors, answer.seconds, size)
+        self.job.finish(chunk, results, errors, answer.seconds, size)
 
     def _break(self, error: BaseException, lost: Iterable[Chunk]) -> None:
         """End the map: the executor takes no more calls."""
         if self._broken:
             return
         self._broken = True
-        chunks = sorted([*lost, *self._flying, *self._job.postponed], key=lambda one: one.start)
+        chunks = sorted([*lost, *self._flying, *self.job.postponed], key=lambda one: one.start)
         in_flight = {
             chunk.start + at: item for chunk in chunks for at, item in enumerate(chunk.items)
         }
-        broken = ExecutorBroken(str(error), in_flight, self._job.safe)
+        broken = ExecutorBroken(str(error), in_flight, self.job.safe)
         broken.__cause__ = error
-        self._job.fail(broken, at_once=False)
+        self.job.fail(broken, at_once=False)
 
 
 def restrained(error: BaseException) -> Exception:

@@ -16,10 +16,10 @@ def unpack(packed: Packed | Exception, function: str, index: int | None, item: o
     What a thread of this process raised is returned as it is.
     """
     if isinstance(packed, Exception):
-        error = packed
-    else:
-        error = rebuilt(packed)
-        error.__cause__ = RemoteTraceback(packed[3], item, index)
+        add_item_note(packed, function, index, item)
+        return packed
+    error = rebuilt(packed)
+    error.__cause__ = RemoteTraceback(packed[3], item, index)
     add_item_note(error, function, index, item)
     return error
 

@@ -73,7 +73,7 @@ class Owner(Protocol):
         self,
         chunk: Chunk,
         results: list[Any],
-        errors: dict[int, Packed],
+        errors: Mapping[int, Packed | Exception],
         seconds: float,
         size: int,
     ) -> int:
@@ -164,7 +164,7 @@ class Job:
         self.item_bytes = self.result_bytes = 0.0
         self.seconds: float | None = None  # of work for an item
         self._crew = crew
-        self._drawn = self._taken = self._delivered = 0
+        self._drawn = self._taken = self._held = self._delivered = 0
         self._size = options.chunk or _FIRST
         self._again: list[Chunk] = []
         self._attempts: dict[int, int] = {}
@@ -494,6 +494,8 @@ class Job:
             Exception: what ends the map: an item's error, or what the input raised, after the
                 results of all that came before.
         """
+        self._count(self._held)
+        self._held = 0
         while True:
             while not self._ready:
                 self._crew.pump()
@@ -506,15 +508,21 @@ class Job:
                     return []
                 await self._until_ready()
             results = self._ready.popleft()
-            self._taken += 1 if isinstance(results, _Lost) else len(results)
-            self._feeders.wake()
-            self._tell()
-            self._crew.pump()
             if not isinstance(results, _Lost):
+                # Those who take them one by one have not taken them yet.
+                self._held = len(results)
                 self._delivered += len(results)
                 return results
             if results.error is not None:
                 raise results.error
+            self._count(1)
+
+    def _count(self, taken: int) -> None:
+        if taken:
+            self._taken += taken
+            self._feeders.wake()
+            self._tell()
+            self._crew.pump()
 
     async def _until_ready(self) -> None:
         waiter = new_waiter()

@@ -99,6 +99,8 @@ class Line:
         while not self._ended:
             # A reader that stays costs a frame nothing; anyio.wait_readable makes one for each.
             loop.add_reader(self._sock.fileno(), self._read)
+            # libuv sets O_NONBLOCK, which the threads would meet; here MSG_DONTWAIT does that.
+            self._sock.setblocking(True)
             try:
                 await park(self._receivers)
             finally:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, final
 
 import anyio
@@ -39,8 +40,11 @@ class Results(Generic[R]):
 
     @property
     def failures(self) -> Sequence[Failure]:
-        """The failed items, with ``on_error=COLLECT``; and that which ended the map."""
-        return tuple(self._job.failures) if self._job else ()
+        """The failed items, with ``on_error=COLLECT``; and that which ended the map.
+
+        In the order of the input.
+        """
+        return sorted(self._job.failures, key=attrgetter("index")) if self._job else ()
 
     def __aiter__(self) -> AsyncGenerator[R, None]:  # noqa: PYI058 - it has an aclose()
         """Start the map.

@@ -21,6 +21,8 @@ class PoolStatistics:
     """Calls of ``run()`` that no worker has been given yet."""
     maps: int
     """Maps under way."""
+    pids: tuple[int, ...]
+    """The process ids of the workers that live now."""
     done: int
     """Items and calls that were worked on to the end, failed ones included."""
     chunks: int

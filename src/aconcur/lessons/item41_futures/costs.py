@@ -289,22 +289,19 @@ def pays(
         name: inputs_of(each, size)
         for name, each in LENGTHS
     }
-    serial = {
-        name: seconds(partial(original.serial, pairs))
-        for name, pairs in inputs.items()
-    }
     rows: dict[str, dict[str, float]] = {}
     with ProcessPool() as pool:
         wait(pool.starting)
         list(pool.map(gcd, [(1, 1)] * 8))
         for name, pairs in inputs.items():
+            base = seconds(partial(original.serial, pairs))
             rows[name] = {
-                column: serial[name] / seconds(way)
+                column: base / seconds(way)
                 for column, way in ways(pairs, pool)
             }
     own = asyncio.run(of_aconcur(inputs))
-    for name, took in own.items():
-        rows[name]["aconcur"] = serial[name] / took
+    for name, speed in own.items():
+        rows[name]["aconcur"] = speed
     return rows
 
 
@@ -336,15 +333,17 @@ def ways(
 async def of_aconcur(
     inputs: dict[str, list[Pair]],
 ) -> dict[str, float]:
-    """Measure the same in aconcur's pool, in seconds."""
-    took: dict[str, float] = {}
+    """Measure the same in aconcur's pool."""
+    speeds: dict[str, float] = {}
     async with open_pool(WORKERS) as pool:
         await ready(pool)
         for name, pairs in inputs.items():
+            base = seconds(partial(original.serial, pairs))
             start = time.perf_counter()
             await pool.map(gcd, pairs).collect()
-            took[name] = time.perf_counter() - start
-    return took
+            took = time.perf_counter() - start
+            speeds[name] = base / took
+    return speeds
 
 
 async def ready(pool: Pool) -> None:

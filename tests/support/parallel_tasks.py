@@ -1,0 +1,165 @@
+"""What the tests let workers do: a worker finds it here by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+from typing import NoReturn
+
+from aconcur.parallel import Shared
+
+
+class TwoArguments(Exception):  # noqa: N818
+    """Cannot be made from its ``args``."""
+
+    def __init__(self, what: str, *, code: int) -> None:
+        super().__init__(f"{what} {code}")
+        self.what, self.code = what, code
+
+
+class Unpicklable(Exception):  # noqa: N818
+    def __init__(self) -> None:
+        super().__init__("as said")
+        self.lock = Lock()
+
+
+class ReadOnlyThere:
+    """Can be pickled and not be read again but where it was made."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _only_in, (os.getpid(),)
+
+
+def _only_in(pid: int) -> int:
+    if os.getpid() != pid:
+        raise ValueError(f"made in another process than {os.getpid()}")
+    return pid
+
+
+def make_read_only_there(_: object) -> ReadOnlyThere:
+    return ReadOnlyThere()
+
+
+class Fatal:
+    """Kills who reads it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _die, ()
+
+
+def _die() -> NoReturn:
+    os._exit(9)
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def pid_of(_: object = None) -> int:
+    return os.getpid()
+
+
+def sleep_then_square(pair: tuple[float, int]) -> int:
+    time.sleep(pair[0])
+    return pair[1] * pair[1]
+
+
+def fail_at_seven(number: int) -> int:
+    if number % 10 == 7:
+        raise TwoArguments("seven", code=number)
+    return number
+
+
+def die_at(number: int, at: Sequence[int]) -> int:
+    if number in at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def exit_with(code: int) -> NoReturn:
+    os._exit(code)
+
+
+def system_exit(code: int) -> NoReturn:
+    sys.exit(code)
+
+
+def raise_unpicklable() -> NoReturn:
+    raise Unpicklable
+
+
+def stop_iteration(number: int) -> int:
+    if number == 3:
+        raise StopIteration
+    return number
+
+
+def sleep_at(number: int, at: int, seconds: float) -> int:
+    if number == at:
+        time.sleep(seconds)
+    return number
+
+
+def note_then_sleep(folder: str, seconds: float) -> None:
+    """Leave a file named after this process, then sleep."""
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(seconds)
+
+
+def fail_once(folder: str, number: int) -> int:
+    """Fail for each number the first time."""
+    seen = Path(folder) / str(number)
+    if not seen.exists():
+        seen.touch()
+        raise ValueError(number)
+    return number
+
+
+def blob(size: int) -> bytes:
+    return bytes(size)
+
+
+def get_shared(shared: Shared[list[int]], number: int) -> tuple[int, int]:
+    return shared.get()[number], id(shared.get())
+
+
+def niceness() -> int:
+    return os.nice(0)
+
+
+def session_and_fds() -> tuple[int, int, int]:
+    return os.getpid(), os.getsid(0), os.getpgrp()
+
+
+def start_a_child(folder: str) -> None:
+    """Start a process that outlives us if nobody ends it, and sleep."""
+    child = os.fork()
+    if not child:
+        (Path(folder) / f"child-{os.getpid()}").touch()
+        time.sleep(60)
+        os._exit(0)
+    time.sleep(60)
+
+
+INITIALIZED: list[int] = []
+
+
+def initialize(value: int) -> None:
+    INITIALIZED.append(value)
+
+
+def initialized(_: object = None) -> list[int]:
+    return INITIALIZED
+
+
+def fail_to_initialize() -> NoReturn:
+    raise TwoArguments("no", code=1)
+
+
+async def coroutine(_: object) -> None:
+    """No worker calls this."""
