@@ -149,9 +149,9 @@ def _add_gcd(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="compute greatest common divisors on all cores, or on a cluster",
         description=(
             "Read pairs of whole numbers, one a line as A,B, and print A,B,GCD for each, in their "
-            "order. The work is the chapter's: it tries every number, from the smaller one down, at "
-            "about 0.05 µs each. The input may be of any length: little of it is "
-            "in memory at a time. A first line of names and empty lines are passed over."
+            "order. The work is the chapter's: it tries every number from the smaller one down, at "
+            "about 0.05 µs each. The input may be of any length: little of it is in memory at a "
+            "time. A first line of names and empty lines are passed over."
         ),
         epilog="A wrong line is named on stderr by its number, the others are done; the exit code "
         "is then 1.",

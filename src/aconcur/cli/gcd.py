@@ -10,7 +10,8 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
-from typing import BinaryIO, Final, TypeAlias
+from io import BufferedReader
+from typing import Final, TypeAlias, cast
 
 import anyio
 from anyio import to_thread
@@ -51,14 +52,14 @@ def run(chosen: argparse.Namespace) -> None:
             )
         if chosen.workers is not None:
             raise UsageError("--workers is for this machine: a cluster has its own")
-    file = sys.stdin.buffer
+    file = cast(BufferedReader, sys.stdin.buffer)
     with nullcontext(file) if chosen.pairs == "-" else open(chosen.pairs, "rb") as lines:  # noqa: PTH123
         wrong, total = anyio.run(_print_all, lines, chosen.executor, chosen.workers)
     if wrong:
         raise NotAllComputedError(wrong, total)
 
 
-async def _rows(file: BinaryIO) -> AsyncIterator[Row]:
+async def _rows(file: BufferedReader) -> AsyncIterator[Row]:
     """Yield the lines to compute: a first line of names and empty lines are passed over.
 
     The loop goes on while a pipe has nothing to say.
@@ -119,7 +120,7 @@ async def _answers(
             processes.kill()
 
 
-async def _print_all(rows: Iterator[Row], executor: str, workers: int | None) -> tuple[int, int]:
+async def _print_all(file: BufferedReader, executor: str, workers: int | None) -> tuple[int, int]:
     """Print a line for each pair, in their order; return how many are wrong, of how many."""
     wrong = total = 0
     progress = Progress()
