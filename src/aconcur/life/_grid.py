@@ -92,8 +92,8 @@ class Grid:
     def from_source(cls, source: Source) -> Self:
         """Return a grid whose cells are laid out when somebody first looks. For engines."""
         grid = cls(1, 1)
-        grid._box = grid._bits = None  # noqa: SLF001 - its own
-        grid._source = source  # noqa: SLF001
+        grid._box = grid._bits = None
+        grid._source = source
         return grid
 
     @classmethod
@@ -190,7 +190,7 @@ class Grid:
         _check_size(height, width)
         if not 0 <= density <= 1:
             raise ValueError(f"density must be from 0 to 1, not {density}")
-        lots = Random(seed)  # noqa: S311 - a lot that can be drawn again, no secret
+        lots = Random(seed)
         size, of_256 = height * width, round(density * 256)
         if of_256 == 256:
             return cls(height, width, (1 << size) - 1)
@@ -203,7 +203,7 @@ class Grid:
 
     def _where(self) -> tuple[int, int, int, int]:
         if self._box is None:
-            assert self._source is not None  # noqa: S101 - from_source() has set one of the two
+            assert self._source is not None
             self._box = self._source.box()
         return self._box
 
@@ -235,7 +235,7 @@ class Grid:
             GridTooLargeError: the box around a pattern on a plane has too many cells.
         """
         if self._bits is None:
-            assert self._source is not None  # noqa: S101 - from_source() has set one of the two
+            assert self._source is not None
             if self.height * self.width > LARGEST:
                 raise GridTooLargeError(self.height, self.width)
             self._bits = self._source.bits()
