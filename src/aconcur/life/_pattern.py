@@ -6,13 +6,15 @@ __all__ = ("Pattern",)
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from typing import final
+from typing import TypeAlias, final
 
 from aconcur.life import _runs
 from aconcur.life._errors import PatternSizeError
 from aconcur.life._grid import Grid
 from aconcur.life._rule import LIFE, Rule, as_rule
 from aconcur.life._runs import Runs
+
+_Key: TypeAlias = tuple[Runs, Rule, str, str, tuple[str, ...]]
 
 
 @final
@@ -57,7 +59,7 @@ class Pattern:
     @classmethod
     def from_runs(
         cls,
-        runs: Iterable[tuple[int, int, int]],
+        runs: Iterable[tuple[int, int, int]] | Runs,
         rule: Rule | str = LIFE,
         *,
         name: str = "",
@@ -157,9 +159,7 @@ class Pattern:
 
     def under(self, rule: Rule | str) -> Pattern:
         """Return these cells under another rule."""
-        made = self._with(self._runs)
-        made._rule = as_rule(rule)
-        return made
+        return self._with(self._runs, as_rule(rule))
 
     def grid(
         self,
@@ -186,13 +186,13 @@ class Pattern:
             raise PatternSizeError(
                 f"{self!r} does not fit into {height} × {width} cells at ({y}, {x})"
             )
-        inside = self.at(y, x)._runs
+        top, left = self.offset
+        inside = _runs.shifted(self._runs, y - top, x - left)
         return Grid(height, width, _runs.to_bits(inside, height, width))
 
-    def _with(self, runs: Runs) -> Pattern:
-        return Pattern.from_runs(
-            runs, self._rule, name=self._name, author=self._author, comments=self._comments
-        )
+    def _with(self, runs: Runs, rule: Rule | None = None) -> Pattern:
+        _, own, name, author, comments = self._key()
+        return Pattern.from_runs(runs, rule or own, name=name, author=author, comments=comments)
 
     def __contains__(self, cell: tuple[int, int]) -> bool:
         y, x = cell
@@ -202,7 +202,7 @@ class Pattern:
         before = bisect_right(xs, x, lo=bisect_right(ys, y - 1), hi=end) - 1
         return before >= 0 and ys[before] == y and xs[before] <= x < xs[before] + ns[before]
 
-    def _key(self) -> tuple[object, ...]:
+    def _key(self) -> _Key:
         return self._runs, self._rule, self._name, self._author, self._comments
 
     def __eq__(self, other: object) -> bool:
@@ -220,7 +220,7 @@ class Pattern:
         return f"<Pattern{name}: {self.population} cells in {size}{where}, {self._rule}>"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _again, (self._runs, *self._key()[1:])
+        return _again, self._key()
 
 
 def _again(runs: Runs, rule: Rule, name: str, author: str, comments: tuple[str, ...]) -> Pattern:
