@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-__all__ = ("Pattern",)
+__all__ = ("Bounds", "Pattern")
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from typing import TypeAlias, final
+from typing import NamedTuple, TypeAlias, final
 
 from aconcur.life import _runs
+from aconcur.life._engine import Topology
 from aconcur.life._errors import PatternSizeError
 from aconcur.life._grid import Grid
 from aconcur.life._rule import LIFE, Rule, as_rule
 from aconcur.life._runs import Runs
 
-_Key: TypeAlias = tuple[Runs, Rule, str, str, tuple[str, ...]]
+
+class Bounds(NamedTuple):
+    """The field that a pattern is meant for, where it is not the plane."""
+
+    topology: Topology
+    height: int
+    width: int
+
+
+_Key: TypeAlias = tuple[Runs, Rule, str, str, tuple[str, ...], Bounds | None]
 
 
 @final
@@ -31,6 +41,7 @@ class Pattern:
         name: one line.
         author: one line.
         comments: lines.
+        bounds: the torus or box that it is meant for; the plane by default.
 
     Raises:
         PatternSizeError: a cell is further out than 2⁶² - 1.
@@ -38,7 +49,7 @@ class Pattern:
         ValueError: a name, author or comment is more than a line.
     """
 
-    __slots__ = ("_author", "_box", "_comments", "_name", "_rule", "_runs")
+    __slots__ = ("_author", "_bounds", "_box", "_comments", "_name", "_rule", "_runs")
 
     def __init__(
         self,
@@ -48,13 +59,15 @@ class Pattern:
         name: str = "",
         author: str = "",
         comments: Iterable[str] = (),
+        bounds: Bounds | None = None,
     ) -> None:
         self._runs = _runs.of_cells(cells)
-        self._box = self._runs.box()
+        self._box: tuple[int, int, int, int] | None = None
         self._rule = as_rule(rule)
         self._name = _line("name", name)
         self._author = _line("author", author)
         self._comments = tuple(_line("comment", comment) for comment in comments)
+        self._bounds = bounds
 
     @classmethod
     def from_runs(
@@ -65,6 +78,7 @@ class Pattern:
         name: str = "",
         author: str = "",
         comments: Iterable[str] = (),
+        bounds: Bounds | None = None,
     ) -> Pattern:
         """Make a pattern of (y, first x, length), row by row from the top and from left to right.
 
@@ -72,9 +86,9 @@ class Pattern:
             ValueError: a run is empty, or begins before the one ahead of it ends; names it. And as
                 the class raises.
         """
-        made = cls((), rule, name=name, author=author, comments=comments)
+        made = cls((), rule, name=name, author=author, comments=comments, bounds=bounds)
         kept = runs if isinstance(runs, Runs) else _runs.of_rows(_checked(runs))
-        made._runs, made._box = kept, kept.box()
+        made._runs = kept
         return made
 
     @classmethod
@@ -88,6 +102,11 @@ class Pattern:
             _runs.of_cells(grid.cells()) if few else _runs.of_bits(grid.rows(), grid.top, grid.left)
         )
         return cls.from_runs(runs, rule, name=name)
+
+    def _where(self) -> tuple[int, int, int, int]:
+        if self._box is None:
+            self._box = self._runs.box()
+        return self._box
 
     @property
     def rule(self) -> Rule:
@@ -110,19 +129,24 @@ class Pattern:
         return self._comments
 
     @property
+    def bounds(self) -> Bounds | None:
+        """The torus or box that it is meant for; None for the plane."""
+        return self._bounds
+
+    @property
     def offset(self) -> tuple[int, int]:
         """The y of the topmost cell and the x of the leftmost one; (0, 0) if there is no cell."""
-        return self._box[:2]
+        return self._where()[:2]
 
     @property
     def height(self) -> int:
         """Rows from the topmost to the lowest cell; 0 if there is no cell."""
-        return self._box[2]
+        return self._where()[2]
 
     @property
     def width(self) -> int:
         """Columns from the leftmost to the rightmost cell; 0 if there is no cell."""
-        return self._box[3]
+        return self._where()[3]
 
     @property
     def population(self) -> int:
@@ -191,8 +215,7 @@ class Pattern:
         return Grid(height, width, _runs.to_bits(inside, height, width))
 
     def _with(self, runs: Runs, rule: Rule | None = None) -> Pattern:
-        _, own, name, author, comments = self._key()
-        return Pattern.from_runs(runs, rule or own, name=name, author=author, comments=comments)
+        return _again(runs, rule or self._rule, *self._key()[2:])
 
     def __contains__(self, cell: tuple[int, int]) -> bool:
         y, x = cell
@@ -203,7 +226,7 @@ class Pattern:
         return before >= 0 and ys[before] == y and xs[before] <= x < xs[before] + ns[before]
 
     def _key(self) -> _Key:
-        return self._runs, self._rule, self._name, self._author, self._comments
+        return self._runs, self._rule, self._name, self._author, self._comments, self._bounds
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Pattern):
@@ -223,8 +246,15 @@ class Pattern:
         return _again, self._key()
 
 
-def _again(runs: Runs, rule: Rule, name: str, author: str, comments: tuple[str, ...]) -> Pattern:
-    return Pattern.from_runs(runs, rule, name=name, author=author, comments=comments)
+def _again(
+    runs: Runs,
+    rule: Rule,
+    name: str,
+    author: str,
+    comments: tuple[str, ...],
+    bounds: Bounds | None,
+) -> Pattern:
+    return Pattern.from_runs(runs, rule, name=name, author=author, comments=comments, bounds=bounds)
 
 
 def _line(what: str, text: str) -> str:
