@@ -44,7 +44,7 @@ class Pattern:
         bounds: the torus or box that it is meant for; the plane by default.
 
     Raises:
-        PatternSizeError: a cell is further out than 2⁶² - 1.
+        PatternSizeError: a cell is further out than 2⁶¹.
         RuleError: the notation is none.
         ValueError: a name, author or comment is more than a line.
     """
@@ -176,7 +176,7 @@ class Pattern:
         """Return this pattern moved so that its :attr:`offset` is (y, x).
 
         Raises:
-            PatternSizeError: a cell would be further out than 2⁶² - 1.
+            PatternSizeError: a cell would be further out than 2⁶¹.
         """
         top, left = self.offset
         return self._with(_runs.shifted(self._runs, y - top, x - left))

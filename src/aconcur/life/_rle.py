@@ -97,7 +97,7 @@ class _Head:
             elif plain:
                 break
             begin = end
-            self.lines += 1
+        self.lines = self._text.count("\n", 0, begin)
         body = self._text[begin:]
         if "#" not in body:
             return body

@@ -26,6 +26,9 @@ _TO_BO: Final = bytes.maketrans(b".A", b"bo")
 _ALIVE: Final = ord("o")
 _ROW: Final = ord("$")
 
+# From end to end of what patterns reach.
+_WIDEST: Final = 2 * FURTHEST
+
 # Reading so many characters without numpy takes about as long as importing numpy.
 _WORTH_NUMPY: Final = 1 << 18
 # Counts below 10¹⁵ can be summed up in floats without losing what matters here.
@@ -40,9 +43,15 @@ def read_body(text: bytes) -> Runs | None:
         return None
     if not kinds:
         return _runs.of_rows(())
-    if "numpy" in sys.modules or (len(items) >= _WORTH_NUMPY and find_spec("numpy")):
+    if _use_numpy(len(items)):
         return _read_by_numpy(items)
     return _read_by_hand(items, kinds)
+
+
+def _use_numpy(size: int) -> bool:
+    if "numpy" in sys.modules:
+        return True
+    return size >= _WORTH_NUMPY and find_spec("numpy") is not None
 
 
 def _read_by_hand(items: bytes, kinds: bytes) -> Runs | None:
@@ -57,7 +66,7 @@ def _read_by_hand(items: bytes, kinds: bytes) -> Runs | None:
             if kind == _ALIVE:
                 found.append((y, x, n))
             x += n
-        if not n or x > FURTHEST or y > FURTHEST:
+        if not n or x > _WIDEST or y > _WIDEST:
             return None
     return _runs.of_rows(found)
 
@@ -68,7 +77,7 @@ def _read_by_numpy(items: bytes) -> Runs | None:
     text = np.frombuffer(items, np.uint8)
     at = np.flatnonzero(text - 48 > 9)  # all that is no digit, for what is below 0 wraps round
     counts = _counts(np, text, at)
-    if counts is None or not counts.all() or counts.sum(dtype=np.float64) > FURTHEST:
+    if counts is None or not counts.all() or counts.sum(dtype=np.float64) > _WIDEST:
         return _read_by_hand(items, items.translate(None, _DIGITS))
     kinds = text[at]
     ends = kinds == _ROW
@@ -113,9 +122,9 @@ def blame(text: str, lines: int, source: str) -> NoReturn:
     y = x = 0
     for item in _ITEM.finditer(text):
         count, kind = re.sub(r"\s", "", item["count"]), item["kind"].translate({46: "b", 65: "o"})
-        n = int(count or "1") if len(count) <= len(str(FURTHEST)) else FURTHEST + 1
+        n = int(count or "1") if len(count) <= len(str(_WIDEST)) else _WIDEST + 1
         y, x = (y + n, 0) if kind == "$" else (y, x + n)
-        if why := _why(count, n, kind) or (max(y, x) > FURTHEST and _TOO_FAR):
+        if why := _why(count, n, kind) or (max(y, x) > _WIDEST and _TOO_FAR):
             digits = re.search(r"\d|$", item["count"])
             of_count = count and kind in ("", "b", "o", "$", "!")
             index = item.start() + digits.start() if of_count and digits else item.start("kind")
@@ -124,7 +133,7 @@ def blame(text: str, lines: int, source: str) -> NoReturn:
     raise AssertionError("nothing is wrong with this text")
 
 
-_TOO_FAR: Final = "patterns reach to 2**62 - 1 and no further"
+_TOO_FAR: Final = "the counts add up to more than 2**62"
 
 
 def _why(count: str, n: int, kind: str) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # an extra, and slower to import than all of this package
     from numpy.typing import NDArray
 
 # A sum of two such numbers is still one machine word.
-FURTHEST: Final = 2**62 - 1
+FURTHEST: Final = 2**61
 
 _LIVE: Final = re.compile("1+")
 
@@ -91,7 +91,7 @@ def of_cells(cells: Iterable[tuple[int, int]]) -> Runs:
 def check_reach(y: int, x: int) -> None:
     """Raise if a cell is further out than patterns reach."""
     if not (-FURTHEST <= y <= FURTHEST and -FURTHEST <= x <= FURTHEST):
-        raise PatternSizeError(f"cell ({y}, {x}) is too far out: patterns reach to 2**62 - 1")
+        raise PatternSizeError(f"cell ({y}, {x}) is too far out: patterns reach to 2**61")
 
 
 def shifted(runs: Runs, down: int, right: int) -> Runs:
