@@ -6,13 +6,14 @@ looks at them first pays for that, once.
 
 from __future__ import annotations
 
-__all__ = ("Grid", "GridTooLargeError", "Source")
+__all__ = ("Bounded", "Grid", "GridTooLargeError", "Source", "import_numpy")
 
 from collections.abc import Iterable, Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias, final
 
 from aconcur.errors import AconcurError, MissingRequirementError
+from aconcur.life._rows import ones, split_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +55,27 @@ class Source(Protocol):
     def cells(self) -> Iterator[tuple[int, int]]:
         """Yield (y, x) of each live cell, in any order; the box begins at (top, left)."""
         ...
+
+
+class Bounded:
+    """A :class:`Source` that has all cells of a torus or box, whoever lays them out."""
+
+    __slots__ = ("_height", "_width")
+
+    def __init__(self, height: int, width: int) -> None:
+        self._height, self._width = height, width
+
+    def box(self) -> tuple[int, int, int, int]:
+        """Return top, left, height, width."""
+        return 0, 0, self._height, self._width
+
+    def bits(self) -> int:
+        """Return the cells, as :attr:`Grid.bits` has them."""
+        raise NotImplementedError
+
+    def cells(self) -> Iterator[tuple[int, int]]:
+        """Yield (y, x) of each live cell."""
+        return Grid(self._height, self._width, self.bits()).cells()
 
 
 @final
@@ -259,27 +281,12 @@ class Grid:
             return
         top, left = self.top, self.left
         for y, row in enumerate(self.rows(), top):
-            # Take the lowest bit away until none is left.
-            while row:
-                low = row & -row
-                yield y, left + low.bit_length() - 1
-                row ^= low
+            for x in ones(row):
+                yield y, left + x
 
     def rows(self) -> Iterator[int]:
         """Yield each row as an integer: bit ``x`` is column ``x``."""
-        height, width, bits = self.height, self.width, self.bits
-        if width % 8 == 0:
-            packed, step = bits.to_bytes(height * width // 8, "little"), width // 8
-            for start in range(0, len(packed), step):
-                yield int.from_bytes(packed[start : start + step], "little")
-            return
-        # Eight rows at a time begin on a byte.
-        packed, mask = bits.to_bytes((height * width + 7) // 8, "little"), (1 << width) - 1
-        for y in range(0, height, 8):
-            eight = int.from_bytes(packed[y // 8 * width : (y // 8 + 1) * width], "little")
-            for _ in range(min(8, height - y)):
-                yield eight & mask
-                eight >>= width
+        return split_rows(self.bits, self.height, self.width)
 
     def to_text(self, *, alive: str = "O", dead: str = ".") -> str:
         """Return a line a row, without a newline at the end."""
