@@ -5,6 +5,7 @@
 :class:`Grid`       a generation as a value
 :class:`Pattern`    live cells with a name, a rule and comments: what files hold
 :func:`read`        a pattern from a file: RLE, .cells, Life 1.06
+:func:`classic`     a pattern that everybody knows: ``classic("gosper-glider-gun")``
 ==================  ===========================================================
 """
 
@@ -21,6 +22,9 @@ __all__ = (
     "Rule",
     "RuleError",
     "Topology",
+    "UnknownPatternError",
+    "classic",
+    "classics",
     "read",
     "read_cells",
     "read_life106",
@@ -31,11 +35,14 @@ __all__ = (
     "write_rle",
 )
 
+from aconcur.life._classics import classic as classic
+from aconcur.life._classics import classics as classics
 from aconcur.life._engine import Engine as Engine
 from aconcur.life._engine import Topology as Topology
 from aconcur.life._errors import PatternError as PatternError
 from aconcur.life._errors import PatternSizeError as PatternSizeError
 from aconcur.life._errors import RuleError as RuleError
+from aconcur.life._errors import UnknownPatternError as UnknownPatternError
 from aconcur.life._files import read as read
 from aconcur.life._files import write as write
 from aconcur.life._grid import Grid as Grid

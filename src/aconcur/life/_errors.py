@@ -52,7 +52,7 @@ class UnknownPatternError(AconcurError, LookupError, ValueError):
     def __init__(self, name: str, known: Iterable[str]) -> None:
         self.name: str = name
         self.known: tuple[str, ...] = tuple(known)
-        super().__init__(f"there is no pattern {name!r}; there are {', '.join(self.known)}")
+        super().__init__(f"there is no pattern {name!r}; known: {', '.join(self.known)}")
 
     def __reduce__(self) -> tuple[type[UnknownPatternError], tuple[str, tuple[str, ...]]]:
         return type(self), (self.name, self.known)
