@@ -17,7 +17,9 @@ def by_the_book(grid: Grid, rule: Rule, generations: int = 1, *, torus: bool = T
         before = live
         live = set()
         for y, x in product(range(h), range(w)):
-            near = [((y + dy) % h, (x + dx) % w) if torus else (y + dy, x + dx) for dy, dx in around]
+            near = [
+                ((y + dy) % h, (x + dx) % w) if torus else (y + dy, x + dx) for dy, dx in around
+            ]
             if rule.lives((y, x) in before, sum(cell in before for cell in near)):
                 live.add((y, x))
     return Grid.from_cells(live, h, w)

@@ -5,7 +5,7 @@ Rule: this file knows neither grids nor engines; whoever drives it compiles what
 
 from __future__ import annotations
 
-__all__ = ("LIFE", "NAMED_RULES", "Rule")
+__all__ = ("LIFE", "NAMED_RULES", "Rule", "as_rule")
 
 import re
 from collections.abc import Iterable, Mapping
@@ -138,6 +138,15 @@ def _why_not(text: str) -> str:
     if re.fullmatch(r"[bB].*[vVhH]", text):
         return "has another neighbourhood than the eight cells around"
     return "is neither a notation nor a known name"
+
+
+def as_rule(rule: Rule | str) -> Rule:
+    """Return the rule itself, or the one that a text names.
+
+    Raises:
+        RuleError: the text names none.
+    """
+    return rule if isinstance(rule, Rule) else Rule(rule)
 
 
 LIFE: Final = Rule("B3/S23")
