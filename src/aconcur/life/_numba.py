@@ -58,6 +58,10 @@ class Numba:
         if n % 2:
             self._words, self._other = self._other, self._words
 
+    def state(self) -> bytes:
+        """Return the cells in some form: equal generations have equal states."""
+        return self._words[1:-1, 1:-1].tobytes()
+
     def snapshot(self) -> Grid:
         """Return this generation; copies the words, and lays them out when somebody looks."""
         return Grid.from_source(StripedCells(self._stripes, self._words[1:-1, 1:-1].copy()))
