@@ -1,0 +1,62 @@
+"""What pictures of all formats share: how large a cell is, and its colours."""
+
+from __future__ import annotations
+
+__all__ = ("Look",)
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from aconcur.life._grid import Grid
+
+_COLOUR: Final = re.compile(r"#?(?P<digits>[0-9a-fA-F]{6})")
+_REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How cells are drawn.
+
+    Args:
+        scale: a cell is so many pixels wide and high, 1 to 64.
+        alive: the colour of live cells, ``"#rrggbb"``.
+        dead: the colour of dead cells.
+
+    Raises:
+        ValueError: the scale is another, or a colour is none.
+    """
+
+    scale: int = 1
+    alive: str = "#e8f0ff"
+    dead: str = "#101420"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.scale <= 64:
+            raise ValueError(f"scale must be from 1 to 64, not {self.scale}")
+        for colour in (self.alive, self.dead):
+            if not _COLOUR.fullmatch(colour):
+                raise ValueError(f"a colour is written #rrggbb, not {colour!r}")
+
+    @property
+    def palette(self) -> bytes:
+        """Red, green and blue of dead cells, then of live ones."""
+        return bytes.fromhex(self.dead[-6:] + self.alive[-6:])
+
+    def rows(self, grid: Grid) -> Iterator[bytes]:
+        """Yield a row of pixels for each row of cells: it is to be shown ``scale`` times.
+
+        A bit is a pixel, and the leftmost one is the highest; the last byte is filled up with dead
+        pixels.
+        """
+        scale, bits = self.scale, grid.width * self.scale
+        size = (bits + 7) // 8
+        if scale == 1:
+            for row in grid.rows():
+                yield row.to_bytes(size, "little").translate(_REVERSED)
+            return
+        alive, dead = "1" * scale, "0" * scale
+        for row in grid.rows():
+            digits = f"{row:0{grid.width}b}".replace("0", dead).replace("1", alive)
+            yield int(digits, 2).to_bytes(size, "little").translate(_REVERSED)

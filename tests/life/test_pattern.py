@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aconcur.life import LIFE, Grid, Pattern, PatternSizeError, Rule
+from tests.support.patterns import cells, patterns
+
+GLIDER = Pattern([(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)], name="glider")
+
+
+def test_says_what_it_is() -> None:
+    assert repr(GLIDER) == "<Pattern 'glider': 5 cells in 3 × 3, B3/S23>"
+    assert repr(Pattern([(-1, 4)], "B2/S")) == "<Pattern: 1 cells in 1 × 1 at (-1, 4), B2/S>"
+    assert (GLIDER.height, GLIDER.width, GLIDER.offset, GLIDER.population) == (3, 3, (0, 0), 5)
+    assert list(GLIDER.runs()) == [(0, 1, 1), (1, 2, 1), (2, 0, 3)]
+
+
+def test_an_empty_pattern_has_no_size_but_makes_a_grid() -> None:
+    empty = Pattern()
+    assert (empty.height, empty.width, empty.offset, empty.population) == (0, 0, (0, 0), 0)
+    assert empty.at(3, 4) == empty
+    assert empty.grid() == Grid(1, 1)
+    assert (0, 0) not in empty
+
+
+@given(cells)
+def test_keeps_the_cells_in_order(given: frozenset[tuple[int, int]]) -> None:
+    pattern = Pattern(list(given) * 2)
+    assert list(pattern.cells()) == sorted(given)
+    assert pattern.population == len(given)
+    rebuilt = Pattern.from_runs(pattern.runs())
+    assert rebuilt == pattern
+    assert hash(rebuilt) == hash(pattern)
+    for y, x in given:
+        assert (y, x) in pattern
+        assert ((y, x + 1) in pattern) == ((y, x + 1) in given)
+        assert ((y - 1, x) in pattern) == ((y - 1, x) in given)
+
+
+@given(patterns)
+def test_travels_between_processes(pattern: Pattern) -> None:
+    assert pickle.loads(pickle.dumps(pattern)) == pattern
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 999))
+def test_grid_and_pattern_are_two_forms_of_the_same_cells(
+    height: int, width: int, seed: int
+) -> None:
+    for density in (0.0, 0.01, 0.5, 1.0):
+        grid = Grid.random(height, width, density=density, seed=seed)
+        pattern = Pattern.from_grid(grid)
+        assert set(pattern.cells()) == set(grid.cells())
+        assert pattern.grid(height, width, at=pattern.offset) == grid
+
+
+def test_a_grid_far_out_keeps_its_place() -> None:
+    for bits in (0b1, 0b111111):
+        grid = Grid(2, 3, bits, top=-7, left=10**12)
+        assert set(Pattern.from_grid(grid).cells()) == set(grid.cells())
+
+
+def test_stands_in_the_middle_or_where_it_is_asked_for() -> None:
+    middle = GLIDER.grid(5, 6)
+    assert str(middle) == "......\n..O...\n...O..\n.OOO..\n......"
+    assert str(GLIDER.grid(3, 4, at=(0, 1))) == "..O.\n...O\n.OOO"
+    assert GLIDER.at(5, -9).grid() == GLIDER.grid()
+
+
+@pytest.mark.parametrize(("size", "at"), [((3, 2), None), ((9, 9), (7, 0)), ((9, 9), (0, -1))])
+def test_what_does_not_fit_is_refused(size: tuple[int, int], at: tuple[int, int] | None) -> None:
+    with pytest.raises(PatternSizeError, match=r"'glider'.* does not fit into \d × \d cells at"):
+        GLIDER.grid(*size, at=at)
+
+
+def test_moves_and_changes_its_rule_and_keeps_its_words() -> None:
+    moved = GLIDER.at(-5, 7)
+    assert moved.offset == (-5, 7)
+    assert moved.name == "glider"
+    assert moved.at(0, 0) == GLIDER
+    other = GLIDER.under("highlife")
+    assert (other.rule, other.name) == (Rule("B36/S23"), "glider")
+    assert other.under(LIFE) == GLIDER
+    assert other != GLIDER
+    assert GLIDER != 5
+
+
+def test_a_row_of_a_trillion_cells_is_one_run() -> None:
+    row = Pattern.from_runs([(0, 0, 10**12), (0, 10**12, 5), (1, -3, 2)])
+    assert list(row.runs()) == [(0, 0, 10**12 + 5), (1, -3, 2)]
+    assert row.population == 10**12 + 7
+    assert (0, 10**12 + 4) in row
+    assert (0, 10**12 + 5) not in row
+
+
+def test_arrays_of_runs_are_views() -> None:
+    y, x, n = GLIDER.run_arrays()
+    assert (y.format, y.tolist(), x.tolist(), n.tolist()) == ("q", [0, 1, 2], [1, 2, 0], [1, 1, 3])
+    assert y.readonly
+
+
+@pytest.mark.parametrize(
+    "runs", [[(0, 0, 0)], [(0, 0, 2), (0, 1, 1)], [(1, 0, 1), (0, 0, 1)], [(0, 0, -1)]]
+)
+def test_runs_out_of_order_are_refused(runs: list[tuple[int, int, int]]) -> None:
+    with pytest.raises(ValueError, match="is empty, or begins before the one ahead of it ends"):
+        Pattern.from_runs(runs)
+
+
+@pytest.mark.parametrize("cell", [(2**61 + 1, 0), (0, -(2**61) - 1), (10**30, 0)])
+def test_too_far_out_is_refused(cell: tuple[int, int]) -> None:
+    with pytest.raises(PatternSizeError, match=r"is too far out: patterns reach to 2\*\*61"):
+        Pattern([(0, 0), cell])
+    with pytest.raises(PatternSizeError, match="is too far out"):
+        Pattern.from_runs([(*cell, 1)])
+    with pytest.raises(PatternSizeError, match="is too far out"):
+        GLIDER.at(*cell)
+
+
+def test_words_are_lines() -> None:
+    with pytest.raises(ValueError, match="a comment is one line without spaces around it"):
+        Pattern(comments=["a\nb"])
+    with pytest.raises(ValueError, match="a name is one line"):
+        Pattern(name=" x")

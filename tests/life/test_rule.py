@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aconcur.life import LIFE, NAMED_RULES, Rule, RuleError
+
+counts = st.frozensets(st.integers(0, 8))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["B3/S23", "b3/s23", "B3S23", "b3s23", "B3/S32", "S23/B3", "s23b3", "23/3", " B3/S23 ", "Life"],
+)
+def test_usual_spellings_name_one_rule(text: str) -> None:
+    rule = Rule(text)
+    assert rule == LIFE
+    assert hash(rule) == hash(LIFE)
+    assert (rule.born, rule.survives) == (frozenset({3}), frozenset({2, 3}))
+    assert str(rule) == "B3/S23"
+    assert repr(rule) == "Rule('B3/S23')"
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("B2/S", "B2/S"),
+        ("/2", "B2/S"),
+        ("23/", "B/S23"),
+        ("bs", "B/S"),
+        ("B0123478/S01234678", None),
+    ],
+)
+def test_either_side_may_be_empty_or_have_zero(text: str, canonical: str | None) -> None:
+    assert str(Rule(text)) == (canonical or text)
+
+
+@given(counts, counts)
+def test_what_is_written_reads_back(born: frozenset[int], survives: frozenset[int]) -> None:
+    rule = Rule.of(born, survives)
+    assert (rule.born, rule.survives) == (born, survives)
+    assert Rule(str(rule)) == rule
+    assert pickle.loads(pickle.dumps(rule)) == rule
+    for neighbours in range(9):
+        assert rule.lives(False, neighbours) == (neighbours in born)
+        assert rule.lives(True, neighbours) == (neighbours in survives)
+
+
+def test_every_name_is_a_rule_and_capitals_and_gaps_are_free() -> None:
+    for name, notation in NAMED_RULES.items():
+        assert str(Rule(name)) == notation
+    assert Rule("Day-Night") == Rule("day night") == Rule("B3678/S34678")
+
+
+def test_rules_that_differ_are_not_equal() -> None:
+    assert Rule("B3/S23") != Rule("B36/S23")
+    assert Rule("B3/S23") != Rule("B23/S3")
+    assert Rule("B3/S23") != "B3/S23"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("B3/S29", "asks for 9 live neighbours, and a cell has 8"),
+        ("B33/S23", "names 3 twice on one side"),
+        ("23/3/3", "has more than two parts: only rules of two states are known"),
+        ("B3/S23:T30,20", "has a bounded grid behind it"),
+        ("B2/S34H", "has another neighbourhood"),
+        ("", "is empty"),
+        ("conway", "is neither a notation nor a known name"),
+        ("B3/S2x", "is neither"),
+        ("B٣/S23", "is neither"),
+    ],
+)
+def test_what_is_no_rule_is_refused_with_its_text_and_the_reason(text: str, why: str) -> None:
+    with pytest.raises(RuleError) as refused:
+        Rule(text)
+    assert f"rule {text!r} {why}" in str(refused.value)
+    assert str(refused.value).endswith("; write it like B3/S23")
+    assert refused.value.text == text
+    assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
+
+
+def test_counts_that_no_cell_has_are_refused() -> None:
+    with pytest.raises(RuleError, match="9 live neighbours"):
+        Rule.of([9], [])
+    with pytest.raises(RuleError):
+        Rule.of([-1], [])
