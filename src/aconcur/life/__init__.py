@@ -6,6 +6,8 @@
 :class:`Pattern`    live cells with a name, a rule and comments: what files hold
 :func:`read`        a pattern from a file: RLE, .cells, Life 1.06
 :func:`classic`     a pattern that everybody knows: ``classic("gosper-glider-gun")``
+:func:`draw`        the lines of text that a :class:`View` shows
+:func:`animate`     generations as an animated PNG or GIF; :func:`write_png` one of them
 ==================  ===========================================================
 """
 
@@ -16,6 +18,7 @@ __all__ = (
     "Engine",
     "Grid",
     "GridTooLargeError",
+    "Look",
     "Pattern",
     "PatternError",
     "PatternSizeError",
@@ -23,8 +26,12 @@ __all__ = (
     "RuleError",
     "Topology",
     "UnknownPatternError",
+    "View",
+    "animate",
     "classic",
     "classics",
+    "cut",
+    "draw",
     "read",
     "read_cells",
     "read_life106",
@@ -32,9 +39,12 @@ __all__ = (
     "write",
     "write_cells",
     "write_life106",
+    "write_png",
     "write_rle",
 )
 
+from aconcur.life._animate import animate as animate
+from aconcur.life._animate import write_png as write_png
 from aconcur.life._classics import classic as classic
 from aconcur.life._classics import classics as classics
 from aconcur.life._engine import Engine as Engine
@@ -51,6 +61,7 @@ from aconcur.life._life106 import read_life106 as read_life106
 from aconcur.life._life106 import write_life106 as write_life106
 from aconcur.life._pattern import Bounds as Bounds
 from aconcur.life._pattern import Pattern as Pattern
+from aconcur.life._picture import Look as Look
 from aconcur.life._plaintext import read_cells as read_cells
 from aconcur.life._plaintext import write_cells as write_cells
 from aconcur.life._rle import read_rle as read_rle
@@ -58,3 +69,6 @@ from aconcur.life._rle import write_rle as write_rle
 from aconcur.life._rule import LIFE as LIFE
 from aconcur.life._rule import NAMED_RULES as NAMED_RULES
 from aconcur.life._rule import Rule as Rule
+from aconcur.life._view import View as View
+from aconcur.life._view import draw as draw
+from aconcur.life._window import cut as cut

@@ -46,22 +46,19 @@ class Gif:
         self._control = b"\x21\xf9\x04\x04" + struct.pack("<H", delay) + b"\0\0"
         self._begun = False
 
-    def encode(self, grid: Grid) -> bytes:
-        """Return a frame's data; may run in another thread."""
-        look = self._look
-        pixels = b"".join(row * look.scale for row in look.rows(grid))
-        size = (grid.width * look.scale, grid.height * look.scale)
+    def add(self, grid: Grid) -> None:
+        """Write a frame."""
+        scale, palette = self._look.scale, self._look.palette
+        size = (grid.width * scale, grid.height * scale)
+        if not self._begun:
+            screen = struct.pack("<2H", *size)
+            self._file.write(b"GIF89a" + screen + b"\x80\0\0" + palette + _FOR_EVER)
+            self._begun = True
+        pixels = b"".join(row * scale for row in self._look.rows(grid))
         image = self._image.frombytes("P", size, pixels, "raw", "P;1")
         packed = image.tobytes("gif", "P", _CODE_SIZE, _NOT_INTERLACED)
-        return b"\x2c" + struct.pack("<4H2B", 0, 0, *size, 0, _CODE_SIZE) + packed + b"\0"
-
-    def add(self, grid: Grid, data: bytes) -> None:
-        """Write a frame that was encoded from a grid."""
-        if not self._begun:
-            size = struct.pack("<2H", grid.width * self._look.scale, grid.height * self._look.scale)
-            self._file.write(b"GIF89a" + size + b"\x80\0\0" + self._look.palette + _FOR_EVER)
-            self._begun = True
-        self._file.write(self._control + data)
+        descriptor = b"\x2c" + struct.pack("<4H2B", 0, 0, *size, 0, _CODE_SIZE)
+        self._file.write(self._control + descriptor + packed + b"\0")
 
     def close(self) -> None:
         """Write the end."""
