@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from aconcur.errors import MissingRequirementError
-from aconcur.life import Grid, Look, animate, write_png
+from aconcur.life import Generation, Grid, Look, animate, write_png
 from aconcur.testing import cancel_everywhere
 
 Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
@@ -27,15 +27,15 @@ class Stream:
     """Generations as simulate() yields them, with nothing to close."""
 
     def __init__(self, grids: Iterable[Grid]) -> None:
-        self._grids = iter(grids)
+        self._grids = enumerate(grids)
 
-    def __aiter__(self) -> AsyncIterator[Grid]:
+    def __aiter__(self) -> AsyncIterator[Generation]:
         return self
 
-    async def __anext__(self) -> Grid:
+    async def __anext__(self) -> Generation:
         await anyio.lowlevel.checkpoint()
-        for grid in self._grids:
-            return grid
+        for number, grid in self._grids:
+            return Generation(number, grid)
         raise StopAsyncIteration
 
 

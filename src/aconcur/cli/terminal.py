@@ -14,7 +14,8 @@ import sys
 import termios
 import tty
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import Final
 
 import anyio
@@ -37,6 +38,7 @@ class Terminal:
     def __init__(self, keys: int, screen: int) -> None:
         self._keys, self._screen = keys, screen
         self._before = termios.tcgetattr(keys)
+        self._writing = Lock()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,7 +52,7 @@ class Terminal:
         **Cancelled** while it waits: a thread goes on waiting with the rest of the picture, and
         holds up nobody.
         """
-        picture = _FRAME.format("\x1b[K\r\n".join(lines))
+        picture = _FRAME.format("\x1b[K\n".join(lines))
         await anyio.to_thread.run_sync(self._write, picture, abandon_on_cancel=True)
 
     async def keys(self) -> AsyncIterator[str]:
@@ -60,7 +62,10 @@ class Terminal:
         """
         while True:
             await anyio.wait_readable(self._keys)
-            pressed = os.read(self._keys, 1024)
+            try:
+                pressed = os.read(self._keys, 1024)
+            except OSError:  # EIO: the other end has been closed
+                return
             if not pressed:
                 return
             for key in keys_in(pressed):
@@ -72,11 +77,12 @@ class Terminal:
         self._write(_ENTER)
 
     def leave(self) -> None:
-        """Give the terminal back as it was."""
-        # Output that was stopped by Ctrl-S would stop us here as well.
-        termios.tcflow(self._screen, termios.TCOON)
-        self._write(_LEAVE)
-        termios.tcsetattr(self._keys, termios.TCSADRAIN, self._before)
+        """Give the terminal back as it was; do nothing if it has gone away."""
+        with suppress(OSError, termios.error):
+            # Output that Ctrl-S has stopped would stop us here as well.
+            termios.tcflow(self._screen, termios.TCOON)
+            self._write(_LEAVE)
+            termios.tcsetattr(self._keys, termios.TCSADRAIN, self._before)
 
     def stop(self) -> None:
         """Do as other programs do on Ctrl-Z; return when the shell lets us go on."""
@@ -86,8 +92,10 @@ class Terminal:
 
     def _write(self, text: str) -> None:
         data = text.encode()
-        while data:
-            data = data[os.write(self._screen, data) :]
+        # A picture whose show() was cancelled is finished before anything else is written.
+        with self._writing:
+            while data:
+                data = data[os.write(self._screen, data) :]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from aconcur.life._gif import Gif
 from aconcur.life._grid import Grid
 from aconcur.life._picture import Look
 from aconcur.life._png import Apng, png
+from aconcur.life._simulate import Generation
 from aconcur.life._window import cut
 
 _PLAIN: Final = Look()
@@ -50,7 +51,7 @@ def write_png(grid: Grid, path: str | os.PathLike[str], look: Look = _PLAIN) -> 
 
 
 async def animate(
-    grids: AsyncIterable[Grid],
+    generations: AsyncIterable[Generation],
     path: str | os.PathLike[str],
     look: Look = _PLAIN,
     *,
@@ -60,13 +61,17 @@ async def animate(
 ) -> int:
     """Write generations as an animation: .gif, or .png or .apng for animated PNG.
 
+    ::
+
+        await animate(simulate(Grid.random(256, 256), stop=100), "soup.gif", Look(scale=2))
+
     Frames are packed in a worker thread and written as they come: memory holds one of them.
 
     **Cancelled**, or ended by an error: there is no new file, and an old one of that name is as it
     was.
 
     Args:
-        grids: the generations; all of one size, unless there is a window.
+        generations: what :func:`simulate` yields; all of one size, unless there is a window.
         path: the file.
         look: size and colours of a cell.
         ms: how long a frame is shown, in milliseconds.
@@ -92,7 +97,7 @@ async def animate(
     size: tuple[int, int] | None = None
     with _new_file(path) as file:
         film = film_of(file, look, ms)
-        async for grid in grids:
+        async for _, grid in generations:
             shown = grid if window is None else cut(grid, *window)
             size = size or (shown.height, shown.width)
             if (shown.height, shown.width) != size:
