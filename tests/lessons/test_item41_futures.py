@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,7 +29,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aconcur.lessons.item41_futures import costs, original, rebuilt, work
+from aconcur.errors import AconcurError
+from aconcur.lessons.item41_futures import costs, original, rebuilt, toolkit, work
 from aconcur.lessons.item41_futures.pool import WORKERS, ProcessPool
 from aconcur.lessons.item41_futures.work import DEADLY, LONG, Pair, fragile, gcd, make_pairs
 from tests.support import item41_jobs as jobs
@@ -66,7 +68,7 @@ def job(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
     """Put another job in the place of gcd, in every version."""
 
     def put(fn: object) -> None:
-        for version in (original, rebuilt):
+        for version in (original, rebuilt, toolkit):
             monkeypatch.setattr(version, "gcd", fn)
 
     return put
@@ -88,7 +90,7 @@ async def errors_of(call: Awaitable[object]) -> list[BaseException]:
     """Return what a call raises: one version groups it, another does not."""
     try:
         answer = await call
-    except (ValueError, BrokenExecutor, ExceptionGroup) as error:
+    except (ValueError, BrokenExecutor, AconcurError, ExceptionGroup) as error:
         return leaves(error)
     pytest.fail(f"no error, but {answer}")
 
@@ -215,7 +217,9 @@ async def test_a_dead_worker_is_an_error_and_leaves_nothing(
     job(fragile)
     with anyio.fail_after(30):
         errors = await errors_of(call([(1, 1), DEADLY, (2, 2), (3, 3)]))
-    assert {type(error).__name__ for error in errors} == {"BrokenProcessPool"}
+    # The toolkit's pool knows who was guilty.
+    named = {type(error).__name__ for error in errors}
+    assert named in ({"BrokenProcessPool"}, {"WorkerDied"})
     assert not children()
 
 
@@ -368,11 +372,11 @@ async def test_cancelling_while_the_workers_end(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.asyncio_only
-async def test_a_timeout_kills_the_worker(tmp_path: Path) -> None:
-    assert await rebuilt.within(60, gcd, (4, 6)) == 2
+@pytest.mark.entry("within")
+async def test_a_timeout_kills_the_worker(call: Call, tmp_path: Path) -> None:
+    assert await call(60, gcd, (4, 6)) == 2
     with anyio.fail_after(20), pytest.raises(TimeoutError):
-        await rebuilt.within(0.01, jobs.stuck, str(tmp_path / "job"))
+        await call(0.01, jobs.stuck, str(tmp_path / "job"))
     assert not children()
 
 
@@ -456,12 +460,12 @@ async def test_the_loop_goes_on_while_the_workers_end(monkeypatch: pytest.Monkey
 # --- workers that die
 
 
-@pytest.mark.asyncio_only
-async def test_the_others_survive() -> None:
+@pytest.mark.entry("survive")
+async def test_the_others_survive(call: Call) -> None:
     deadly = {1, 8}
     items = [DEADLY if number in deadly else (number + 2, 1) for number in range(10)]
     with anyio.fail_after(60):
-        answers, named = await rebuilt.survive(fragile, iter(items))
+        answers, named = await call(fragile, iter(items))
     assert named == dict.fromkeys(deadly, DEADLY)
     assert answers == {number: 1 for number in range(10) if number not in deadly}
 
@@ -494,9 +498,9 @@ async def test_no_pool_is_wider_than_the_jobs_that_are_left(
     assert widths == [1, 1]
 
 
-@pytest.mark.asyncio_only
-async def test_an_error_is_not_a_death() -> None:
-    (error,) = await errors_of(rebuilt.survive(gcd, [(4, 6), (3, 0)]))
+@pytest.mark.entry("survive")
+async def test_an_error_is_not_a_death(call: Call) -> None:
+    (error,) = await errors_of(call(gcd, [(4, 6), (3, 0)]))
     assert str(error) == "gcd of (3, 0): 0 is not positive"
     assert not children()
 
@@ -561,8 +565,16 @@ def workers_of(pid: int) -> list[int]:
     """Return the workers, which is all children but multiprocessing's own helper."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [
-        int(one) for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()
+        int(one)
+        for one in children
+        if re.search(b"(spawn|exec)_main", Path(f"/proc/{one}/cmdline").read_bytes())
     ]
+
+
+def lives(pid: int) -> bool:
+    """Return whether a process is there that does not only wait to be reaped."""
+    said = stat(pid)
+    return bool(said) and said[0] != "Z"
 
 
 def group_is_there(group: int) -> bool:
@@ -600,28 +612,43 @@ needs_proc = pytest.mark.skipif(
 @pytest.mark.parametrize("to", ["group", "parent"])
 @pytest.mark.parametrize(
     ("version", "size", "busy"),
-    [("original", 10, IDLE), ("rebuilt", 9999, IDLE), ("rebuilt", 9999, BUSY)],
-    ids=["original-starting", "rebuilt-starting", "rebuilt-busy"],
+    [
+        ("original", 10, IDLE),
+        ("rebuilt", 9999, IDLE),
+        ("rebuilt", 9999, BUSY),
+        ("toolkit", 9999, IDLE),
+        ("toolkit", 9999, BUSY),
+    ],
+    ids=[
+        "original-starting",
+        "rebuilt-starting",
+        "rebuilt-busy",
+        "toolkit-starting",
+        "toolkit-busy",
+    ],
 )
 def test_ctrl_c_ends_it_all(version: str, size: int, busy: float, to: str) -> None:
     with running(version, size, busy) as program:
         kill = os.killpg if to == "group" else os.kill
+        workers = workers_of(program.pid)
         kill(program.pid, signal.SIGINT)
         out, err = program.communicate(timeout=30)
         assert program.returncode == 130
         (said,) = err.strip().splitlines()
         assert said.endswith("interrupted")
         assert out.startswith(f"gcd of {size} pairs")
-        until(lambda: not group_is_there(program.pid))
+        until(lambda: not group_is_there(program.pid) and not any(map(lives, workers)))
 
 
 @needs_proc
 @pytest.mark.timeout(60)
-def test_no_worker_outlives_a_killed_parent() -> None:
-    with running("rebuilt", 9999, BUSY) as program:
+@pytest.mark.parametrize("version", ["rebuilt", "toolkit"])
+def test_no_worker_outlives_a_killed_parent(version: str) -> None:
+    with running(version, 9999, BUSY) as program:
+        workers = workers_of(program.pid)
         program.kill()
         program.wait()
-        until(lambda: not group_is_there(program.pid))
+        until(lambda: not group_is_there(program.pid) and not any(map(lives, workers)))
 
 
 def test_original_shows_every_way(capsys: pytest.CaptureFixture[str]) -> None:
@@ -638,6 +665,15 @@ def test_rebuilt_shows_its_strengths(
     asyncio.run(rebuilt.main(6))
     out = capsys.readouterr().out
     assert "0 workers left" in out
+    assert "8 of 9 answers, deadly: [(13, 13)]" in out
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_toolkit_shows_its_strengths(capsys: pytest.CaptureFixture[str], backend: str) -> None:
+    anyio.run(toolkit.main, 6, backend=backend)
+    out = capsys.readouterr().out
+    assert "in order" in out
+    assert "timeout      no result after 0.2 s" in out
     assert "8 of 9 answers, deadly: [(13, 13)]" in out
 
 

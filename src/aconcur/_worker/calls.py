@@ -105,7 +105,7 @@ class SentCall(NamedTuple):
     """A function and the items to call it with: what a worker is handed."""
 
     key: Key
-    function: bytes
+    function: Sealed
     items: Sealed
     budget: float
     keep_going: bool
@@ -140,8 +140,8 @@ def new_page() -> Page:
 
 
 @lru_cache(maxsize=8)
-def _function(_: Key, pickled: bytes) -> Callable[[Any], Any]:
-    function: Callable[[Any], Any] = pickle.loads(pickled)
+def _function(_: Key, sealed: Sealed) -> Callable[[Any], Any]:
+    function: Callable[[Any], Any] = sealed.open()
     return function
 
 

@@ -26,6 +26,7 @@ from aconcur.compare.document import (
     Footnote,
     Heading,
     Paragraph,
+    Plot,
 )
 from aconcur.compare.figures import NO_DIFFERENCE
 from aconcur.compare.plain import beside, fits, listed
@@ -108,6 +109,11 @@ def _titled(code: Code) -> RenderableType:
 
 def _coloured(text: str) -> Syntax:
     return Syntax(text, "python", theme="ansi_dark", background_color="default", word_wrap=True)
+
+
+@draw.register
+def _(block: Plot, width: int) -> RenderableType:  # noqa: ARG001
+    return Group(Text(block.title, "bold"), "", Text("\n".join(block.lines), no_wrap=True))
 
 
 @draw.register

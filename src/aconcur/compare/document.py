@@ -17,6 +17,7 @@ __all__ = (
     "Footnote",
     "Heading",
     "Paragraph",
+    "Plot",
     "at_a_glance",
     "describe",
 )
@@ -36,6 +37,7 @@ from aconcur.compare.figures import (
 )
 from aconcur.compare.lesson import Case, Lesson, LessonError, Table
 from aconcur.compare.machine import LIBRARIES
+from aconcur.compare.plot import plot
 from aconcur.compare.record import CaseRecord, Record, TableRecord, VersionRecord
 
 NOT_MEASURED = "not measured"
@@ -116,6 +118,14 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class Plot:
+    """Curves, as lines of text."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Files:
     """The whole sources of a lesson."""
 
@@ -131,7 +141,9 @@ class Footnote:
     text: str
 
 
-Block: TypeAlias = Heading | Paragraph | Arrows | CodePair | Bullets | Figures | Files | Footnote
+Block: TypeAlias = (
+    Heading | Paragraph | Arrows | CodePair | Bullets | Figures | Plot | Files | Footnote
+)
 
 
 def describe(lesson: Lesson, record: Record | None, *, hearts_only: bool = False) -> list[Block]:
@@ -151,7 +163,10 @@ def describe(lesson: Lesson, record: Record | None, *, hearts_only: bool = False
     ]
     if record is not None:
         blocks += (_case(case, record.case(case.id)) for case in lesson.cases)
-        blocks += (_table(table, record.table(table.id)) for table in lesson.tables)
+        for table in lesson.tables:
+            blocks.append(_table(table, record.table(table.id)))
+            if table.plot:
+                blocks.append(_plot(table, record.table(table.id)))
     blocks += [
         Paragraph(f"**Verdict.** {_fill(lesson.verdict, lesson, record)}"),
         Bullets("Repaired on the way from a reader's notes on the chapter:", lesson.repairs),
@@ -251,6 +266,14 @@ def _table(table: Table, measured: TableRecord) -> Figures:
         if rounds == 1
         else f"Medians of {rounds} rounds, each in a fresh process; in brackets the middle half.",
     )
+
+
+def _plot(table: Table, measured: TableRecord) -> Plot:
+    medians = {
+        row: {column: spread(columns[column]).middle for column in table.columns}
+        for row, columns in measured.rows.items()
+    }
+    return Plot(table.plot, plot(medians, table.columns, level=1))
 
 
 def _cell(numbers: tuple[float, ...]) -> str:

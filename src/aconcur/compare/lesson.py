@@ -87,6 +87,8 @@ class Table:
     quick: int
     rounds: int
     columns: tuple[str, ...]
+    plot: str = ""
+    """What the figures are, if they are to be drawn as curves over the rows; 1 is marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,7 @@ def _table(said: Mapping[str, Any]) -> Table:
         quick=said["quick"],
         rounds=said["rounds"],
         columns=tuple(said["columns"]),
+        plot=said.get("plot", ""),
     )
 
 

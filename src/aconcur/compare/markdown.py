@@ -19,6 +19,7 @@ from aconcur.compare.document import (
     Footnote,
     Heading,
     Paragraph,
+    Plot,
     at_a_glance,
     describe,
 )
@@ -185,6 +186,12 @@ def _(block: CodePair) -> str:
 
 def _fenced(text: str) -> str:
     return f"```python\n{text}\n```"
+
+
+@draw.register
+def _(block: Plot) -> str:
+    drawing = "\n".join(block.lines)
+    return f"**{block.title}**\n\n```text\n{drawing}\n```"
 
 
 @draw.register

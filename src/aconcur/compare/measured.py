@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 # The command line of a version that is run alone: nothing of it runs while one is measured.
 UNMEASURED = frozenset({"alone", "needs"})
-# A title, and a size that is never recorded.
-WORDS = frozenset({"what", "quick"})
+# A title, a size that is never recorded, and whether figures are drawn.
+WORDS = frozenset({"what", "quick", "plot"})
 
 
 def definitions_digest(definitions: Iterable[Case | Table]) -> str:

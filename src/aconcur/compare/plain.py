@@ -21,6 +21,7 @@ from aconcur.compare.document import (
     Footnote,
     Heading,
     Paragraph,
+    Plot,
 )
 
 GAP = 2
@@ -126,6 +127,11 @@ def _stacked(pair: CodePair) -> str:
 
 def _titled(code: Code) -> str:
     return f"{code.reference}\n{'─' * len(code.reference)}\n{code.text}"
+
+
+@draw.register
+def _(block: Plot, width: int) -> str:
+    return "\n".join([_wrap(block.title, width), "", *block.lines])
 
 
 @draw.register

@@ -1,6 +1,7 @@
 """CPU work in other processes, driven from the event loop.
 
-:func:`open_pool` starts worker processes of its own, for asyncio and trio.
+:func:`open_pool` starts worker processes of its own, for asyncio and trio. :func:`map` uses any
+executor that is there; :func:`cluster` gives one for many machines.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ __all__ = (
     "COLLECT",
     "RAISE",
     "SKIP",
+    "Cluster",
+    "ClusterUnreachable",
     "ExecutorBroken",
     "Failure",
     "OnError",
@@ -23,6 +26,7 @@ __all__ = (
     "TaskTimeout",
     "WorkerDied",
     "WorkerStartError",
+    "cluster",
     "map",
     "open_pool",
     "usable_cpus",
@@ -33,6 +37,8 @@ from aconcur._core.on_error import RAISE as RAISE
 from aconcur._core.on_error import SKIP as SKIP
 from aconcur._core.on_error import OnError as OnError
 from aconcur._worker.shared import Shared as Shared
+from aconcur.parallel._cluster import Cluster as Cluster
+from aconcur.parallel._cluster import cluster as cluster
 from aconcur.parallel._cpus import usable_cpus as usable_cpus
 from aconcur.parallel._errors import PoolClosed as PoolClosed
 from aconcur.parallel._errors import RemoteError as RemoteError
@@ -41,6 +47,7 @@ from aconcur.parallel._errors import TaskTimeout as TaskTimeout
 from aconcur.parallel._errors import WorkerDied as WorkerDied
 from aconcur.parallel._errors import WorkerStartError as WorkerStartError
 from aconcur.parallel._executor import map as map  # noqa: A004 - as an executor's
+from aconcur.parallel._executor_errors import ClusterUnreachable as ClusterUnreachable
 from aconcur.parallel._executor_errors import ExecutorBroken as ExecutorBroken
 from aconcur.parallel._options import Failure as Failure
 from aconcur.parallel._options import Progress as Progress

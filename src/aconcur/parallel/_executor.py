@@ -10,6 +10,7 @@ __all__ = ("ExecutorCrew", "map")
 
 import asyncio
 import os
+import pickle
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -18,18 +19,19 @@ from sys import getsizeof
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, final
 
 from aconcur._core.on_error import RAISE, OnError
-from aconcur._core.parking import Lot, in_trio, new_waiter, soon_caller
-from aconcur._worker.calls import NoCall, SentAnswer, SentCall, new_page, seal
+from aconcur._core.parking import Lot, in_trio, soon_caller
+from aconcur._worker.calls import NoCall, Sealed, SentAnswer, SentCall, new_page, seal
 from aconcur._worker.codec import encode
 from aconcur._worker.failures import Packed, pack, type_name
 from aconcur._worker.work import CANCELLED, work
 from aconcur.parallel._cpus import usable_cpus
 from aconcur.parallel._errors import RemoteError
 from aconcur.parallel._executor_errors import ExecutorBroken
-from aconcur.parallel._functions import dumps
 from aconcur.parallel._job import Chunk, Job
+from aconcur.parallel._line import park
 from aconcur.parallel._options import MapOptions, Progress, check_function, name_of
 from aconcur.parallel._results import Results
+from aconcur.parallel._sending import encode_function
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -64,7 +66,7 @@ class Call:
     A thread calls it as it is. Whoever pickles it, in this process, gets bytes for a worker.
     """
 
-    __slots__ = ("_budget", "_chunk", "_crew", "refused", "sent")
+    __slots__ = ("_chunk", "_crew", "refused", "sent")
 
     def __init__(self, crew: ExecutorCrew, chunk: Chunk) -> None:
         self._crew, self._chunk = crew, chunk
@@ -91,7 +93,7 @@ class Call:
     def __reduce__(self) -> tuple[Any, ...]:
         job = self._crew.job
         try:
-            function = self._crew.pickled_function(job.function)
+            function = self._crew.sealed_function(job.function)
             items = seal(self._chunk.items, encode(self._chunk.items))
         except Exception as error:  # noqa: BLE001 - an item's, not the executor's
             self.refused = error
@@ -113,8 +115,6 @@ class ExecutorCrew:
     def __init__(self, executor: Executor, workers: int | None) -> None:
         self.page = new_page()
         self._executor, self._workers = executor, workers
-        # A cluster's workers have not run the program whose __main__ this is.
-        self._by_value = type(executor).__module__.startswith(("aconcur.", "distributed."))
         self._soon = soon_caller()
         self.job: Job
         self._flying: dict[Chunk, tuple[Call, Future[LocalAnswer | SentAnswer | None]]] = {}
@@ -123,7 +123,7 @@ class ExecutorCrew:
         self._task: asyncio.Task[None]
         self._feeding = False
         self._lot = Lot()
-        self._function: bytes | None = None
+        self._function: Sealed | None = None
 
     def start(
         self,
@@ -135,10 +135,10 @@ class ExecutorCrew:
         self.job = Job(self, function, items, options)
         return self.job
 
-    def pickled_function(self, function: Callable[[Any], Any]) -> bytes:
+    def sealed_function(self, function: Callable[[Any], Any]) -> Sealed:
         """Return the map's function as all calls carry it."""
         if self._function is None:
-            self._function = dumps(function, by_value=self._by_value)
+            self._function = sealed_function(function, self._executor)
         return self._function
 
     # ---------------------------------------------------------- what a Job asks of a crew
@@ -189,9 +189,7 @@ class ExecutorCrew:
         """Wait until an async input is closed."""
         assert job is self.job
         while self._feeding:
-            waiter = new_waiter()
-            self._lot.append(waiter)
-            await waiter
+            await park(self._lot)
 
     # ---------------------------------------------------------- what becomes of a call
 
@@ -287,6 +285,25 @@ def restrained(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else RemoteError(type_name(error), str(error))
 
 
+def sealed_function(function: Callable[[Any], Any], executor: Executor) -> Sealed:
+    """Return the function by its name where that will do, else by value.
+
+    Processes that this one starts have a ``__main__`` of their own, and perhaps an initializer that
+    has set what the function looks for there. A cluster's workers have not.
+
+    Raises:
+        MissingRequirementError: it can only travel by value, and cloudpickle is not there.
+        Exception: what its pickling raises.
+    """
+    if not type(executor).__module__.startswith(("aconcur.", "distributed.")):
+        with suppress(pickle.PicklingError, AttributeError, TypeError):
+            return Sealed(pickle.dumps(function, 5), (), ())
+    message = encode_function(function)
+    count = len(message.sizes)
+    buffers = tuple(bytes(part) for part in message.parts[:count])
+    return Sealed(b"".join(message.parts[count:]), (), buffers)
+
+
 def width(executor: Executor) -> int:
     """Return how many calls an executor runs at once, as far as it says."""
     for name in ("workers", "_max_workers", "num_workers"):
@@ -375,5 +392,5 @@ def map(  # noqa: A001 - executors have a method of this name
     )
     return Results(
         lambda: ExecutorCrew(executor, workers).start(fn, items, options),
-        f"Results {name_of(fn)}: not started",
+        f"Results of {name_of(fn)}",
     )

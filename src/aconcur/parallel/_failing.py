@@ -11,8 +11,11 @@ from aconcur.parallel._errors import RemoteError, RemoteTraceback, add_item_note
 
 
 def unpack(packed: Packed | Exception, function: str, index: int | None, item: object) -> Exception:
-    """Return what was raised there for an item, which stands in its notes and its cause."""
-    if isinstance(packed, Exception):  # of a thread of this process
+    """Return what was raised for an item, which stands in its notes; in its cause, if it travelled.
+
+    What a thread of this process raised is returned as it is.
+    """
+    if isinstance(packed, Exception):
         add_item_note(packed, function, index, item)
         return packed
     error = rebuilt(packed)

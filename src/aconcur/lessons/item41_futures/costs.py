@@ -32,10 +32,18 @@ from aconcur.lessons.item41_futures.pool import (
     ProcessPool,
 )
 from aconcur.lessons.item41_futures.work import Pair, gcd
+from aconcur.parallel import Pool, open_pool
 
 CHUNKS = 2 * WORKERS
 # So that calls of 10 µs, far slower in a pool, end soon.
 MOST_CALLS = 300
+LENGTHS = (
+    ("10 µs", 10),
+    ("100 µs", 100),
+    ("1 ms", 1_000),
+    ("10 ms", 10_000),
+    ("25 ms", 25_000),
+)
 MIB = bytes(2**20)
 TINY = bytes(8)
 
@@ -154,6 +162,22 @@ async def awaited(
     return 1e6 * median(took)
 
 
+async def awaited_of_aconcur(
+    times: dict[bytes, int],
+) -> list[float]:
+    """Measure such calls of aconcur's own pool, in µs."""
+    medians: list[float] = []
+    async with open_pool(WORKERS) as pool:
+        for data, count in times.items():
+            took: list[float] = []
+            for _ in range(count + 1):
+                start = time.perf_counter()
+                await pool.run(echo, data)
+                took.append(time.perf_counter() - start)
+            medians.append(1e6 * median(took[1:]))
+    return medians
+
+
 def steps(
     size: int, seed: int
 ) -> dict[str, dict[str, float]]:
@@ -164,28 +188,30 @@ def steps(
     and 8 are one round trip: no clock times half of it.
     Steps 1 and 10 are the rest: three threads hand over to
     each other. Step 5 happens once a worker: see `once`.
+    The last line is no executor's: one socket a worker, and
+    no thread in between.
     """
     del seed
+    times = {TINY: size, MIB: max(3, size // 20)}
+    own = asyncio.run(awaited_of_aconcur(times))
     columns: list[dict[str, float]] = []
     with (
         echo_process() as round_trip,
         ProcessPool() as pool,
     ):
         wait(pool.starting)
-        for data, times in (
-            (TINY, size),
-            (MIB, max(3, size // 20)),
-        ):
-            column = parts(data, round_trip, times)
+        for data, count in times.items():
+            column = parts(data, round_trip, count)
             sum_of_parts = sum(column.values())
-            call = whole(data, pool, times)
+            call = whole(data, pool, count)
             column["1, 10 hand over (rest)"] = (
                 call - sum_of_parts
             )
             column["whole call"] = call
             column["whole call, awaited"] = asyncio.run(
-                awaited(data, pool, times)
+                awaited(data, pool, count)
             )
+            column["the same, aconcur's pool"] = own.pop(0)
             columns.append(column)
     tiny, big = columns
     return {
@@ -259,33 +285,36 @@ def pays(
     time, in a pool that is ready.
     """
     del seed
+    inputs = {
+        name: inputs_of(each, size)
+        for name, each in LENGTHS
+    }
     rows: dict[str, dict[str, float]] = {}
     with ProcessPool() as pool:
         wait(pool.starting)
         list(pool.map(gcd, [(1, 1)] * 8))
-        for name, each in (
-            ("10 µs", 10),
-            ("100 µs", 100),
-            ("1 ms", 1_000),
-            ("10 ms", 10_000),
-            ("25 ms", 25_000),
-        ):
-            count = 1000 * size // each
-            pairs = pairs_of(
-                each, min(max(count, CHUNKS), MOST_CALLS)
-            )
+        for name, pairs in inputs.items():
             base = seconds(partial(original.serial, pairs))
             rows[name] = {
                 column: base / seconds(way)
                 for column, way in ways(pairs, pool)
             }
+    own = asyncio.run(of_aconcur(inputs))
+    for name, speed in own.items():
+        rows[name]["aconcur"] = speed
     return rows
+
+
+def inputs_of(each: int, size: int) -> list[Pair]:
+    """Return calls of `each` µs, some `size` ms in all."""
+    count = max(1000 * size // each, CHUNKS)
+    return pairs_of(each, min(count, MOST_CALLS))
 
 
 def ways(
     pairs: list[Pair], pool: ProcessPool
 ) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield the columns of `pays`."""
+    """Yield the columns of `pays` that have an executor."""
     chunk = ceil(len(pairs) / CHUNKS)
     yield (
         "one by one",
@@ -299,3 +328,26 @@ def ways(
         "awaited",
         lambda: asyncio.run(rebuilt.mapped(pairs, pool)),
     )
+
+
+async def of_aconcur(
+    inputs: dict[str, list[Pair]],
+) -> dict[str, float]:
+    """Measure the same in aconcur's pool."""
+    speeds: dict[str, float] = {}
+    async with open_pool(WORKERS) as pool:
+        await ready(pool)
+        for name, pairs in inputs.items():
+            base = seconds(partial(original.serial, pairs))
+            start = time.perf_counter()
+            await pool.map(gcd, pairs).collect()
+            took = time.perf_counter() - start
+            speeds[name] = base / took
+    return speeds
+
+
+async def ready(pool: Pool) -> None:
+    """Wait until each worker has worked."""
+    while pool.statistics().ready < WORKERS:
+        await pool.run(int)
+    await pool.map(gcd, [(1, 1)] * 8).collect()

@@ -1,0 +1,117 @@
+"""A cluster of Dask's as an executor. Needs the extra ``dask``."""
+
+from __future__ import annotations
+
+__all__ = ("Cluster", "cluster")
+
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, Future
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, final
+
+import anyio
+import anyio.to_thread
+
+from aconcur.errors import MissingRequirementError
+from aconcur.parallel._executor_errors import ClusterUnreachable
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@final
+class Cluster(Executor):
+    """The workers of a scheduler, as an executor of PEP 3148. Made by :func:`cluster`.
+
+    A worker that dies costs nothing but time: the scheduler has its calls done by others. A call
+    that four workers in turn do not survive fails with distributed's ``KilledWorker``.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        # A call has a name of its own: two equal ones are two calls.
+        self._executor: Executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
+
+    def __repr__(self) -> str:
+        return f"<Cluster {self.address}: {self.workers} workers>"
+
+    @property
+    def address(self) -> str:
+        """Where the scheduler is."""
+        return str(self._client.scheduler_info()["address"])
+
+    @property
+    def workers(self) -> int:
+        """How many calls the workers of this moment run at once; 0 while there are none."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        return sum(worker["nthreads"] for worker in workers)
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Have a worker call the function; it waits where there is no worker.
+
+        Cost: about 1 ms of this process's time, and 10 ms until the result is there.
+        """
+        return self._executor.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls, and wait for those under way or call them off."""
+        self._executor.shutdown(wait=wait and not cancel_futures)
+
+
+@asynccontextmanager
+async def cluster(
+    address: str,
+    *,
+    timeout: float = 10.0,  # noqa: ASYNC109 - for the connection alone
+    security: Any = None,  # noqa: ANN401 - distributed's Security; it is not imported here
+) -> AsyncIterator[Cluster]:
+    """Connect to a scheduler of Dask's, and yield its workers as an executor.
+
+    ::
+
+        async with cluster("tcp://10.0.0.7:8786") as executor:
+            async for answer in parallel.map(gcd, pairs, executor=executor):
+                print(answer)
+
+    ``dask scheduler`` starts one, ``dask worker ADDRESS`` a worker, on any machine. Workers need
+    this library in the version that the caller has, and the modules that functions come from; what
+    ``__main__`` defines travels by value. A pipeline's stage takes the executor by ``via=``.
+
+    Pickles cross the network, and unpickling runs code: connect to schedulers that you trust, and
+    on networks that you do not own over TLS.
+
+    Args:
+        address: ``tcp://HOST:PORT`` or ``HOST:PORT``; ``tls://`` with ``security``.
+        timeout: seconds to wait for the scheduler.
+        security: a ``distributed.Security``, for TLS.
+
+    Raises:
+        ClusterUnreachable: no scheduler answers.
+        MissingRequirementError: the extra ``dask`` is not installed.
+        ValueError: ``timeout`` is not above 0.
+
+    **Cancelled**, or when the block ends: calls that are left are called off and the connection is
+    closed. Scheduler and workers go on; what a worker runs cannot be stopped.
+    """
+    if timeout <= 0:
+        raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
+    try:
+        from distributed import Client
+    except ImportError:
+        raise MissingRequirementError("module distributed", "pip install 'aconcur[dask]'") from None
+    connect = partial(
+        Client, address, timeout=timeout, security=security, set_as_default=False, name="aconcur"
+    )
+    try:
+        client = await anyio.to_thread.run_sync(connect)
+    except (OSError, ValueError) as error:
+        raise ClusterUnreachable(address, timeout, str(error)) from error
+    try:
+        yield Cluster(client)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(client.close)
