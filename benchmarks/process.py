@@ -1,31 +1,33 @@
 """Commands and pipes beside the shell and the other ways: ``python -m benchmarks.process``.
 
-Every figure is the median, and the quartiles, of the ratios of single rounds to the baseline of
-the same round; the versions of a case run in turn. A ratio below 1 is faster than the baseline.
+All versions of a case run in turn, round by round, on loops that are kept in threads: asyncio,
+uvloop and trio side by side. Every figure is the median, and the quartiles, of the seconds, and of
+the ratios of single rounds to the baseline of the same round. A ratio below 1 is faster.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import gc
 import os
 import resource
-import statistics
 import subprocess
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
 
 import anyio
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from aconcur.process import DISCARD, Command, run_many
+from benchmarks.process_peers import Peers, fed, piped, read_lines, truths
+from benchmarks.side_by_side import compare_costs
 
 Version: TypeAlias = Callable[[], Awaitable[object]]
-Case: TypeAlias = dict[str, Version]
 
+BACKENDS = ("asyncio", "uvloop", "trio")
 MIB = 1 << 20
 OPENSSL = ("openssl", "enc", "-aes-256-ctr", "-nosalt", "-K", "00" * 32, "-iv", "00" * 16)
 DES3 = ("openssl", "enc", "-des3", "-pbkdf2", "-S", "7468652073616c74", "-pass", "pass:x")
@@ -53,57 +55,48 @@ async def shell(line: str) -> None:
     await anyio.to_thread.run_sync(lambda: subprocess.run(["sh", "-c", line], check=True, **QUIET))
 
 
-_backend = "asyncio"
+def ours(version: Version) -> Peers:
+    """Return ours, on each back-end."""
+    return {f"aconcur, {backend}": (backend, version) for backend in BACKENDS}
 
 
-async def communicate(argv: tuple[str, ...], data: bytes, **options: Any) -> None:
-    """Do it with the loop's own subprocesses."""
-    if _backend == "trio":
-        import trio
-
-        names = [name for name in ("stdout", "stderr") if name not in options]
-        captured: dict[str, Any] = {f"capture_{name}": True for name in names}
-        await trio.run_process(list(argv), stdin=data, **captured, **options)
-        return
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    child = await asyncio.create_subprocess_exec(*argv, stdin=subprocess.PIPE, **options)
-    await child.communicate(data)
+def here(version: Version) -> tuple[str, Version]:
+    """Return what has nothing to do with any loop."""
+    return "asyncio", version
 
 
-def chain(folder: Path, size: int) -> Case:
+def chain(folder: Path, size: int) -> Peers:
     data = os.urandom(size * MIB)
     file = folder / "chain"
     file.write_bytes(data)
     pipe = Command(*OPENSSL) | Command("md5sum")
     line = f"cat {file} | {' '.join(OPENSSL)} | md5sum"
     return {
-        "shell": lambda: shell(line),
-        "aconcur": lambda: pipe.run(input=data),
-        "aconcur, file": lambda: pipe.run(input=file),
-        "loop's own": lambda: communicate(("sh", "-c", f"{' '.join(OPENSSL)} | md5sum"), data),
-        "anyio": lambda: anyio.run_process(f"{' '.join(OPENSSL)} | md5sum", input=data),
+        "shell": here(lambda: shell(line)),
+        **ours(lambda: pipe.run(input=data)),
+        "aconcur, a file": here(lambda: pipe.run(input=file)),
+        **piped(OPENSSL, ("md5sum",), data),
     }
 
 
-def feed(folder: Path, size: int) -> Case:
+def feed(folder: Path, size: int) -> Peers:
     data = bytes(size * MIB)
     file = folder / "feed"
     file.write_bytes(data)
     return {
-        "shell": lambda: shell(f"cat {file} | cat > /dev/null"),
-        "aconcur": lambda: Command("cat").run(input=data, output=DISCARD),
-        "loop's own": lambda: communicate(("cat",), data, **QUIET),
-        "anyio": lambda: anyio.run_process(["cat"], input=data, **QUIET),
+        "shell": here(lambda: shell(f"cat {file} | cat > /dev/null")),
+        **ours(lambda: Command("cat").run(input=data, output=DISCARD)),
+        **fed(("cat",), data),
     }
 
 
-def read(folder: Path, size: int, block: int) -> Case:
+def read(folder: Path, size: int, block: int) -> Peers:
     argv = ("dd", "if=/dev/zero", f"bs={block}", f"count={size * MIB // block}", "status=none")
     sink = folder / "sink"
     sink.with_suffix(".c").write_text(SINK)
     subprocess.run(["cc", "-O2", "-w", "-o", sink, sink.with_suffix(".c")], check=True)
 
-    async def ours() -> None:
+    async def chunks() -> None:
         async with Command(*argv).open() as running:
             async for _ in running.chunks():
                 pass
@@ -115,46 +108,44 @@ def read(folder: Path, size: int, block: int) -> Case:
                 pass
 
     return {
-        "C, 1 MiB pipe": lambda: shell(f"{sink} {' '.join(argv)}"),
-        "aconcur": ours,
-        "aconcur, run": lambda: Command(*argv).run(output=len),
-        "anyio": theirs,
+        "C, 1 MiB pipe": here(lambda: shell(f"{sink} {' '.join(argv)}")),
+        **ours(chunks),
+        "aconcur, run": here(lambda: Command(*argv).run(output=len)),
+        "anyio": here(theirs),
+        "anyio, trio": ("trio", theirs),
     }
 
 
-def both(folder: Path, size: int, argv: tuple[str, ...]) -> Case:
+def both(folder: Path, size: int, argv: tuple[str, ...]) -> Peers:
     data = bytes(size * MIB)
     file = folder / "both"
     file.write_bytes(data)
     line = " ".join(argv)
 
-    async def ours() -> None:
+    async def chunks() -> None:
         async with Command(*argv).open(input=data) as running:
             async for _ in running.chunks():
                 pass
 
     return {
-        "shell": lambda: shell(f"cat {file} | {line} | cat > /dev/null"),
-        "aconcur": lambda: Command(*argv).run(input=data, output=len),
-        "aconcur, open": ours,
-        "aconcur, captured": lambda: Command(*argv).run(input=data),
-        "loop's own": lambda: communicate(argv, data),
-        "anyio": lambda: anyio.run_process(list(argv), input=data),
+        "shell": here(lambda: shell(f"cat {file} | {line} | cat > /dev/null")),
+        **ours(lambda: Command(*argv).run(input=data, output=len)),
+        "aconcur, open": here(chunks),
+        "aconcur, captured": here(lambda: Command(*argv).run(input=data)),
+        "anyio": here(lambda: anyio.run_process(list(argv), input=data)),
+        "anyio, trio": ("trio", lambda: anyio.run_process(list(argv), input=data)),
     }
 
 
-def lines(folder: Path, count: int) -> Case:
+def lines(folder: Path, count: int) -> Peers:
     file = folder / "lines"
     file.write_bytes((b"x" * 63 + b"\n") * count)
 
     async def stdlib() -> None:
-        def work() -> None:
-            with subprocess.Popen(["cat", file], stdout=subprocess.PIPE) as child:
-                assert child.stdout is not None
-                for _ in child.stdout:
-                    pass
-
-        work()
+        with subprocess.Popen(["cat", file], stdout=subprocess.PIPE) as child:  # noqa: ASYNC220
+            assert child.stdout is not None
+            for _ in child.stdout:
+                pass
 
     async def single() -> None:
         async with Command("cat", file).open() as running:
@@ -167,58 +158,67 @@ def lines(folder: Path, count: int) -> Case:
                 for _ in batch:
                     pass
 
-    return {"for line in stdout": stdlib, "aconcur": single, "aconcur, batches": batches}
+    return {
+        "for line in stdout": here(stdlib),
+        **ours(single),
+        "aconcur, batches": here(batches),
+        **read_lines(file),
+    }
 
 
-def in_turn(_: Path, count: int) -> Case:
+def in_turn(_: Path, count: int) -> Peers:
     async def stdlib() -> None:
         for _ in range(count):
             subprocess.run(["/bin/true"], capture_output=True, check=True)
 
-    async def ours() -> None:
+    async def run() -> None:
         for _ in range(count):
             await Command("/bin/true").run()
 
-    async def own() -> None:
-        for _ in range(count):
-            await communicate(("/bin/true",), b"")
-
-    async def anyios() -> None:
-        for _ in range(count):
-            await anyio.run_process(["/bin/true"])
-
-    return {"subprocess.run": stdlib, "aconcur": ours, "loop's own": own, "anyio": anyios}
+    return {"subprocess.run": here(stdlib), **ours(run), **truths(count)}
 
 
-def at_once(_: Path, count: int) -> Case:
-    async def ours() -> None:
+def at_once(_: Path, count: int) -> Peers:
+    async def run() -> None:
         async with run_many([Command("/bin/true")] * count, limit=16) as outcomes:
             async for outcome in outcomes:
                 outcome.result()
 
     return {
-        "xargs -P16": lambda: shell(f"seq {count} | xargs -P16 -n1 /bin/true"),
-        "aconcur": ours,
+        "xargs -P16": here(lambda: shell(f"seq {count} | xargs -P16 -n1 /bin/true")),
+        **ours(run),
     }
 
 
-def chapter(_: Path, count: int) -> Case:
+def chapter(_: Path, count: int) -> Peers:
     pipe = Command(*DES3) | Command("md5sum")
     inputs = [os.urandom(10) for _ in range(count)]
 
-    async def ours() -> None:
+    async def run() -> None:
         async with run_many(((pipe, data) for data in inputs), limit=8) as outcomes:
             async for outcome in outcomes:
                 outcome.result()
 
     one = f"printf 0123456789 | {' '.join(DES3)} | md5sum"
     return {
-        "xargs -P8": lambda: shell(f"seq {count} | xargs -P8 -n1 sh -c '{one}'"),
-        "aconcur": ours,
+        "xargs -P8": here(lambda: shell(f"seq {count} | xargs -P8 -n1 sh -c '{one}'")),
+        **ours(run),
     }
 
 
-CASES: dict[str, tuple[str, Callable[[Path], Case], int]] = {
+def large_parent(_: Path, count: int) -> Peers:
+    ballast = bytearray(b"x") * (2 << 30)
+
+    async def run() -> None:
+        for _ in range(count):
+            await Command("/bin/true").run()
+        assert ballast
+
+    theirs = {name: peer for name, peer in truths(count).items() if name == "uvloop"}
+    return {"aconcur, uvloop": ("uvloop", run), **theirs}
+
+
+CASES: dict[str, tuple[str, Callable[[Path], Peers], int]] = {
     "chain": ("256 MiB | openssl aes-ctr | md5sum", lambda f: chain(f, 256), 5),
     "feed": ("256 MiB into cat", lambda f: feed(f, 256), 5),
     "read64k": ("512 MiB read, written in 64 KiB", lambda f: read(f, 512, 1 << 16), 7),
@@ -233,28 +233,49 @@ CASES: dict[str, tuple[str, Callable[[Path], Case], int]] = {
         lambda f: chapter(f, 60),
         5,
     ),
+    "large": ("100 × /bin/true beside 2 GiB of memory", lambda f: large_parent(f, 100), 3),
 }
 
 
-async def compare(case: Case, rounds: int) -> dict[str, list[float]]:
-    """Return each version's ratios to the first one."""
-    for version in case.values():
+@contextmanager
+def portals() -> Iterator[dict[str, BlockingPortal]]:
+    """Keep a loop of each back-end in a thread."""
+    with ExitStack() as stack:
+        found = {}
+        for name in BACKENDS:
+            options = {"use_uvloop": True} if name == "uvloop" else {}
+            backend = "trio" if name == "trio" else "asyncio"
+            found[name] = stack.enter_context(start_blocking_portal(backend, options))
+        yield found
+
+
+def timed(portal: BlockingPortal, version: Version) -> Callable[[], float]:
+    """Return what runs the version once and tells its seconds, less those of the portal."""
+
+    async def work() -> float:
+        began = perf_counter()
         await version()
-    ratios: dict[str, list[float]] = {name: [] for name in case}
-    for _ in range(rounds):
-        base = 0.0
-        for name, version in case.items():
-            gc.collect()
-            began = perf_counter()
-            await version()
-            took = perf_counter() - began
-            base = base or took
-            ratios[name].append(took / base)
-    return ratios
+        return perf_counter() - began
+
+    return lambda: portal.call(work)
 
 
-async def lateness(count: int) -> list[float]:
-    """Return by how many milliseconds a loop that starts commands wakes late, each millisecond."""
+def measure(case: str, loops: dict[str, BlockingPortal], rounds: int | None) -> None:
+    """Run every version of a case, and print the table."""
+    what, make, usual = CASES[case]
+    with tempfile.TemporaryDirectory() as folder:
+        versions = {
+            name: timed(loops[backend], version)
+            for name, (backend, version) in make(Path(folder)).items()
+        }
+        for version in versions.values():
+            with suppress(Exception):  # told in the rounds
+                version()
+        compare_costs(f"{case}: {what}", versions, unit="s", rounds=rounds or usual)
+
+
+async def lateness(count: int) -> str:
+    """Tell how late a loop that starts so many commands wakes, if it means to each millisecond."""
     late: list[float] = []
     command = Command("/bin/true")
 
@@ -266,11 +287,15 @@ async def lateness(count: int) -> list[float]:
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch)
-        async with run_many([command] * count, limit=16) as outcomes:
-            async for outcome in outcomes:
-                outcome.result()
+        if count:
+            async with run_many([command] * count, limit=16) as outcomes:
+                async for outcome in outcomes:
+                    outcome.result()
+        else:
+            await anyio.sleep(0.5)
         tasks.cancel_scope.cancel()
-    return sorted(late)
+    late.sort()
+    return f"p50 {late[len(late) // 2]:.2f} ms, p99 {late[len(late) * 99 // 100]:.2f} ms"
 
 
 def memory_growth() -> float:
@@ -284,31 +309,23 @@ def memory_growth() -> float:
 
 def main() -> None:
     """Measure, and print a table a case."""
-    global _backend
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", help=f"of {', '.join([*CASES, 'late', 'memory'])}")
-    parser.add_argument("--backend", choices=("asyncio", "uvloop", "trio"), default="asyncio")
+    parser.add_argument("--rounds", type=int, help="of each case, at least 2")
     chosen = parser.parse_args()
-    _backend = chosen.backend
-    options: dict[str, Any] = {"backend": "trio" if _backend == "trio" else "asyncio"}
-    if _backend == "uvloop":
-        options["backend_options"] = {"use_uvloop": True}
-    for name in chosen.cases or [*CASES, "late", "memory"]:
-        if name == "memory":
-            print(f"256 MiB fed: +{memory_growth():.1f} MiB")
-        elif name == "late":
-            late = anyio.run(lateness, 300, **options)
-            p99 = late[len(late) * 99 // 100]
-            p50 = late[len(late) // 2]
-            print(f"late, 300 × /bin/true, 16 at a time: p50 {p50:.2f} ms, p99 {p99:.2f} ms")
-        else:
-            what, make, rounds = CASES[name]
-            with tempfile.TemporaryDirectory() as folder:
-                ratios = anyio.run(compare, make(Path(folder)), rounds, **options)
-            print(f"{name}: {what} on {_backend}")
-            for version, values in ratios.items():
-                low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-                print(f"  {version:<20} {middle:6.2f}  ({low:.2f}–{high:.2f})", flush=True)
+    cases = chosen.cases or ["memory", *CASES, "late"]
+    if "memory" in cases:  # before anything else has raised the peak
+        print(f"memory: 256 MiB fed, +{memory_growth():.1f} MiB")
+        cases.remove("memory")
+    with portals() as loops:
+        for case in cases:
+            if case == "late":
+                print("\nlate: 300 × /bin/true, 16 at a time; in brackets nothing is started")
+                for name, loop in loops.items():
+                    with_many, idle = loop.call(lateness, 300), loop.call(lateness, 0)
+                    print(f"  {name:<10} {with_many} ({idle})", flush=True)
+            else:
+                measure(case, loops, chosen.rounds)
 
 
 if __name__ == "__main__":

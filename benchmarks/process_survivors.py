@@ -70,25 +70,25 @@ class Tally:
         )
 
 
-async def small(pipe: Runnable, timeout: float | None) -> object:
-    return await pipe.run(input=b"x", timeout=timeout, grace=GRACE)
+async def small(pipe: Runnable, seconds: float | None) -> object:
+    return await pipe.run(input=b"x", timeout=seconds, grace=GRACE)
 
 
-async def big(pipe: Runnable, timeout: float | None) -> object:
-    return await pipe.run(input=BIG, output=len, timeout=timeout, grace=GRACE)
+async def big(pipe: Runnable, seconds: float | None) -> object:
+    return await pipe.run(input=BIG, output=len, timeout=seconds, grace=GRACE)
 
 
-async def poured(pipe: Runnable, timeout: float | None) -> object:
+async def poured(pipe: Runnable, seconds: float | None) -> object:
     async def some() -> AsyncIterator[bytes]:
         for _ in range(3):
             await anyio.lowlevel.checkpoint()
             yield BIG
 
-    return await pipe.run(input=some(), output=len, timeout=timeout, grace=GRACE)
+    return await pipe.run(input=some(), output=len, timeout=seconds, grace=GRACE)
 
 
-async def talked_with(pipe: Runnable, timeout: float | None) -> object:
-    with anyio.move_on_after(timeout):
+async def talked_with(pipe: Runnable, seconds: float | None) -> object:
+    with anyio.move_on_after(seconds):
         async with pipe.open(input=PIPE, grace=GRACE) as running:
             await running.write(b"a\nb\n")
             running.close_input()
@@ -96,17 +96,17 @@ async def talked_with(pipe: Runnable, timeout: float | None) -> object:
     return None
 
 
-async def left_early(pipe: Runnable, timeout: float | None) -> object:
-    with anyio.move_on_after(timeout):
+async def left_early(pipe: Runnable, seconds: float | None) -> object:
+    with anyio.move_on_after(seconds):
         async with (Command("yes") | pipe).open(grace=GRACE) as running:
             async for batch in running.line_batches():
                 return batch
     return None
 
 
-async def many(pipe: Runnable, timeout: float | None) -> object:
+async def many(pipe: Runnable, seconds: float | None) -> object:
     jobs: list[tuple[Runnable, bytes]] = [(pipe, b"x")] * 3
-    async with run_many(jobs, limit=3, timeout=timeout, grace=GRACE) as outcomes:
+    async with run_many(jobs, limit=3, timeout=seconds, grace=GRACE) as outcomes:
         return [outcome.index async for outcome in outcomes]
 
 

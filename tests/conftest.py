@@ -79,11 +79,12 @@ def no_leaks(private_temporary_folder: Path) -> Iterator[None]:
         # semaphore that is collected later would start it again.
         gc.collect()
         resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
-    join_child_watchers(1)
+    join_child_watchers(5)
     for thread in threading.enumerate():
-        # anyio tells its idle threads to end when the loop does, and does not wait for them.
-        if thread.name == "AnyIO worker thread":
-            thread.join(1)
+        # These have nothing left to do, and nobody waits for them: anyio tells its idle threads to
+        # end when the loop does, and ours have told of a child's end.
+        if thread.name == "AnyIO worker thread" or thread.name.startswith("aconcur waits for"):
+            thread.join(5)
     if left := Snapshot.take(private_temporary_folder).since(before):
         pytest.fail(f"left behind: {left}", pytrace=False)
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 __all__ = (
     "in_worker_thread",
-    "native_cancels",
     "until_readable",
     "until_readable_at_all_costs",
 )
 
-import asyncio
 from collections.abc import Callable
 
 import anyio
 import anyio.to_thread
-
-from aconcur._core.parking import in_trio
 
 
 async def until_readable(fd: int, seconds: float | None = None) -> None:
@@ -43,17 +39,6 @@ async def until_readable_at_all_costs(
     except anyio.get_cancelled_exc_class() as error:  # noqa: ASYNC103 - the caller raises it
         return error  # noqa: ASYNC104
     return None
-
-
-def native_cancels() -> int:
-    """Return how often ``asyncio.Task.cancel()`` was called on this task; always 0 on trio.
-
-    A task group whose own scope is cancelled takes a native cancellation that comes while it waits
-    for its tasks for its own, and swallows it: whoever cancels the scope compares this before and
-    after.
-    """
-    task = None if in_trio() else asyncio.current_task()
-    return task.cancelling() if task is not None else 0
 
 
 async def in_worker_thread(call: Callable[[], None], limiter: anyio.CapacityLimiter) -> None:

@@ -6,7 +6,6 @@ __all__ = ("Pool", "open_pool")
 
 import os
 import sys
-from asyncio import CancelledError
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,7 +14,6 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack, final
 import anyio
 
 from aconcur._core.on_error import RAISE, OnError
-from aconcur._core.waiting import native_cancels
 from aconcur._worker.main_module import is_being_read, origin_of_main
 from aconcur._worker.shared import Shared
 from aconcur._worker.start import Boot
@@ -38,8 +36,8 @@ Args = TypeVarTuple("Args")
 class Pool:
     """Worker processes. Made by :func:`open_pool`; for the event loop in which it was made."""
 
-    def __init__(self, crew: WorkerCrew, start: Method) -> None:
-        self._crew, self._start = crew, start
+    def __init__(self, crew: WorkerCrew) -> None:
+        self._crew = crew
 
     def __repr__(self) -> str:
         if not self._crew.open:
@@ -250,24 +248,16 @@ async def open_pool(
     )
     crew = WorkerCrew(workers or usable_cpus(), new_starter(start, boot), max_tasks_per_worker)
     left_by: BaseException | None = None
-    cancels = native_cancels()
     try:
         async with anyio.create_task_group() as tasks:
-            crew.start(tasks)
+            tasks.start_soon(crew.live)
             try:
-                yield Pool(crew, start)
-            except BaseException as error:
-                left_by = error
-                raise
-            finally:
-                crew.close(gently=left_by is None)
-                tasks.cancel_scope.cancel()
-    except BaseExceptionGroup:
-        if left_by is None:
-            raise
+                yield Pool(crew)
+            except BaseException as error:  # noqa: ASYNC103, BLE001 - raised below
+                left_by = error  # noqa: ASYNC104
+            # Not the group's scope: while that is cancelled, a native cancellation can get lost.
+            crew.close(gently=left_by is None)
     finally:
         await crew.bury_all()
     if left_by is not None:
         raise left_by
-    if native_cancels() > cancels:
-        raise CancelledError

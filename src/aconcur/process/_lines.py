@@ -23,16 +23,20 @@ class LineBuffer:
 
     def feed(self, data: bytes) -> None:
         """Take in what came. All complete lines have been taken out before."""
+        lines = self.split(data)
+        lines.reverse()
+        self.ready += lines
+
+    def split(self, data: bytes) -> list[bytes]:
+        """Return the lines that what came completes, in order; keep the rest."""
         lines = data.split(b"\n")
         last = lines.pop()
-        if lines:
-            if self._pieces:
-                lines[0] = b"".join((*self._pieces, lines[0]))
-                self._pieces.clear()
-            lines.reverse()
-            self.ready += lines
+        if lines and self._pieces:
+            lines[0] = b"".join((*self._pieces, lines[0]))
+            self._pieces.clear()
         if last:
             self._pieces.append(last)
+        return lines
 
     def end(self) -> bool:
         """Let what follows the last line end be a line; return whether there is any."""

@@ -191,4 +191,11 @@ class Batches(AsyncIterator[list[bytes]]):
         self._reader = reader
 
     async def __anext__(self) -> list[bytes]:
-        return (await self._reader.fill()).batch()
+        buffer = self._reader.buffer
+        while not buffer.ready:
+            data = await self._reader.read()
+            if lines := buffer.split(data):
+                return lines
+            if not data and not buffer.end():
+                raise StopAsyncIteration
+        return buffer.batch()
