@@ -8,28 +8,44 @@ ghost row lies above and below. Ghosts repeat the cells across the edge, or stay
 
 from __future__ import annotations
 
-__all__ = ("BigInt",)
+__all__ = ("BigInt", "compile_step")
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Final, TypeAlias, cast, final
+from typing import Final, Protocol, TypeAlias, cast, final
 
 from aconcur.life._circuit import circuit
 from aconcur.life._grid import Bounded, Grid
 from aconcur.life._rows import join_rows, split_rows
 from aconcur.life._rule import LIFE, Rule
 
-Step: TypeAlias = Callable[["Layout", int, int], int]
+Step: TypeAlias = Callable[["Area", int, int], int]
 
+
+class Area(Protocol):
+    """What a step must know of where the cells are; ghosts that meet need a :class:`Layout`."""
+
+    @property
+    def stride(self) -> int:
+        """Bits from a row to the next."""
+        ...
+
+    @property
+    def inner(self) -> int:
+        """A one for each bit that is a cell."""
+        ...
+
+
+KNOW: Final = """
+    left, right, first = area.left, area.right, area.first
+    width, size = area.width, area.height * stride"""
 MEET: Final = """
         c |= (c >> width & left) | (c << width & right)
         c |= (c >> size) | (c & first) << size"""
 
 SOURCE: Final = """
-def step(layout, c, n):
-    stride, width, inner = layout.stride, layout.width, layout.inner
-    left, right, first = layout.left, layout.right, layout.first
-    size = layout.height * stride
+def step(area, c, n):
+    stride, inner = area.stride, area.inner{know}
     for _ in range(n):{meet}
         l = c << 1
         r = c >> 1
@@ -47,7 +63,8 @@ def step(layout, c, n):
 
 
 @lru_cache(maxsize=256)
-def _compile(rule: Rule, torus: bool) -> Step:
+def compile_step(rule: Rule, torus: bool) -> Step:
+    """Return ``step(area, cells, n)``, which returns the cells n generations later."""
     names = {"1": "inner"}
     known = circuit(rule)
     gates = [
@@ -55,6 +72,7 @@ def _compile(rule: Rule, torus: bool) -> Step:
         for gate in known.gates
     ]
     source = SOURCE.format(
+        know=KNOW if torus else "",
         meet=MEET if torus else "",
         gates="\n        ".join(gates),
         result=names.get(known.result, known.result),
@@ -110,7 +128,7 @@ class BigInt:
 
     def __init__(self, grid: Grid, rule: Rule = LIFE, *, torus: bool = True) -> None:
         self._layout = Layout(grid.height, grid.width, torus)
-        self._step = _compile(rule, torus)
+        self._step = compile_step(rule, torus)
         self._cells = self._layout.lay_out(list(grid.rows()))
 
     @property
@@ -121,6 +139,10 @@ class BigInt:
     def step(self, n: int = 1, /) -> None:
         """Live ``n`` generations."""
         self._cells = self._step(self._layout, self._cells, n)
+
+    def state(self) -> bytes:
+        """Return the cells in some form: equal generations have equal states."""
+        return self._cells.to_bytes((self._cells.bit_length() + 7) // 8, "little")
 
     def snapshot(self) -> Grid:
         """Return this generation; costs nothing until somebody looks at it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Engine", "Topology")
+__all__ = ("Engine", "PausingEngine", "Topology")
 
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -26,10 +26,29 @@ class Engine(Protocol):
         """The number of live cells."""
         ...
 
+    def state(self) -> bytes:
+        """Return the cells in some form of the engine's own: equal generations have equal ones.
+
+        On the plane, a pattern that has moved is equal.
+        """
+        ...
+
     def step(self, n: int = 1, /) -> None:
         """Live ``n`` generations."""
         ...
 
     def snapshot(self) -> Grid:
         """Return this generation; it stays as it is when the engine goes on."""
+        ...
+
+
+@runtime_checkable
+class PausingEngine(Engine, Protocol):
+    """An engine whose steps can take long and be broken off."""
+
+    def step_within(self, n: int, seconds: float, /) -> int:
+        """Live up to ``n`` generations, for about so many seconds; return how many were lived.
+
+        None may have been lived: the next call with the same ``n`` goes on where this one was.
+        """
         ...

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("PatternError", "PatternSizeError", "RuleError", "UnknownPatternError")
+__all__ = (
+    "PatternError",
+    "PatternSizeError",
+    "RuleError",
+    "UnboundedRuleError",
+    "UnknownPatternError",
+)
 
 from collections.abc import Iterable
 
@@ -19,6 +25,19 @@ class RuleError(AconcurError, ValueError):
 
     def __reduce__(self) -> tuple[type[RuleError], tuple[str, str]]:
         return type(self), (self.text, self.why)
+
+
+class UnboundedRuleError(AconcurError, ValueError):
+    """Raised for a rule with B0 on the plane, where all of the empty plane would come alive."""
+
+    def __init__(self, rule: object) -> None:
+        super().__init__(
+            f"{rule} brings the whole empty plane to life: use a torus or a box with it"
+        )
+        self.rule: object = rule
+
+    def __reduce__(self) -> tuple[type[UnboundedRuleError], tuple[object]]:
+        return type(self), (self.rule,)
 
 
 class PatternError(AconcurError, ValueError):

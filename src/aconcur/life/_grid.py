@@ -18,7 +18,7 @@ from aconcur.life._rows import ones, split_rows
 if TYPE_CHECKING:
     import numpy as np
 
-    Cells8: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
+Cells: TypeAlias = "np.ndarray[tuple[int, int], np.dtype[np.uint8]]"
 
 LIVE: Final = "O*"
 DEAD: Final = "._"
@@ -293,7 +293,7 @@ class Grid:
         width, table = self.width, {ord("1"): alive, ord("0"): dead}
         return "\n".join(f"{row:0{width}b}"[::-1].translate(table) for row in self.rows())
 
-    def to_numpy(self) -> Cells8:
+    def to_numpy(self) -> Cells:
         """Return the cells as an array of 0 and 1, height × width, of uint8; yours to change.
 
         Raises:
@@ -303,7 +303,7 @@ class Grid:
         np = import_numpy()
         size = self.height * self.width
         packed = np.frombuffer(self.bits.to_bytes((size + 7) // 8, "little"), np.uint8)
-        cells: Cells8 = np.unpackbits(packed, bitorder="little", count=size).reshape(
+        cells: Cells = np.unpackbits(packed, bitorder="little", count=size).reshape(
             self.height, self.width
         )
         return cells

@@ -1,0 +1,92 @@
+"""A layout for words of 64 bits in which the neighbours of 64 cells are whole words too.
+
+Rule: nothing here lives; engines on numpy and numba do, in the array that they share.
+
+The grid is cut into up to 64 stripes of ``h`` rows. Bit ``b`` of word ``[r, x]`` is the cell in row
+``r`` of stripe ``b``, column ``x``: so the word above holds the cells above, and no word is ever
+shifted, but those of the ghost rows, where the last row of a stripe meets the first of the next.
+Where the height is no multiple, short stripes have the first row of the next one as their last.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Stripes", "Words")
+
+from typing import TYPE_CHECKING, TypeAlias, final
+
+from aconcur.life._grid import Bounded, Grid, import_numpy
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Words: TypeAlias = "np.ndarray[tuple[int, int], np.dtype[np.uint64]]"
+
+
+@final
+class Stripes:
+    """Where the cells of a grid are in the words, and what the ghost rows need to know."""
+
+    __slots__ = ("count", "full", "height", "long", "rows", "starts", "width")
+
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = height, width
+        self.count: int = min(64, height)
+        self.rows: int = -(-height // self.count)
+        """Rows of a long stripe."""
+        self.starts: list[int] = [b * height // self.count for b in range(self.count + 1)]
+        self.full: int = (1 << self.count) - 1
+        """The bits in use."""
+        self.long: int = sum(
+            1 << b for b in range(self.count) if self.starts[b + 1] - self.starts[b] == self.rows
+        )
+        """The bits of stripes whose rows are all their own. The last stripe is one of them."""
+
+    def pack(self, grid: Grid) -> Words:
+        """Return words with a ghost row above and below and a ghost column on either side."""
+        np = import_numpy()
+        cells = grid.to_numpy()
+        words: Words = np.zeros((self.rows + 2, self.width + 2), np.uint64)
+        for b, start in enumerate(self.starts[:-1]):
+            stripe = np.take(cells, range(start, start + self.rows), axis=0, mode="wrap")
+            words[1:-1, 1:-1] |= stripe.astype(np.uint64) << np.uint64(b)
+        return words
+
+    def unpack(self, words: Words) -> int:
+        """Return the cells as :attr:`Grid.bits` has them; words come without ghosts."""
+        np = import_numpy()
+        planes = np.unpackbits(
+            np.ascontiguousarray(words).view(np.uint8).reshape(self.rows, self.width, 8),
+            axis=2,
+            bitorder="little",
+        )
+        cells = np.empty((self.height, self.width), np.uint8)
+        for b, start in enumerate(self.starts[:-1]):
+            end = self.starts[b + 1]
+            cells[start:end] = planes[: end - start, :, b]
+        return int.from_bytes(np.packbits(cells, bitorder="little").tobytes(), "little")
+
+    def population(self, words: Words) -> int:
+        """Return the number of live cells; words come without ghosts."""
+        np = import_numpy()
+        counted = int(np.bitwise_count(words[:-1]).sum(dtype=np.int64))
+        # The last row of a short stripe belongs to the next one.
+        return counted + int(np.bitwise_count(words[-1] & np.uint64(self.long)).sum(dtype=np.int64))
+
+
+@final
+class StripedCells(Bounded):
+    """The cells of a generation as the engine has them; the words must not change any more."""
+
+    __slots__ = ("_stripes", "_words")
+
+    def __init__(self, stripes: Stripes, words: Words) -> None:
+        super().__init__(stripes.height, stripes.width)
+        self._stripes, self._words = stripes, words
+
+    def population(self) -> int:
+        """Return the number of live cells."""
+        return self._stripes.population(self._words)
+
+    def bits(self) -> int:
+        """Return the cells, as :attr:`Grid.bits` has them."""
+        return self._stripes.unpack(self._words)
