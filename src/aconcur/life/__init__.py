@@ -6,12 +6,12 @@
 :class:`Pattern`    live cells with a name, a rule and comments: what files hold
 :func:`read`        a pattern from a file: RLE, .cells, Life 1.06
 :func:`classic`     a pattern that everybody knows: ``classic("gosper-glider-gun")``
+:func:`draw`        the lines of text that a :class:`View` shows
+:func:`animate`     generations as an animated PNG or GIF; :func:`write_png` one of them
 :func:`simulate`    ``async for generation in simulate(grid)``, beside other tasks
 :func:`generations` the same of an engine of your own, populations alone
 :func:`cycle`       when everything begins to repeat
 :func:`make_engine` big integers, numpy, numba or HashLife
-:func:`draw`        the lines of text that a :class:`View` shows
-:func:`animate`     generations as an animated PNG or GIF; :func:`write_png` one of them
 ==================  ===========================================================
 """
 
