@@ -158,9 +158,8 @@ def read_lines(file: Path) -> Peers:
         await child.wait()
 
     async def shellous() -> None:
-        async with import_module("shellous").sh("cat", str(file)) as lines:
-            async for _ in lines:
-                pass
+        async for _ in import_module("shellous").sh("cat", str(file)):
+            pass
 
     return _installed(
         {"asyncio": ("asyncio", own), "uvloop": ("uvloop", own), "shellous": ("asyncio", shellous)}
@@ -168,10 +167,11 @@ def read_lines(file: Path) -> Peers:
 
 
 async def _communicate(argv: Argv, data: bytes, *, stdout: int) -> None:
+    stdin = subprocess.PIPE if data else subprocess.DEVNULL
     child = await asyncio.create_subprocess_exec(
-        *argv, stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE
+        *argv, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE
     )
-    await child.communicate(data)
+    await child.communicate(data or None)
 
 
 def _installed(peers: Peers) -> Peers:

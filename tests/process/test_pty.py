@@ -15,6 +15,7 @@ from aconcur.process import (
     Command,
     CommandNotFound,
     CommandStartError,
+    InputClosed,
     Running,
     Secret,
 )
@@ -63,6 +64,18 @@ async def test_closing_the_input_types_ctrl_d() -> None:
         await running.write(b"x\n")
         assert await said(running, b"x\r\nx\r\n")
         running.close_input()
+        assert (await running.wait()).ok
+
+
+async def test_what_is_typed_when_the_program_has_gone_is_an_error() -> None:
+    async with sh("exit 0").open(pty=True) as running:
+        await running.wait()
+        with pytest.raises(InputClosed):
+            await running.write(b"x\n")
+    async with sh("stty raw -echo; echo ready; sleep 0.2").open(pty=True) as running:
+        await said(running, b"ready")
+        with pytest.raises(InputClosed):
+            await running.write(bytes(1 << 20))
         assert (await running.wait()).ok
 
 

@@ -108,7 +108,8 @@ class Runnable(ABC):
         output that is captured is, once.
 
         A program that opens the terminal by itself (``/dev/tty``, as ssh does for a password)
-        needs ``input=INHERIT``: in a group of its own the system stops it.
+        needs ``input=INHERIT``, or a terminal of its own: ``open(pty=True)``. In a group of its
+        own on our terminal the system stops it.
 
         Source: pipe(7), pidfd_open(2), setpgid(2); pipefail as in bash(1).
         """

@@ -260,6 +260,9 @@ class Driver:
                 self._selector.unregister(group.stdin)
             group.feed.nap_until = None
             group.close_stdin()
+        elif group.pty and group.stdin >= 0:  # where nobody listens writing would succeed
+            anyio.notify_closing(group.stdin)
+            group.close_stdin()
 
     def _on_stdout(self) -> None:
         group = self.group

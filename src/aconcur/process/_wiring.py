@@ -43,8 +43,9 @@ DISCARD: Final = Wiring.DISCARD
 """Send what is written to the null device."""
 INHERIT: Final = Wiring.INHERIT
 """Use this process's own stdin, stdout or stderr. With a terminal as stdin the commands stay in
-our process group, so that Ctrl-C and reading from the terminal work; what a command starts by
-itself then outlives it."""
+our process group, so that Ctrl-C, Ctrl-Z and reading from the terminal work; what a command starts
+by itself then outlives it. Afterwards our group has the terminal again, and, if a command was
+killed, the modes that it had before."""
 PIPE: Final = Wiring.PIPE
 """``open(input=PIPE)``: the block writes the input."""
 STDOUT: Final = Wiring.STDOUT
