@@ -20,6 +20,7 @@ __all__ = (
     "JournalError",
     "JournalFailure",
     "JournalStatistics",
+    "Latency",
     "OnError",
     "Pipeline",
     "PipelineReport",
@@ -49,6 +50,7 @@ from aconcur.pipeline._errors import QueueFull as QueueFull
 from aconcur.pipeline._journal import Journal as Journal
 from aconcur.pipeline._journal import JournalFailure as JournalFailure
 from aconcur.pipeline._journal import JournalStatistics as JournalStatistics
+from aconcur.pipeline._latency import Latency as Latency
 from aconcur.pipeline._options import COLLECT as COLLECT
 from aconcur.pipeline._options import RAISE as RAISE
 from aconcur.pipeline._options import SKIP as SKIP
