@@ -34,6 +34,7 @@ __all__ = (
     "QueueStatistics",
     "Retry",
     "Run",
+    "Runner",
     "StageOptions",
     "StageReport",
     "ThreadEnd",
@@ -59,6 +60,7 @@ from aconcur.pipeline._options import Failure as Failure
 from aconcur.pipeline._options import Fed as Fed
 from aconcur.pipeline._options import OnError as OnError
 from aconcur.pipeline._options import Retry as Retry
+from aconcur.pipeline._options import Runner as Runner
 from aconcur.pipeline._options import StageOptions as StageOptions
 from aconcur.pipeline._options import Threads as Threads
 from aconcur.pipeline._options import Via as Via

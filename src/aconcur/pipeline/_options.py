@@ -14,6 +14,7 @@ __all__ = (
     "OnError",
     "Options",
     "Retry",
+    "Runner",
     "Source",
     "Spec",
     "StageOptions",
@@ -26,7 +27,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar, final
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, final
 
 from aconcur._core.on_error import COLLECT as COLLECT
 from aconcur._core.on_error import RAISE as RAISE
@@ -106,7 +107,16 @@ class Retry:
 
 
 Reaction: TypeAlias = "OnError | Queue[Failure] | Callable[[Failure], Awaitable[object] | object]"
-Via: TypeAlias = Literal[Threads.THREADS] | Executor
+
+
+class Runner(Protocol):
+    """Runs a blocking function and can stop it: :class:`aconcur.parallel.Pool`."""
+
+    async def run(self, fn: Callable[[Any], Any], item: Any, /) -> Any:  # noqa: ANN401
+        """Return ``fn(item)``; when cancelled, stop it."""
+
+
+Via: TypeAlias = Literal[Threads.THREADS] | Executor | Runner
 """Where a blocking function runs."""
 
 
@@ -120,7 +130,8 @@ class StageOptions(TypedDict, total=False):
     buffer: int | None
     """Results that may wait for the next stage; 2 for each worker, and at least 16."""
     timeout: float | None
-    """Seconds that one attempt at an item may take; None: any. Not with ``via``."""
+    """Seconds that one attempt at an item may take; None: any. Not with threads and executors,
+    which stop nothing; a pool's worker is killed and replaced."""
     retry: Retry | None
     """Whether a failed item is tried again."""
     on_error: Reaction

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("Pipeline", "stage")
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, final, overload
 import anyio
 
 from aconcur.pipeline._journal import Journal
-from aconcur.pipeline._options import Fed, Kind, Options, Source, Spec, StageOptions, Via
+from aconcur.pipeline._options import (
+    THREADS,
+    Fed,
+    Kind,
+    Options,
+    Source,
+    Spec,
+    StageOptions,
+    Via,
+)
 from aconcur.pipeline._progress import Shown
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._run import Run, running
@@ -93,7 +103,8 @@ class Pipeline(Generic[In, Out]):
         Args:
             function: a coroutine function; or a plain one, called in the event loop, or where
                 ``via`` says.
-            via: where a blocking function runs: THREADS, or an executor, which stays open.
+            via: where a blocking function runs: THREADS, an executor or a pool of
+                :mod:`aconcur.parallel`, which stay open.
             options: see :class:`StageOptions`.
 
         Raises:
@@ -428,8 +439,10 @@ def _spec(
     kind: Kind, function: Callable[[Any], Any], options: StageOptions, via: Via | None
 ) -> Spec:
     checked = Options(**options)
-    if via is not None and checked.timeout is not None:
-        raise ValueError("timeout= cannot stop a blocking function: limit it inside, or leave via=")
+    if checked.timeout is not None and (via is THREADS or isinstance(via, Executor)):
+        raise ValueError(
+            "timeout= cannot stop a blocking function: limit it inside, or run it via= a pool"
+        )
     return Spec(kind, function, checked, checked.name or _name(function), via)
 
 

@@ -8,6 +8,7 @@ __all__ = ("Beside", "Run", "running")
 
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Sequence, Sized
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final, Generic, Self, TypeAlias, TypeVar, final
@@ -177,7 +178,9 @@ def _reached(spec: Spec, soon: Soon, stack: ExitStack) -> Call:
         team = ThreadTeam(spec.function, spec.options.workers, soon, spec.name)
         stack.callback(team.close)
         return team.call
-    return in_executor(spec.via, spec.function, soon)
+    if isinstance(spec.via, Executor):
+        return in_executor(spec.via, spec.function, soon)
+    return partial(spec.via.run, spec.function)
 
 
 def _set_call(stage: Stage, call: Call) -> None:
