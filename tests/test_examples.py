@@ -39,6 +39,10 @@ def test_find_a_race() -> None:
     assert "with a lock: asyncio, bounded: none of all " in out
 
 
+def test_cluster() -> None:
+    assert run("examples/cluster.py") == "350 77031\n"
+
+
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_the_readme_runs(snippet: str) -> None:
     assert run("-c", snippet)
