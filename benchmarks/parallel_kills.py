@@ -140,7 +140,11 @@ def main() -> None:
     given = parser.parse_args()
     random.seed(given.seed)
     clean = True
-    backends = (("asyncio", {}), ("asyncio", {"use_uvloop": True}), ("trio", {}))
+    backends: tuple[tuple[str, dict[str, bool]], ...] = (
+        ("asyncio", {}),
+        ("asyncio", {"use_uvloop": True}),
+        ("trio", {}),
+    )
     share = given.seconds / len(METHODS) / len(backends)
     for start in METHODS:
         for backend, options in backends:

@@ -74,7 +74,7 @@ async def test_a_result_that_cannot_be_read_here_is_that_calls_error(pool: Pool)
 
 async def test_arguments_that_cannot_be_pickled_are_refused(pool: Pool) -> None:
     with pytest.raises(TypeError, match="pickle"):
-        await pool.run(tasks.pid_of, (number for number in ()))
+        await pool.run(tasks.pid_of, Lock())
     assert await pool.run(tasks.square, 3) == 9
 
 

@@ -185,7 +185,7 @@ async def test_an_error_ends_the_run_and_the_books_balance() -> None:
 
 
 def account(name: str, *, starved: float, blocked: float, **counts: int) -> StageReport:
-    zeros = dict.fromkeys(
+    zeros: dict[str, Any] = dict.fromkeys(
         [
             "entered",
             "out",

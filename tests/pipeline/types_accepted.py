@@ -12,6 +12,7 @@ from aconcur.pipeline import (
     COLLECT,
     THREADS,
     Failure,
+    Fed,
     Pipeline,
     PipelineReport,
     Queue,
@@ -19,6 +20,7 @@ from aconcur.pipeline import (
     Run,
     stage,
 )
+from aconcur.process import Command
 
 
 async def download(url: str) -> bytes:
@@ -69,6 +71,16 @@ def chains(executor: Executor, dead: Queue[Failure]) -> None:
     assert_type(second.filter(measure, on_error=report), Pipeline[str, Path])
     assert_type(second.batch(10, max_wait=1.5), Pipeline[str, list[Path]])
     assert_type(first | stage(len), Pipeline[str, int])
+
+
+def moving(texts: Pipeline[str, str], pages: Pipeline[str, bytes], queue: Queue[bytes]) -> None:
+    assert_type(pages.rate_limit(10, per=60, burst=2), Pipeline[str, bytes])
+    assert_type(pages.merge(queue, [b"a"]), Pipeline[str, bytes])
+    assert_type(pages.merge(pages.fed_by(["a"]), name="all"), Pipeline[str, bytes])
+    assert_type(texts.merge([1, 2]), Pipeline[str, str | int])
+    assert_type(texts.fed_by(["a"]), Fed[str])
+    assert_type(pages.through(Command("gzip"), workers=4), Pipeline[str, bytes])
+    assert_type(pages.through(Command("tar") | Command("gzip")), Pipeline[str, bytes])
 
 
 async def runs(pipeline: Pipeline[str, int], urls: Iterable[str], queue: Queue[str]) -> None:

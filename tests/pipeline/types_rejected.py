@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aconcur.pipeline import THREADS, Pipeline, Queue, stage
+from aconcur.process import Command
 
 
 async def download(url: str) -> bytes:
@@ -27,4 +28,11 @@ async def wrong(pipeline: Pipeline[str, bytes], queue: Queue[int]) -> None:
     stage(download, via=THREADS, workers="3")  # type: ignore[call-overload]
     results: list[str] = await pipeline.collect(["a"])  # type: ignore[assignment]
     del results
+    texts: Pipeline[str, str] = stage(str)
+    texts.through(Command("gzip"))  # type: ignore[misc]
+    pipeline.through("gzip")  # type: ignore[arg-type]
+    pipeline.through(Command("gzip"), via=THREADS)  # type: ignore[call-arg]
+    pipeline.fed_by([1])  # type: ignore[list-item]
+    pipeline.merge(3)  # type: ignore[arg-type]
+    pipeline.merge([3]).map(len)  # type: ignore[arg-type]
     await queue.put("a")  # type: ignore[arg-type]

@@ -163,3 +163,15 @@ def fail_to_initialize() -> NoReturn:
 
 async def coroutine(_: object) -> None:
     """No worker calls this."""
+
+
+def exit_at_three(number: int) -> int:
+    if number == 3:
+        os._exit(1)
+    return number
+
+
+def sleep_long_at_three(number: int) -> int:
+    if number == 3:
+        time.sleep(60)
+    return number

@@ -7,7 +7,17 @@ Rule 3: trio is touched only where it runs already.
 
 from __future__ import annotations
 
-__all__ = ("Bell", "Lot", "Soon", "Waiter", "in_trio", "new_waiter", "pause", "soon_caller")
+__all__ = (
+    "Bell",
+    "Lot",
+    "Soon",
+    "Waiter",
+    "in_trio",
+    "new_waiter",
+    "pause",
+    "soon_caller",
+    "waiter_maker",
+)
 
 import asyncio
 import sys
@@ -85,11 +95,20 @@ def new_waiter() -> Waiter:
     Raises:
         RuntimeError: no event loop runs.
     """
+    return waiter_maker()()
+
+
+def waiter_maker() -> Callable[[], Waiter]:
+    """Return what makes waiters for tasks of the loop that runs here: cheaper where many are made.
+
+    Raises:
+        RuntimeError: no event loop runs.
+    """
     if in_trio():
         from aconcur._core.trio_parking import TrioWaiter
 
-        return TrioWaiter()
-    return asyncio.get_running_loop().create_future()
+        return TrioWaiter
+    return asyncio.get_running_loop().create_future
 
 
 async def pause() -> None:

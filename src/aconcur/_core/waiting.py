@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("in_worker_thread", "until_readable", "until_readable_at_all_costs")
+__all__ = (
+    "in_worker_thread",
+    "until_readable",
+    "until_readable_at_all_costs",
+)
 
 from collections.abc import Callable
 

@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_race(commands)
     _add_digest(commands)
     _add_gcd(commands)
+    _add_journal(commands)
     chosen = parser.parse_args(arguments)
     with clean_exits(parser.prog):
         try:
@@ -178,3 +179,27 @@ def _gcd(chosen: argparse.Namespace) -> None:
     from aconcur.cli import gcd
 
     gcd.run(chosen)
+
+
+def _add_journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "journal",
+        help="show what a resumable run has recorded; let failed items be tried again",
+        description=(
+            "show: how many items a run has done, and each that failed, with its error. retry: let "
+            "the next run try failed items again, all or those with a KEY; without it a run leaves "
+            "them alone. Nothing runs here."
+        ),
+    )
+    add = parser.add_argument
+    add("action", choices=("show", "retry"))
+    add("file", metavar="FILE", help="the journal")
+    add("keys", nargs="*", metavar="KEY", help="items to retry, as show names them (default: all)")
+    add("--json", action="store_true", help="show as JSON")
+    parser.set_defaults(run=_journal, parser=parser)
+
+
+def _journal(chosen: argparse.Namespace) -> None:
+    from aconcur.cli import journal
+
+    journal.run(chosen)

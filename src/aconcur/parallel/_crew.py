@@ -20,6 +20,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from aconcur._core.parking import Lot, pause
+from aconcur._core.waiting import until_readable
 from aconcur._worker.codec import Encoded, encode
 from aconcur._worker.frames import (
     CALL,
@@ -76,6 +77,7 @@ class WorkerCrew:
         self._functions: dict[int, Encoded] = {}
         self._shared: dict[int, Encoded] = {}
         self._timed: dict[int, Owner] = {}
+        self._life = anyio.CancelScope()
         self._wanted = deque[Callable[[], Coroutine[Any, Any, None]]]()
         self._spawners, self._watchers = Lot(), Lot()
         self._horizon = float("inf")
@@ -85,12 +87,14 @@ class WorkerCrew:
 
     # ------------------------------------------------------------- life and tasks
 
-    def start(self, tasks: TaskGroup) -> None:
-        """Start the workers' tasks, which run until cancelled."""
-        tasks.start_soon(self._spawn_all, tasks, name="parallel: helpers")
-        tasks.start_soon(self._watch, name="parallel: time limits")
-        for number in range(self.size):
-            tasks.start_soon(self._keep, name=f"parallel: worker {number + 1}")
+    async def live(self) -> None:
+        """Keep the workers, until :meth:`close`."""
+        with self._life:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._watch, name="parallel: time limits")
+                for number in range(self.size):
+                    tasks.start_soon(self._keep, name=f"parallel: worker {number + 1}")
+                await self._spawn_all(tasks)
 
     def spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a task of the pool's own; callable wherever its loop runs."""
@@ -118,6 +122,7 @@ class WorkerCrew:
             self.pump()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(worker.line.send_queued)
+                tasks.start_soon(_hang_up_at_its_end, worker)
                 await worker.line.receive()
                 tasks.cancel_scope.cancel()
             self._bury(worker, await worker.ended(_FAREWELL))
@@ -180,8 +185,9 @@ class WorkerCrew:
             raise self._broken
 
     def close(self, *, gently: bool) -> None:
-        """Stop idle workers, or none; kill the others."""
+        """Stop idle workers, or none; kill the others; end all tasks."""
         self.open = False
+        self._life.cancel()
         for worker in self._workers:
             if gently and worker.ready and not worker.flying:
                 worker.stop()
@@ -427,6 +433,11 @@ class WorkerCrew:
             pids=tuple(worker.child.pid for worker in self._workers),
             **asdict(self.tally),
         )
+
+
+async def _hang_up_at_its_end(worker: Worker) -> None:
+    await until_readable(worker.child.exit_fd)
+    worker.line.hang_up()
 
 
 def _is_short(owner: Owner) -> bool:

@@ -12,6 +12,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias, final
 
@@ -42,7 +43,7 @@ class Line:
         self._inbox = Inbox(sock)
         self._queue = deque[Sequence[Buffer]]()
         self._senders, self._receivers = Lot(), Lot()
-        self._sending = self._ended = False
+        self._sending = self._ended = self._hung_up = False
         self._long: Frame | None = None
 
     def close(self) -> None:
@@ -102,10 +103,26 @@ class Line:
             # libuv sets O_NONBLOCK, which the threads would meet; here MSG_DONTWAIT does that.
             self._sock.setblocking(True)
             try:
-                await park(self._receivers)
+                if not self._hung_up:
+                    await park(self._receivers)
             finally:
                 loop.remove_reader(self._sock.fileno())
+            self._read_to_the_end()
             await self._read_long()
+
+    def hang_up(self) -> None:
+        """Read what is there and no more: the worker has ended.
+
+        Something that it started may hold its end of the socket open.
+        """
+        self._hung_up = True
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._receivers.wake()
+
+    def _read_to_the_end(self) -> None:
+        while self._hung_up and not self._ended and self._long is None:
+            self._read()
 
     def _read(self) -> None:
         try:

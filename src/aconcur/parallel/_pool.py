@@ -36,8 +36,8 @@ Args = TypeVarTuple("Args")
 class Pool:
     """Worker processes. Made by :func:`open_pool`; for the event loop in which it was made."""
 
-    def __init__(self, crew: WorkerCrew, start: Method) -> None:
-        self._crew, self._start = crew, start
+    def __init__(self, crew: WorkerCrew) -> None:
+        self._crew = crew
 
     def __repr__(self) -> str:
         if not self._crew.open:
@@ -250,18 +250,13 @@ async def open_pool(
     left_by: BaseException | None = None
     try:
         async with anyio.create_task_group() as tasks:
-            crew.start(tasks)
+            tasks.start_soon(crew.live)
             try:
-                yield Pool(crew, start)
-            except BaseException as error:
-                left_by = error
-                raise
-            finally:
-                crew.close(gently=left_by is None)
-                tasks.cancel_scope.cancel()
-    except BaseExceptionGroup:
-        if left_by is None:
-            raise
+                yield Pool(crew)
+            except BaseException as error:  # noqa: ASYNC103, BLE001 - raised below
+                left_by = error  # noqa: ASYNC104
+            # Not the group's scope: while that is cancelled, a native cancellation can get lost.
+            crew.close(gently=left_by is None)
     finally:
         await crew.bury_all()
     if left_by is not None:

@@ -2,7 +2,8 @@
 
 :class:`Queue` has asyncio.Queue's names, can be closed, and lets threads take part.
 :class:`Pipeline`, made by :func:`stage`, sends items through stages of workers: coroutines,
-threads or any executor, bounded everywhere, every item accounted for. Both run on asyncio and trio.
+threads or any executor, bounded everywhere, every item accounted for. A :class:`Journal` makes a
+run resumable. All run on asyncio and trio.
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ __all__ = (
     "SKIP",
     "THREADS",
     "Failure",
+    "Fed",
     "ItemCancelledError",
+    "Journal",
+    "JournalError",
+    "JournalFailure",
+    "JournalStatistics",
     "OnError",
     "Pipeline",
     "PipelineReport",
@@ -25,6 +31,7 @@ __all__ = (
     "QueueStatistics",
     "Retry",
     "Run",
+    "Runner",
     "StageOptions",
     "StageReport",
     "ThreadEnd",
@@ -34,16 +41,22 @@ __all__ = (
 )
 
 from aconcur.pipeline._errors import ItemCancelledError as ItemCancelledError
+from aconcur.pipeline._errors import JournalError as JournalError
 from aconcur.pipeline._errors import QueueClosed as QueueClosed
 from aconcur.pipeline._errors import QueueEmpty as QueueEmpty
 from aconcur.pipeline._errors import QueueFull as QueueFull
+from aconcur.pipeline._journal import Journal as Journal
+from aconcur.pipeline._journal import JournalFailure as JournalFailure
+from aconcur.pipeline._journal import JournalStatistics as JournalStatistics
 from aconcur.pipeline._options import COLLECT as COLLECT
 from aconcur.pipeline._options import RAISE as RAISE
 from aconcur.pipeline._options import SKIP as SKIP
 from aconcur.pipeline._options import THREADS as THREADS
 from aconcur.pipeline._options import Failure as Failure
+from aconcur.pipeline._options import Fed as Fed
 from aconcur.pipeline._options import OnError as OnError
 from aconcur.pipeline._options import Retry as Retry
+from aconcur.pipeline._options import Runner as Runner
 from aconcur.pipeline._options import StageOptions as StageOptions
 from aconcur.pipeline._options import Threads as Threads
 from aconcur.pipeline._options import Via as Via

@@ -1,8 +1,8 @@
-"""The errors of queues: each is a fact and a remedy."""
+"""The errors of queues, pipelines and journals: each is a fact and a remedy."""
 
 from __future__ import annotations
 
-__all__ = ("ItemCancelledError", "QueueClosed", "QueueEmpty", "QueueFull")
+__all__ = ("ItemCancelledError", "JournalError", "QueueClosed", "QueueEmpty", "QueueFull")
 
 import asyncio
 import sys
@@ -48,3 +48,10 @@ class ItemCancelledError(AconcurError):
 
     def __init__(self) -> None:
         super().__init__("what the function waited for was cancelled: catch CancelledError there")
+
+
+class JournalError(AconcurError):
+    """Raised when a run cannot go by its journal: its file, or a key, or a result is at fault.
+
+    What was recorded before stays.
+    """

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("judge",)
 
 import asyncio
+from functools import partial
 from inspect import isawaitable
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final
@@ -17,19 +18,30 @@ from aconcur.pipeline._errors import ItemCancelledError
 from aconcur.pipeline._link import GONE
 from aconcur.pipeline._options import COLLECT, RAISE, SKIP, Failure
 from aconcur.pipeline._queue import Queue
+from aconcur.pipeline._watch import Hand
 
 if TYPE_CHECKING:
     from aconcur.pipeline._stage import Stage
 
-_SHORT: Final = Repr()
-_SHORT.maxother = _SHORT.maxstring = 60
+
+class _Short(Repr):
+    maxother = maxstring = 60
+
+    def repr_bytes(self, item: bytes, _: int) -> str:
+        """Cut first: what repr() makes of a large item is four times as large."""
+        cut = self.maxstring - 10
+        return repr(item) if len(item) <= cut else f"{item[:cut]!r}… ({len(item)} bytes)"
 
 
-async def judge(stage: Stage, call: Call, item: object, error: BaseException) -> Any:  # noqa: ANN401
+_SHORT: Final = _Short()
+
+
+async def judge(stage: Stage, call: Call, hand: Hand, item: Any, error: BaseException) -> Any:  # noqa: ANN401
     """Return the result of another attempt, or GONE; or raise."""
     attempts = 1
     options = stage.spec.options
     while True:
+        error = hand.judged(error)
         if not isinstance(error, Exception):
             if not isinstance(error, asyncio.CancelledError) or _being_cancelled():
                 stage.cancelled += 1
@@ -45,7 +57,9 @@ async def judge(stage: Stage, call: Call, item: object, error: BaseException) ->
             return await call(item)
         except BaseException as another:  # noqa: ASYNC103, BLE001 - judged in the next round
             error = another
-    return await _react(stage, Failure(item, stage.spec.name, error, attempts))
+    if stage.trace is None:
+        return await _react(stage, Failure(item, stage.spec.name, error, attempts))
+    return await stage.trace.failed(item, error, attempts, partial(_react, stage))
 
 
 async def _react(stage: Stage, failure: Failure) -> Any:  # noqa: ANN401

@@ -7,18 +7,21 @@ work behind wakes the next. A burst for eight idle workers costs one or two swit
 
 from __future__ import annotations
 
-__all__ = ("GONE", "PENDING", "Link")
+__all__ = ("END", "GONE", "PENDING", "Inlet", "Link")
 
 from collections import deque
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, TypeAlias
 
-from aconcur._core.parking import Lot, new_waiter
+from aconcur._core.parking import Lot, Waiter, waiter_maker
 
 
 class _Mark:
     __slots__ = ()
 
 
+END: Final = _Mark()
+"""In place of an item: none will come."""
 GONE: Final = _Mark()
 """In place of a result: none leaves the stage."""
 PENDING: Final = _Mark()
@@ -39,6 +42,7 @@ class Link:
         "getter_woken",
         "getters",
         "items",
+        "new_waiter",
         "putter_woken",
         "putters",
         "slots",
@@ -52,6 +56,7 @@ class Link:
         self.capacity, self.writers = capacity, writers
         self.getters, self.putters = Lot(), Lot()
         self.getter_woken = self.putter_woken = self.closed = False
+        self.new_waiter = waiter_maker()
 
     def has_room(self) -> bool:
         """Return whether one more item may be taken by those who write here."""
@@ -66,7 +71,12 @@ class Link:
         while not self.items:
             if self.closed:
                 return False
-            await self._park(self.getters, again)
+            waiter = self._parked(self.getters, again)
+            try:
+                await waiter
+            except BaseException:
+                self._left(self.getters, waiter)
+                raise
             self.getter_woken, again = False, True
         return True
 
@@ -74,21 +84,27 @@ class Link:
         """Wait for room."""
         again = False
         while not self.has_room():
-            await self._park(self.putters, again)
+            waiter = self._parked(self.putters, again)
+            try:
+                await waiter
+            except BaseException:
+                self._left(self.putters, waiter)
+                raise
             self.putter_woken, again = False, True
 
-    async def _park(self, lot: Lot, again: bool) -> None:
-        waiter = new_waiter()
+    def _parked(self, lot: Lot, again: bool) -> Waiter:
+        """Return what to await in line; first in line if one was woken in vain."""
+        waiter = self.new_waiter()
         if again:
             lot.appendleft(waiter)
         else:
             lot.append(waiter)
-        try:
-            await waiter
-        except BaseException:
-            if lot.leave(waiter):
-                self._pass_on(lot)
-            raise
+        return waiter
+
+    def _left(self, lot: Lot, waiter: Waiter) -> None:
+        """Wake another in place of one who was woken and cancelled."""
+        if lot.leave(waiter):
+            self._pass_on(lot)
 
     def _pass_on(self, lot: Lot) -> None:
         if lot is self.getters:
@@ -112,3 +128,7 @@ class Link:
         if not self.writers:
             self.closed = True
             self.getters.wake_all()
+
+
+Inlet: TypeAlias = Link | Iterator[Any]
+"""Where a stage takes its items from."""

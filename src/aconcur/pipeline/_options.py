@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 __all__ = (
+    "CALLING",
     "COLLECT",
     "RAISE",
     "SKIP",
     "THREADS",
     "Failure",
+    "Fed",
     "Kind",
     "OnError",
     "Options",
     "Retry",
+    "Runner",
+    "Source",
     "Spec",
     "StageOptions",
     "Threads",
@@ -19,17 +23,20 @@ __all__ = (
 )
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Literal, TypeAlias, TypedDict
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, final
 
 from aconcur._core.on_error import COLLECT as COLLECT
 from aconcur._core.on_error import RAISE as RAISE
 from aconcur._core.on_error import SKIP as SKIP
 from aconcur._core.on_error import OnError as OnError
 from aconcur.pipeline._queue import Queue
+
+T = TypeVar("T")
+Out = TypeVar("Out", covariant=True)
 
 
 class Threads(Enum):
@@ -100,7 +107,16 @@ class Retry:
 
 
 Reaction: TypeAlias = "OnError | Queue[Failure] | Callable[[Failure], Awaitable[object] | object]"
-Via: TypeAlias = Literal[Threads.THREADS] | Executor
+
+
+class Runner(Protocol):
+    """Runs a blocking function and can stop it: :class:`aconcur.parallel.Pool`."""
+
+    async def run(self, fn: Callable[[Any], Any], item: Any, /) -> Any:  # noqa: ANN401
+        """Return ``fn(item)``; when cancelled, stop it."""
+
+
+Via: TypeAlias = Literal[Threads.THREADS] | Executor | Runner
 """Where a blocking function runs."""
 
 
@@ -114,7 +130,8 @@ class StageOptions(TypedDict, total=False):
     buffer: int | None
     """Results that may wait for the next stage; 2 for each worker, and at least 16."""
     timeout: float | None
-    """Seconds that one attempt at an item may take; None: any. Not with ``via``."""
+    """Seconds that one attempt at an item may take; None: any. Not with threads and executors,
+    which stop nothing; a pool's worker is killed and replaced."""
     retry: Retry | None
     """Whether a failed item is tried again."""
     on_error: Reaction
@@ -156,7 +173,9 @@ class Options:
         return self.buffer or max(16, 2 * self.workers)
 
 
-Kind: TypeAlias = Literal["map", "filter", "flat_map", "batch"]
+Kind: TypeAlias = Literal["map", "filter", "flat_map", "batch", "rate_limit", "merge"]
+CALLING: Final[tuple[Kind, ...]] = ("map", "filter", "flat_map")
+"""The kinds of stage that call a function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,5 +187,19 @@ class Spec:
     options: Options
     name: str
     via: Via | None = None
-    size: int = 1
+    size: int = 1  # of a batch, of a burst
     max_wait: float | None = None
+    gap: float = 0.0
+    others: tuple[Any, ...] = ()  # sources that merge here: see Source, Fed
+
+
+Source: TypeAlias = Iterable[T] | AsyncIterable[T]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Fed(Generic[Out]):
+    """A pipeline with its source, for :meth:`Pipeline.merge`. Made by :meth:`Pipeline.fed_by`."""
+
+    specs: tuple[Spec, ...]
+    source: Source[Any]

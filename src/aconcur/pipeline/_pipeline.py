@@ -5,16 +5,33 @@ from __future__ import annotations
 __all__ = ("Pipeline", "stage")
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, TypeVar, Unpack, final, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, final, overload
 
 import anyio
 
-from aconcur.pipeline._options import Kind, Options, Spec, StageOptions, Via
+from aconcur.pipeline._journal import Journal
+from aconcur.pipeline._options import (
+    THREADS,
+    Fed,
+    Kind,
+    Options,
+    Source,
+    Spec,
+    StageOptions,
+    Via,
+)
 from aconcur.pipeline._report import PipelineReport
-from aconcur.pipeline._run import Run, Source, running
+from aconcur.pipeline._run import Run, running
 from aconcur.pipeline._sync import iterate
+from aconcur.pipeline._through import Through
+from aconcur.pipeline._ways import KeyOf, Ways, collect, run_to_the_end
+
+if TYPE_CHECKING:
+    from aconcur.process import Runnable
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -85,7 +102,8 @@ class Pipeline(Generic[In, Out]):
         Args:
             function: a coroutine function; or a plain one, called in the event loop, or where
                 ``via`` says.
-            via: where a blocking function runs: THREADS, or an executor, which stays open.
+            via: where a blocking function runs: THREADS, an executor or a pool of
+                :mod:`aconcur.parallel`, which stay open.
             options: see :class:`StageOptions`.
 
         Raises:
@@ -152,6 +170,103 @@ class Pipeline(Generic[In, Out]):
         """
         return self._with(_spec("filter", function, options, via))
 
+    def through(
+        self: Pipeline[In, bytes], command: Runnable, **options: Unpack[StageOptions]
+    ) -> Pipeline[In, bytes]:
+        """Add a stage that sends each item through a command, or a pipe of commands.
+
+        An item is what the first command reads, the result is what the last one writes. ::
+
+            pages.through(Command("gzip", "-9") | Command("openssl", "sha256"), workers=4)
+
+        A command is started for each item and has ended, with all that it started, when its item
+        is done, failed or cancelled. What it wrote is held in memory.
+
+        Args:
+            command: a :class:`~aconcur.process.Command` or
+                :class:`~aconcur.process.CommandPipe`.
+            options: see :class:`StageOptions`; the name is the program's.
+
+        An item fails with a :exc:`~aconcur.process.CommandError`: CommandFailed holds the status
+        and the errors that the command wrote, CommandTimeout (when ``timeout`` is over) what it
+        wrote so far. It fails with a TypeError if it is no bytes.
+
+        Cost: that of starting a process, some 1 ms.
+        """
+        checked = Options(**options)
+        function = Through(command, checked.timeout)
+        spec = Spec("map", function, replace(checked, timeout=None), checked.name or function.name)
+        return self._with(spec)
+
+    def rate_limit(
+        self, items: float, *, per: float = 1.0, burst: int = 1, name: str | None = None
+    ) -> Pipeline[In, Out]:
+        """Add a stage that lets items pass at most so often.
+
+        In any ``t`` seconds the next stage takes at most ``burst + items * t / per`` of them. An
+        item passes when the next stage takes it: those that wait for a free worker are not let
+        loose at once. Attempts after the first are not counted. Each run has a limit of its own.
+
+        With ``burst=1`` two items are never less than ``per / items`` seconds apart. As timers are
+        late by up to a millisecond, some fewer pass than might; a larger burst makes up for it.
+
+        Args:
+            items: how many pass in ``per`` seconds, more than 0.
+            per: seconds, more than 0.
+            burst: how many pass at once after a pause, and at the start; at least 1.
+            name: of the stage; ``"rate_limit"``.
+
+        Raises:
+            ValueError: a number is out of its range.
+
+        Source: the generic cell rate algorithm, ITU-T I.371, 2004.
+        """
+        if not items > 0:
+            raise ValueError(f"items must be more than 0, not {items}")
+        if not per > 0:
+            raise ValueError(f"per must be more than 0 seconds, not {per}")
+        if burst < 1:
+            raise ValueError(f"burst must be at least 1, not {burst}")
+        options = Options(buffer=1)
+        name = name or "rate_limit"
+        return self._with(Spec("rate_limit", list, options, name, size=burst, gap=per / items))
+
+    def merge(
+        self,
+        *others: Source[B] | Fed[B],
+        buffer: int | None = None,
+        name: str | None = None,
+    ) -> Pipeline[In, Out | B]:
+        """Add a stage where items of other sources join in, as they come.
+
+        ::
+
+            pages = stage(download).merge(archive, stage(render).fed_by(drafts)).map(store)
+            await pages.run(urls)
+
+        Of one source they keep their order. They take turns where all have items. It ends when
+        all have ended. What is given here is iterated over in every run: a queue or a generator
+        has its items once.
+
+        Args:
+            others: iterables and async iterables, such as a :class:`Queue`; and pipelines with
+                sources of their own, made by :meth:`fed_by`, whose stages run with these.
+            buffer: items that may wait for the next stage.
+            name: of the stage; ``"merge"``.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if not others:
+            raise ValueError("merge needs at least one other source, not 0")
+        return self._with(
+            Spec("merge", list, Options(buffer=buffer), name or "merge", others=others)
+        )
+
+    def fed_by(self, source: Source[In]) -> Fed[Out]:
+        """Return the pipeline with a source, for :meth:`merge`. It runs as part of the other."""
+        return Fed(self._specs, source)
+
     def batch(
         self,
         size: int,
@@ -196,47 +311,74 @@ class Pipeline(Generic[In, Out]):
                 thread; or an async iterable, such as a :class:`Queue`.
             unwrap: raise a single error bare, not in a group.
 
+        No journal here: what the consumer did with a result, none can know. Make it a stage, and
+        use :meth:`run`.
+
         **Cancelled**: so are all stages; ``run.report`` counts what they held as cancelled.
         """
         return running(self._specs, source, unwrap=unwrap)
 
-    async def collect(self, source: Source[In], *, unwrap: bool = False) -> list[Out]:
+    async def collect(
+        self,
+        source: Source[In],
+        *,
+        unwrap: bool = False,
+        journal: Journal | None = None,
+        key: KeyOf[In] | None = None,
+    ) -> list[Out]:
         """Run, and return all results.
 
         Args:
             source: as for :meth:`open`.
             unwrap: as for :meth:`open`.
+            journal: as for :meth:`run`. Results are kept in it; those that are recorded are
+                returned with the new ones, in the order of the source.
+            key: as for :meth:`run`.
 
-        **Cancelled**: nothing of the run is left; its results are lost.
+        **Cancelled**: nothing of the run is left; its results are lost, but for what a journal has.
 
         Raises:
             ExceptionGroup: what stages raised.
+            JournalError: as for :meth:`run`, or a result cannot be recorded.
+            ValueError: there are a journal and a :meth:`batch`.
         """
-        results: list[Out] = []
-        async with self.open(source, unwrap=unwrap) as run:
-            while taken := await run.take():
-                results += taken
-        return results
+        return await collect(self._specs, source, Ways(unwrap, journal, key))
 
-    async def run(self, source: Source[In], *, unwrap: bool = False) -> PipelineReport:
+    async def run(
+        self,
+        source: Source[In],
+        *,
+        unwrap: bool = False,
+        journal: Journal | None = None,
+        key: KeyOf[In] | None = None,
+    ) -> PipelineReport:
         """Run to the end, forget the results, and return the account.
 
         Args:
             source: as for :meth:`open`.
             unwrap: as for :meth:`open`.
+            journal: notes what is done. The same call resumes a run that was cancelled or killed,
+                or that an error ended.
+            key: tells items apart in the journal: returns a str, an int or bytes. None: the items
+                are such themselves.
 
         **Cancelled**: nothing of the run is left.
 
         Raises:
             ExceptionGroup: what stages raised.
+            JournalError: the journal is another pipeline's or in use, or cannot be read or
+                written; or two items have one key, or one has none.
         """
-        async with self.open(source, unwrap=unwrap) as run:
-            while await run.take():
-                pass
-        return run.report
+        return await run_to_the_end(self._specs, source, Ways(unwrap, journal, key))
 
     def run_sync(
-        self, source: Source[In], *, backend: str = "asyncio", unwrap: bool = False
+        self,
+        source: Source[In],
+        *,
+        backend: str = "asyncio",
+        unwrap: bool = False,
+        journal: Journal | None = None,
+        key: KeyOf[In] | None = None,
     ) -> PipelineReport:
         """:meth:`run` in an event loop of its own, from code that has none.
 
@@ -244,8 +386,11 @@ class Pipeline(Generic[In, Out]):
             source: as for :meth:`open`.
             backend: ``"asyncio"`` or ``"trio"``.
             unwrap: as for :meth:`open`.
+            journal: as for :meth:`run`.
+            key: as for :meth:`run`.
         """
-        return anyio.run(partial(self.run, source, unwrap=unwrap), backend=backend)
+        ways = Ways(unwrap, journal, key)
+        return anyio.run(run_to_the_end, self._specs, source, ways, backend=backend)
 
     def iter_sync(
         self, source: Source[In], *, backend: str = "asyncio", unwrap: bool = False
@@ -284,8 +429,10 @@ def _spec(
     kind: Kind, function: Callable[[Any], Any], options: StageOptions, via: Via | None
 ) -> Spec:
     checked = Options(**options)
-    if via is not None and checked.timeout is not None:
-        raise ValueError("timeout= cannot stop a blocking function: limit it inside, or leave via=")
+    if checked.timeout is not None and (via is THREADS or isinstance(via, Executor)):
+        raise ValueError(
+            "timeout= cannot stop a blocking function: limit it inside, or run it via= a pool"
+        )
     return Spec(kind, function, checked, checked.name or _name(function), via)
 
 

@@ -50,6 +50,8 @@ class StageReport:
     """The share of its workers' time in which they waited for items, 0 to 1."""
     blocked: float
     """The share in which they waited for room behind them, 0 to 1."""
+    limits: bool = False
+    """Whether it is there to hold items up: a rate limit."""
 
     @property
     def busy(self) -> float:
@@ -70,6 +72,8 @@ class PipelineReport:
     """In the order in which items pass them."""
     seconds: float
     """From the start of the run to its end, or to now."""
+    recorded: int = 0
+    """Items that were passed over: the journal had them from earlier runs."""
 
     @property
     def delivered(self) -> int:
@@ -83,9 +87,9 @@ class PipelineReport:
 
     @property
     def bottleneck(self) -> StageReport | None:
-        """The busiest stage; None where no stage is busy half of its time."""
-        busiest = max(self.stages, key=lambda stage: stage.busy)
-        return busiest if busiest.busy >= _BUSY else None
+        """The stage that was busy longest; None where none was, for half of the run."""
+        busiest = max(self.stages, key=lambda stage: stage.busy * stage.seconds)
+        return busiest if busiest.busy * busiest.seconds >= _BUSY * self.seconds else None
 
     @property
     def suggestion(self) -> str:
@@ -102,10 +106,10 @@ class PipelineReport:
             neighbours += ", upstream blocked"
         if number + 1 < len(self.stages) and self.stages[number + 1].starved >= _BUSY:
             neighbours += ", downstream starved"
-        return (
-            f"{found.name} is the bottleneck: {found.busy:.0%} busy{neighbours}; "
-            f"raise workers={found.workers}, or use an executor of processes if it computes"
-        )
+        advice = f"raise workers={found.workers}, or use an executor of processes if it computes"
+        if found.limits:
+            advice = "it lets no more through"
+        return f"{found.name} is the bottleneck: {found.busy:.0%} busy{neighbours}; {advice}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures, as JSON has them."""
@@ -113,6 +117,7 @@ class PipelineReport:
             "seconds": self.seconds,
             "delivered": self.delivered,
             "failed": self.failed,
+            "recorded": self.recorded,
             "suggestion": self.suggestion,
             "stages": [
                 asdict(stage) | {"busy": stage.busy, "rate": stage.rate} for stage in self.stages
@@ -133,7 +138,8 @@ class PipelineReport:
             )
             for row in rows
         ]
-        ended = f"{self.delivered} results in {self.seconds:.2f} s; {self.suggestion}"
+        before = f" ({self.recorded} items recorded before)" if self.recorded else ""
+        ended = f"{self.delivered} results in {self.seconds:.2f} s{before}; {self.suggestion}"
         return "\n".join([*lines, ended])
 
 

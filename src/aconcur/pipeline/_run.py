@@ -7,23 +7,25 @@ from __future__ import annotations
 __all__ = ("Run", "running")
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Final, Generic, Self, TypeAlias, TypeVar, final
+from typing import Any, Final, Generic, Self, TypeVar, final
 
 import anyio
 
 from aconcur._core.parking import Soon, pause, soon_caller
-from aconcur.pipeline._calls import Call, ThreadTeam, Watch, awaiting, in_executor
-from aconcur.pipeline._link import GONE, Link
-from aconcur.pipeline._options import THREADS, Failure, Spec
+from aconcur.pipeline._calls import Call, ThreadTeam, awaiting, in_executor
+from aconcur.pipeline._journal_trace import Book
+from aconcur.pipeline._link import GONE, Inlet, Link
+from aconcur.pipeline._options import CALLING, THREADS, Failure, Fed, Source, Spec
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._stage import Stage
+from aconcur.pipeline._watch import Watch
+from aconcur.pipeline._working import work
 
-T = TypeVar("T")
 Out = TypeVar("Out")
-Source: TypeAlias = Iterable[T] | AsyncIterable[T]
 _FEED: Final = 16
 
 
@@ -37,7 +39,7 @@ class Run(Generic[Out]):
     def __init__(self) -> None:
         self._stages: list[Stage] = []
         self._failures: list[Failure] = []
-        self._feeding = anyio.CancelScope()
+        self._feeds: list[_Feed] = []
         self._started = time.monotonic()
         self._ended: float | None = None
         self._results = Link(1, 1)
@@ -58,10 +60,10 @@ class Run(Generic[Out]):
 
     def drain(self) -> None:
         """Draw no more from the source; what was drawn goes on to the end, as iteration does."""
-        self._feeding.cancel()
-        first = self._stages[0]
-        if not isinstance(first.source, Link):
-            first.source = iter(())
+        for feed in self._feeds:
+            feed.scope.cancel()
+        for stage in self._stages:
+            stage.draw_no_more()
 
     def __aiter__(self) -> Self:
         return self
@@ -101,19 +103,41 @@ class Run(Generic[Out]):
     # Called by running(): the life of a run is its block.
 
     def _assemble(
-        self, specs: Sequence[Spec], source: Source[Any], soon: Soon, stack: ExitStack
-    ) -> Link | None:
-        """Make the stages; return the link to be fed, if the source is to be iterated for."""
-        feed = Link(_FEED, 1) if isinstance(source, AsyncIterable) else None
-        before: Link | Iterator[Any] = feed or iter(source)  # type: ignore[arg-type]
-        for spec in specs:
-            hands = spec.options.workers * (2 if spec.via is THREADS else 1)
-            stage = Stage(spec, before, hands, self._failures.append)
-            _set_call(stage, _reached(spec, soon, stack))
+        self,
+        specs: Sequence[Spec],
+        source: Source[Any],
+        soon: Soon,
+        stack: ExitStack,
+        book: Book | None,
+        *,
+        merged: bool = False,
+    ) -> Link:
+        """Make the stages, those of merged pipelines too; return the last one's output."""
+        sources = [self._inlet(source, book)]
+        for number, spec in enumerate(specs, 1):
+            for other in spec.others:
+                if isinstance(other, Fed):
+                    fed = self._assemble(other.specs, other.source, soon, stack, book, merged=True)
+                    sources.append(fed)
+                else:
+                    sources.append(self._inlet(other, book))
+            stage = Stage(spec, sources, _hands(spec), self._failures.append)
+            if book is not None:
+                stage.trace = book.trace(stage, last=number == len(specs) and not merged)
+            if spec.kind in CALLING:
+                _set_call(stage, _reached(spec, soon, stack))
             self._stages.append(stage)
-            before = stage.output
-        self._results = self._stages[-1].output
-        return feed
+            sources = [stage.output]
+        self._results = stage.output
+        return stage.output
+
+    def _inlet(self, given: Source[Any], book: Book | None) -> Inlet:
+        source = given if book is None else book.drawn(given)
+        if not isinstance(source, AsyncIterable):
+            return iter(source)
+        feed = _Feed(source)
+        self._feeds.append(feed)
+        return feed.link
 
     def _end(self) -> None:
         self._ended = time.monotonic()
@@ -137,26 +161,28 @@ def _reached(spec: Spec, soon: Soon, stack: ExitStack) -> Call:
     if spec.via is None:
         return awaiting(spec.function)
     if spec.via is THREADS:
-        team = ThreadTeam(spec.options.workers, soon, spec.name)
+        team = ThreadTeam(spec.function, spec.options.workers, soon, spec.name)
         stack.callback(team.close)
-        return partial(team.call, spec.function)
-    return in_executor(spec.via, spec.function, soon)
+        return team.call
+    if isinstance(spec.via, Executor):
+        return in_executor(spec.via, spec.function, soon)
+    return partial(spec.via.run, spec.function)
 
 
 def _set_call(stage: Stage, call: Call) -> None:
     """Give the stage what its workers call."""
-    options, kind = stage.spec.options, stage.spec.kind
-    make: Callable[[], Call] = lambda: call  # noqa: E731
-    if options.timeout is not None:
-        stage.watch = Watch(call, options.timeout)
-        make = stage.watch.worker_call
-    if kind == "filter":
-        stage.make_call = lambda: partial(_filtered, stage, make())
+    seconds, kind, trace = stage.spec.options.timeout, stage.spec.kind, stage.trace
+    if seconds is not None:
+        stage.watch = Watch(seconds)
+    if trace is not None:
+        stage.make_call = lambda hand: trace.call(hand.around(call))
+    elif kind == "filter":
+        stage.make_call = lambda hand: partial(_filtered, stage, hand.around(call))
     elif kind == "flat_map":
         how = _listed if stage.in_order else _emitted
-        stage.make_call = lambda: partial(how, stage, make())
+        stage.make_call = lambda hand: partial(how, stage, hand.around(call))
     else:
-        stage.make_call = make
+        stage.make_call = lambda hand: hand.before(call)
 
 
 async def _filtered(stage: Stage, call: Call, item: object) -> object:
@@ -178,48 +204,64 @@ async def _listed(_: Stage, call: Call, item: object) -> list[Any]:
     return list(results)
 
 
-async def _feed(source: AsyncIterable[Any], link: Link, scope: anyio.CancelScope) -> None:
-    """Iterate over the source; one task does it all, and closes what it iterated over."""
-    iterator = aiter(source)
-    fed = 0
-    async with AsyncExitStack() as stack:
-        if hasattr(iterator, "aclose"):
-            stack.push_async_callback(iterator.aclose)
-        with scope:
-            while True:
-                if not link.has_room():
-                    await link.until_room()
-                try:
-                    link.items.append(await anext(iterator))
-                except StopAsyncIteration:
-                    break
-                link.wake_getter()
-                fed += 1
-                if not fed & 127:
-                    await pause()
-    # Not when cancelled: what came so far is not all there is.
-    link.writer_left()
+def _hands(spec: Spec) -> int:
+    """Return how many tasks work in the stage."""
+    if spec.kind == "merge":
+        return 1 + len(spec.others)
+    return spec.options.workers * (2 if spec.via is THREADS else 1)
+
+
+@final
+class _Feed:
+    """Iterates over an async source; one task does it all, and closes what it iterated over."""
+
+    def __init__(self, source: AsyncIterable[Any]) -> None:
+        self._source, self.link, self.scope = source, Link(_FEED, 1), anyio.CancelScope()
+
+    async def run(self) -> None:
+        iterator = aiter(self._source)
+        async with AsyncExitStack() as stack:
+            if hasattr(iterator, "aclose"):
+                stack.push_async_callback(iterator.aclose)
+            with self.scope:
+                await self._pass_on(iterator)
+        # Not when cancelled: what came so far is not all there is.
+        self.link.writer_left()
+
+    async def _pass_on(self, iterator: AsyncIterator[Any]) -> None:
+        link, fed = self.link, 0
+        while True:
+            if not link.has_room():
+                await link.until_room()
+            try:
+                link.items.append(await anext(iterator))
+            except StopAsyncIteration:
+                return
+            link.wake_getter()
+            fed += 1
+            if not fed & 127:
+                await pause()
 
 
 @asynccontextmanager
 async def running(
-    specs: Sequence[Spec], source: Source[Any], *, unwrap: bool
+    specs: Sequence[Spec], source: Source[Any], *, unwrap: bool, book: Book | None = None
 ) -> AsyncIterator[Run[Any]]:
     """Start a run; end it with the block."""
     run = Run[Any]()
     inner: BaseException | None = None
     with ExitStack() as stack:
-        feed = run._assemble(specs, source, soon_caller(), stack)
+        run._assemble(specs, source, soon_caller(), stack, book)
         stack.callback(run._end)
         try:
             async with anyio.create_task_group() as group:
-                if feed is not None and isinstance(source, AsyncIterable):
-                    group.start_soon(_feed, source, feed, run._feeding)
+                for feed in run._feeds:
+                    group.start_soon(feed.run)
                 for stage in run._stages:
                     if stage.watch is not None:
                         group.start_soon(stage.watch.watch)
-                    for _ in range(stage.hands):
-                        group.start_soon(stage.work, name=stage.spec.name)
+                    for hand in range(stage.hands):
+                        group.start_soon(work, stage, hand, name=stage.spec.name)
                 try:
                     yield run
                 except BaseException as error:

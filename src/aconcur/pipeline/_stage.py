@@ -12,23 +12,23 @@ from __future__ import annotations
 __all__ = ("Stage",)
 
 import time
-from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from aconcur._core.parking import Lot, pause
-from aconcur.pipeline._calls import Call, Watch
-from aconcur.pipeline._failing import judge
-from aconcur.pipeline._link import GONE, PENDING, Link
-from aconcur.pipeline._options import Failure, Spec
+from aconcur._core.parking import pause
+from aconcur.pipeline._calls import Call
+from aconcur.pipeline._link import END, GONE, Inlet, Link
+from aconcur.pipeline._options import CALLING, Failure, Spec
 from aconcur.pipeline._report import StageReport
+from aconcur.pipeline._watch import Hand, Watch
 
-_END: Final = object()
-# Items between two yields of a worker that never has to wait. Measured: the yields cost 2 %.
+if TYPE_CHECKING:
+    from aconcur.pipeline._journal_trace import Trace
+
+# Results of one item between two yields to other tasks.
 _STRIDE: Final = 127
-_NOTHING: Final = (deque[Any](), Lot())
 
 
 class Stage:
@@ -36,28 +36,30 @@ class Stage:
 
     Args:
         spec: how it was described.
-        source: where its items come from: a link, or an iterator that its workers draw from.
+        sources: where its items come from, links or iterators that are drawn from: one, unless
+            it merges.
         hands: how many tasks work: as many as workers, twice as many before threads.
         keep: takes the failures that are to be kept.
     """
 
     def __init__(
-        self, spec: Spec, source: Link | Iterator[Any], hands: int, keep: Callable[[Failure], None]
+        self, spec: Spec, sources: list[Inlet], hands: int, keep: Callable[[Failure], None]
     ) -> None:
-        self.spec, self.source, self.hands, self.keep = spec, source, hands, keep
-        self.in_order = spec.options.ordered and hands > 1
+        self.spec, self.sources, self.hands, self.keep = spec, sources, hands, keep
+        self.in_order = spec.options.ordered and hands > 1 and spec.kind in CALLING
         room = spec.options.room
         # In order: the first item under work needs no place in the row.
         self.output = Link(room + hands - 1 if self.in_order else room, hands)
         # Makes what one worker calls, in its task.
-        self.make_call: Callable[[], Call] = lambda: spec.function
+        self.make_call: Callable[[Hand], Call] = lambda _: spec.function
         self.watch: Watch | None = None
+        self.trace: Trace | None = None  # with a journal
         self.out = self.filtered = self.failed = self.cancelled = 0
         self.emitted = 0
         self.idle = hands  # hands that hold nothing
         self.first_out = False  # ordered: the first item under work has no slot
         self.gone = 0  # ordered: slots whose item is accounted for already
-        self.held = 0  # batch: items that wait for the others of theirs
+        self.held = 0  # items that wait in its hands: for others of their batch, or their time
         self._parked_for_item = self._parked_for_room = 0
         self._starved = self._blocked = 0.0
         self.started = time.monotonic()
@@ -65,130 +67,18 @@ class Stage:
 
     # ------------------------------------------------------------- a worker
 
-    async def work(self) -> None:
-        """Be one worker, to the end of the source.
+    def left(self) -> None:
+        """Note that a worker has come to the end of its source.
 
-        **Cancelled**, or after an error: the output is not closed, or what came so far would look
-        like all there is. Who waits for more is cancelled with the run.
+        Not one that is cancelled or fails: the output is not closed then, or what came so far
+        would look like all there is. Who waits for more is cancelled with the run.
         """
-        if self.spec.kind == "batch":
-            await self._work_in_batches()
-        elif self.in_order:
-            await self._work_in_order()
-        else:
-            await self._work()
         self.output.writer_left()
         if self.output.closed:
             self.ended = time.monotonic()
         self.output.wake_putter()
 
-    async def _work(self) -> None:
-        """Take an item, call, pass the result on: results leave as they come."""
-        output, call = self.output, self.make_call()
-        results, getters, capacity = output.items, output.getters, output.capacity
-        link = self.source if isinstance(self.source, Link) else None
-        waiting, putters = (link.items, link.putters) if link else _NOTHING
-        worked = 0
-        self.idle -= 1
-        try:
-            while True:
-                if len(results) >= capacity:
-                    await self._until_room()
-                if link is None:
-                    if (item := next(self.source, _END)) is _END:  # type: ignore[arg-type]
-                        return
-                else:
-                    if not waiting and not await self._until_item(link):
-                        return
-                    item = waiting.popleft()
-                    if putters and not link.putter_woken:
-                        link.wake_putter()
-                try:
-                    result = await call(item)
-                except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
-                    result = await judge(self, call, item, error)  # noqa: ASYNC102
-                if result is not GONE:
-                    results.append(result)
-                    self.out += 1
-                    if getters and not output.getter_woken:
-                        output.wake_getter()
-                worked += 1
-                if not worked & _STRIDE:
-                    await self._rest()
-        finally:
-            self.idle += 1
-
-    async def _work_in_order(self) -> None:
-        """The same, with a place in the row kept for each result.
-
-        Who finishes the first item under work moves all finished results behind it, at once. The
-        first has no slot: as long as none overtakes, no slot is made.
-        """
-        output, call = self.output, self.make_call()
-        results, slots, getters, capacity = (
-            output.items,
-            output.slots,
-            output.getters,
-            output.capacity,
-        )
-        link = self.source if isinstance(self.source, Link) else None
-        waiting, putters = (link.items, link.putters) if link else _NOTHING
-        one_for_one = self.spec.kind != "flat_map"
-        worked = 0
-        self.idle -= 1
-        try:
-            while True:
-                if len(results) + len(slots) >= capacity:
-                    await self._until_room()
-                if link is None:
-                    if (item := next(self.source, _END)) is _END:  # type: ignore[arg-type]
-                        return
-                else:
-                    if not waiting:
-                        if not await self._until_item(link):
-                            return
-                        if len(results) + len(slots) >= capacity:
-                            link.wake_getter()
-                            continue
-                    item = waiting.popleft()
-                    if putters and not link.putter_woken:
-                        link.wake_putter()
-                if self.first_out or slots:
-                    slots.append(slot := [PENDING])
-                else:
-                    slot, self.first_out = None, True
-                try:
-                    result = await call(item)
-                except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
-                    try:
-                        result = await judge(self, call, item, error)  # noqa: ASYNC102
-                    except BaseException:
-                        self._leave_row(slot)
-                        raise
-                if slot is None:
-                    self.first_out = False
-                    if one_for_one and result is not GONE:
-                        results.append(result)
-                        self.out += 1
-                    else:
-                        self._flush(result)
-                else:
-                    slot[0] = result
-                    self.gone += result is GONE
-                if slots and not self.first_out:
-                    while slots and (result := slots[0][0]) is not PENDING:
-                        slots.popleft()
-                        self.gone -= result is GONE
-                        self._flush(result)
-                if getters and results and not output.getter_woken:
-                    output.wake_getter()
-                worked += 1
-                if not worked & _STRIDE:
-                    await self._rest()
-        finally:
-            self.idle += 1
-
-    def _leave_row(self, slot: list[Any] | None) -> None:
+    def leave_row(self, slot: list[Any] | None) -> None:
         """Give up the place of an item that is accounted for."""
         if slot is None:
             self.first_out = False
@@ -196,7 +86,7 @@ class Stage:
             slot[0] = GONE
             self.gone += 1
 
-    def _flush(self, result: Any) -> None:  # noqa: ANN401
+    def flush(self, result: Any) -> None:  # noqa: ANN401
         """Pass on what stands first in the row."""
         if result is not GONE:
             self.out += 1
@@ -218,7 +108,7 @@ class Stage:
 
     async def _emit(self, result: object) -> None:
         if not self.output.has_room():
-            await self._until_room(holding=True)
+            await self.until_room(holding=True)
         self.output.items.append(result)
         self.emitted += 1
         if self.output.getters:
@@ -226,39 +116,13 @@ class Stage:
         if not self.emitted & _STRIDE:
             await pause()
 
-    async def _work_in_batches(self) -> None:
-        """Gather items until there are enough, or until the first has waited long enough."""
-        output, size, max_wait = self.output, self.spec.size, self.spec.max_wait
-        self.idle -= 1
-        try:
-            while True:
-                if not output.has_room():
-                    await self._until_room()
-                if (item := await self._take()) is _END:
-                    return
-                batch = [item]
-                self.held += 1
-                with anyio.move_on_after(max_wait):
-                    while len(batch) < size and (item := await self._take()) is not _END:
-                        batch.append(item)
-                        self.held += 1
-                self.held -= len(batch)
-                self.out += len(batch)
-                self.emitted += 1
-                output.items.append(batch)
-                if output.getters:
-                    output.wake_getter()
-                await self._rest()
-        finally:
-            self.idle += 1
-
-    async def _take(self) -> Any:  # noqa: ANN401
-        """Return the next item, or _END."""
-        source = self.source
+    async def take(self, number: int = 0) -> Any:  # noqa: ANN401
+        """Return the next item of a source, or END."""
+        source = self.sources[number]
         if not isinstance(source, Link):
-            return next(source, _END)
-        if not source.items and not await self._until_item(source):
-            return _END
+            return next(source, END)
+        if not source.items and not await self.until_item(source):
+            return END
         item = source.items.popleft()
         if source.putters:
             source.wake_putter()
@@ -266,7 +130,8 @@ class Stage:
 
     # ------------------------------------------------------------- waiting
 
-    async def _until_item(self, link: Link) -> bool:
+    async def until_item(self, link: Link) -> bool:
+        """Wait for an item, and count the time; return False if none will come."""
         self.idle += 1
         self._parked_for_item += 1
         self._starved -= time.monotonic()
@@ -280,7 +145,8 @@ class Stage:
             link.wake_getter()
         return found
 
-    async def _until_room(self, *, holding: bool = False) -> None:
+    async def until_room(self, *, holding: bool = False) -> None:
+        """Wait for room behind the stage, and count the time."""
         self.idle += not holding
         self._parked_for_room += 1
         self._blocked -= time.monotonic()
@@ -293,19 +159,24 @@ class Stage:
         if self.output.putters:
             self.output.wake_putter()
 
-    async def _rest(self) -> None:
+    async def rest(self, seconds: float = 0.0) -> None:
+        """Let others run, for so long."""
         self.idle += 1
         try:
-            await pause()
+            await (anyio.sleep(seconds) if seconds else pause())
         finally:
             self.idle -= 1
+
+    def draw_no_more(self) -> None:
+        """Let iterators that are sources count as ended."""
+        self.sources[:] = [one if isinstance(one, Link) else iter(()) for one in self.sources]
 
     # ------------------------------------------------------------ accounts
 
     @property
     def depth(self) -> int:
         """Items that wait for this stage."""
-        return len(self.source.items) if isinstance(self.source, Link) else 0
+        return sum(len(link.items) for link in self.sources if isinstance(link, Link))
 
     @property
     def inside(self) -> int:
@@ -327,8 +198,9 @@ class Stage:
         self.ended = self.ended or time.monotonic()
         self.idle, self.gone, self.held, self.first_out = self.hands, 0, 0, False
         self.output.slots.clear()
-        if isinstance(self.source, Link):
-            self.source.items.clear()
+        for source in self.sources:
+            if isinstance(source, Link):
+                source.items.clear()
 
     def report(self) -> StageReport:
         """Return the account of now."""
@@ -354,4 +226,5 @@ class Stage:
             seconds=seconds,
             starved=min(1.0, starved),
             blocked=min(1.0, blocked),
+            limits=self.spec.kind == "rate_limit",
         )

@@ -1,0 +1,148 @@
+"""The thread that writes a journal, and the way to it from the loop.
+
+Rule 1: the loop never waits for the disk, unless the disk is far behind.
+Rule 2: the thread has ended, and all that was added is written or has failed to be, when the block
+is left, however it is left.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Writer", "writing")
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final, TypeAlias, TypeVar, final
+
+import anyio
+
+from aconcur._core.parking import Lot, new_waiter, soon_caller
+from aconcur._core.waiting import in_worker_thread
+from aconcur.pipeline._errors import JournalError
+from aconcur.pipeline._journal_file import (
+    Done,
+    Failed,
+    JournalFile,
+    claimed,
+    opened,
+    sqlite_errors,
+)
+
+T = TypeVar("T")
+Record: TypeAlias = Done | Failed
+# Seconds to gather records for one commit, which costs about 0.1 ms: a guess at how much work a
+# kill may waste.
+_GATHER: Final = 0.02
+# Records that may wait to be written, a guess: as many as are written in about 50 ms.
+_WAITING: Final = 20_000
+
+
+@final
+class Writer:
+    """Writes records in a thread; made by :func:`writing`."""
+
+    def __init__(self, failed: Callable[[], object]) -> None:
+        self._failed, self._soon = failed, soon_caller()
+        self._records = deque[Record]()
+        self._bell, self._stop = Event(), Event()
+        self._waiting = Lot()
+        self.error: JournalError | None = None
+
+    def add(self, record: Record) -> None:
+        """Take a record; it is written soon."""
+        self._records.append(record)
+        if not self._bell.is_set():
+            self._bell.set()
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much is to be written that one should wait."""
+        return len(self._records) > _WAITING
+
+    async def until_room(self) -> None:
+        """Wait as long as too much is to be written.
+
+        **Cancelled**: it may still be too much.
+        """
+        while self.behind and self.error is None:
+            waiter = new_waiter()
+            self._waiting.append(waiter)
+            try:
+                await waiter
+            except BaseException:
+                self._waiting.leave(waiter)
+                raise
+
+    def serve(self, file: JournalFile) -> None:
+        """Write, in the thread, until it is to stop and nothing is left."""
+        try:
+            while not self._stop.is_set() or self._records:
+                self._bell.wait()
+                self._stop.wait(_GATHER)
+                # First: what is added from here on rings again.
+                self._bell.clear()
+                records = [self._records.popleft() for _ in range(len(self._records))]
+                file.write(records)
+                if self._waiting:
+                    self._soon(self._waiting.wake_all)
+        except JournalError as error:
+            self.error = error
+            self._soon(self._give_up)
+
+    def _give_up(self) -> None:
+        self._waiting.wake_all()
+        self._failed()
+
+    def stop(self) -> None:
+        """Let the thread end when all is written."""
+        self._stop.set()
+        self._bell.set()
+
+
+@asynccontextmanager
+async def writing(
+    path: Path, begin: Callable[[JournalFile], T], failed: Callable[[], object]
+) -> AsyncIterator[tuple[Writer, T]]:
+    """Open a journal to write to it.
+
+    Args:
+        path: of the file, which is made if there is none.
+        begin: called with the open file, in a thread; what it returns is yielded.
+        failed: called in the loop when nothing can be written any more.
+
+    **Cancelled**: what was added is written before the block is left.
+
+    Raises:
+        JournalError: it could not be opened, or not all of it written.
+    """
+    writer, limiter, stack = Writer(failed), anyio.CapacityLimiter(1), ExitStack()
+    begun: list[T] = []
+
+    def open_file() -> None:
+        try:
+            stack.enter_context(claimed(path))
+            file = stack.enter_context(opened(path, make=True))
+            with sqlite_errors(path):
+                begun.append(begin(file))
+            thread = Thread(target=writer.serve, args=(file,), name="journal", daemon=True)
+            stack.callback(thread.join)
+            stack.callback(writer.stop)
+            thread.start()
+        except JournalError as error:
+            writer.error = error
+
+    try:
+        await in_worker_thread(open_file, limiter)
+        if writer.error is None:
+            yield writer, begun[0]
+    except BaseException as error:
+        await in_worker_thread(stack.close, limiter)  # noqa: ASYNC102 - shields itself
+        if writer.error is not None:
+            error.add_note(f"and not all of it was recorded: {writer.error}")
+        raise
+    else:
+        await in_worker_thread(stack.close, limiter)
+    if writer.error is not None:
+        raise writer.error

@@ -1,0 +1,231 @@
+"""rate_limit: how often items pass, wherever the run is held up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Literal, TypeAlias
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aconcur.pipeline import COLLECT, SKIP, Pipeline, Run, stage
+from aconcur.pipeline._moving import Pace
+from aconcur.testing import cancel_everywhere, explore
+
+Backend: TypeAlias = Literal["asyncio", "trio"]
+BACKENDS: tuple[Backend, ...] = ("asyncio", "trio")
+LATE = 1e-6
+
+
+async def same(item: int) -> int:
+    await checkpoint()
+    return item
+
+
+class Clocked:
+    """A function of a stage that notes when it was called, in virtual time."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds, self.times = seconds, list[float]()
+
+    async def __call__(self, item: int) -> int:
+        self.times.append(anyio.current_time())
+        if self.seconds:
+            await anyio.sleep(self.seconds)
+        return item
+
+    def gaps(self) -> list[float]:
+        return [later - time for time, later in zip(self.times, self.times[1:], strict=False)]
+
+
+def balanced(run: Run[Any]) -> None:
+    for account in run.report.stages:
+        done = account.out + account.filtered + account.failed + account.cancelled
+        assert account.entered == done + account.inside, account
+
+
+def in_virtual_time(
+    scenario: Callable[[], Coroutine[Any, Any, None]], backend: Backend, bound: int = 3
+) -> None:
+    found = explore(scenario, backend=backend, bound=bound, schedules=50_000)
+    found.check()
+    assert found.exhausted
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_items_are_spaced(backend: Backend) -> None:
+    async def run() -> None:
+        clock = Clocked()
+        started = anyio.current_time()
+        paced = stage(same, workers=2, buffer=1).rate_limit(2, per=10).map(clock, buffer=1)
+        assert await paced.collect(range(3)) == [0, 1, 2]
+        assert clock.gaps() == pytest.approx([5, 5], abs=LATE)
+        assert clock.times[0] == pytest.approx(started, abs=LATE)
+
+    in_virtual_time(run, backend)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_burst_passes_at_once_and_fills_up_in_a_pause(backend: Backend) -> None:
+    async def run() -> None:
+        clock = Clocked()
+        async with stage(same, buffer=1).rate_limit(1, burst=3).map(clock).open(range(5)) as runs:
+            assert [await anext(runs) for _ in range(4)] == [0, 1, 2, 3]
+            await anyio.sleep(100)
+            assert [item async for item in runs] == [4]
+        assert clock.gaps() == pytest.approx([0, 0, 1, 1], abs=LATE)
+        balanced(runs)
+
+    in_virtual_time(run, backend, bound=2)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_waits_for_a_busy_stage_does_not_bunch(backend: Backend) -> None:
+    """The third waits for the workers from 2 to 10; the fourth leaves one gap after it."""
+
+    async def run() -> None:
+        clock = Clocked(10)
+        paced = stage(same, buffer=1).rate_limit(1).map(clock, workers=2)
+        assert await paced.collect(range(5)) == [0, 1, 2, 3, 4]
+        assert min(clock.gaps()) >= 1 - LATE
+        assert clock.gaps() == pytest.approx([1, 9, 1, 9], abs=LATE)
+
+    in_virtual_time(run, backend, bound=2)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_each_run_has_a_limit_of_its_own(backend: Backend) -> None:
+    async def run() -> None:
+        paced = stage(same).rate_limit(1)
+        started = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            for _ in range(2):
+                group.start_soon(paced.run, range(2))
+        assert anyio.current_time() - started == pytest.approx(1, abs=LATE)
+
+    in_virtual_time(run, backend, bound=1)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_cancelled_while_it_waits(backend: Backend) -> None:
+
+    async def run() -> None:
+        drawn: list[int] = []
+
+        def source() -> Iterator[int]:
+            for item in range(9):
+                drawn.append(item)
+                yield item
+
+        with anyio.move_on_after(2.5):
+            async with stage(same).rate_limit(1).open(source()) as runs:
+                taken = [await anext(runs) for _ in range(4)]
+                pytest.fail(f"{taken} passed in 2.5 seconds")
+        first, limit = runs.report.stages
+        assert (limit.out, limit.entered) == (3, first.out)
+        assert first.entered == len(drawn)
+        balanced(runs)
+
+    in_virtual_time(run, backend, bound=2)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_drained_while_it_waits(backend: Backend) -> None:
+    async def run() -> None:
+        pipeline = stage(same, buffer=1).rate_limit(1)
+        async with pipeline.open(range(1000)) as runs:
+            results = [await anext(runs)]
+            runs.drain()
+            results += [item async for item in runs]
+        assert results == list(range(len(results)))
+        assert {account.cancelled for account in runs.report.stages} == {0}
+        balanced(runs)
+
+    in_virtual_time(run, backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+def test_cancelled_at_every_step(backend: Literal["asyncio", "uvloop", "trio"]) -> None:
+    runs: list[Run[int]] = []
+
+    async def run() -> None:
+        pipeline = stage(same, workers=2, buffer=1).rate_limit(1000, burst=2).map(same)
+        async with pipeline.open(range(4)) as opened:
+            runs[:] = [opened]
+            async for _ in opened:
+                pass
+
+    def books() -> None:
+        for one in runs:
+            balanced(one)
+            assert {account.inside for account in one.report.stages} == {0}
+
+    cancel_everywhere(run, backend=backend, invariant=books).check()
+
+
+async def test_failures_upstream_take_no_token() -> None:
+    async def odd_fails(item: int) -> int:
+        if item % 2:
+            raise ValueError(item)
+        return item
+
+    pipeline = stage(odd_fails, on_error=SKIP).rate_limit(1e9, burst=10)
+    pipeline = pipeline.map(odd_fails, on_error=COLLECT)
+    report = await pipeline.run(range(10))
+    assert [account.entered for account in report.stages] == [10, 5, 5]
+
+
+async def test_a_limit_that_holds_the_run_up_is_named() -> None:
+    report = await stage(same).rate_limit(200, name="quota").map(same).run(range(4))
+    assert report.bottleneck == report.stages[1]
+    assert report.suggestion.startswith("quota is the bottleneck: ")
+    assert report.suggestion.endswith("; it lets no more through")
+
+
+@given(
+    gap=st.floats(1e-3, 10),
+    burst=st.integers(1, 5),
+    # How late each comes for its token, and how late it is taken after that.
+    delays=st.lists(st.tuples(st.floats(0, 20), st.floats(0, 20)), min_size=2, max_size=30),
+)
+def test_no_window_sees_more_than_it_may(
+    gap: float, burst: int, delays: list[tuple[float, float]]
+) -> None:
+    pace, now, taken = Pace(gap, burst), 1e4, list[float]()
+    for idle, late in delays:
+        now += idle
+        now += max(0.0, pace.wait(now)) + late
+        pace.passed(now)
+        taken.append(now)
+    for first, start in enumerate(taken):
+        for last in range(first, len(taken)):
+            assert last - first + 1 <= burst + (taken[last] - start) / gap + 1e-6
+
+
+@given(gap=st.floats(1e-3, 10), burst=st.integers(1, 5), size=st.integers(1, 20))
+def test_who_is_never_late_loses_no_time(gap: float, burst: int, size: int) -> None:
+    pace, start = Pace(gap, burst), time.monotonic()
+    now = start
+    for _ in range(size):
+        now += max(0.0, pace.wait(now))
+        pace.passed(now)
+    assert now - start == pytest.approx(max(0, size - burst) * gap, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"items": 0}, "items must be more than 0, not 0"),
+        ({"items": float("nan")}, "items must be more than 0, not nan"),
+        ({"items": 1, "per": 0}, "per must be more than 0 seconds, not 0"),
+        ({"items": 1, "burst": 0}, "burst must be at least 1, not 0"),
+    ],
+)
+def test_what_is_out_of_range(arguments: dict[str, Any], message: str) -> None:
+    pipeline: Pipeline[int, int] = stage(same)
+    with pytest.raises(ValueError, match=message):
+        pipeline.rate_limit(**arguments)
