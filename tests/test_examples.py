@@ -70,6 +70,10 @@ def test_thumbnails(tmp_path: Path) -> None:
         assert server.uploaded() == uploaded
 
 
+def test_cluster() -> None:
+    assert run("examples/cluster.py") == "350 77031\n"
+
+
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_the_readme_runs(snippet: str) -> None:
     assert run("-c", snippet)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = {"rich", "numpy", "trio", "httpx2", "PIL", "aconcur.lessons", "aconcur.compare"}
+HEAVY = {
+    "distributed",
+    "rich",
+    "numpy",
+    "trio",
+    "httpx2",
+    "PIL",
+    "aconcur.lessons",
+    "aconcur.compare",
+}
 
 
 def _modules_after(statement: str) -> set[str]:
@@ -24,6 +33,10 @@ def test_the_testing_tools_load_nothing_heavy() -> None:
 
 def test_the_pipeline_loads_nothing_heavy() -> None:
     assert not _modules_after("import aconcur.pipeline") & HEAVY
+
+
+def test_parallel_loads_nothing_heavy() -> None:
+    assert not _modules_after("import aconcur.parallel") & (HEAVY | {"cloudpickle"})
 
 
 def test_the_command_loads_nothing_heavy_before_it_knows_what_to_do() -> None:

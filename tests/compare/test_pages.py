@@ -19,6 +19,7 @@ from aconcur.compare.document import (
     Figures,
     Heading,
     Paragraph,
+    Plot,
     at_a_glance,
     describe,
 )
@@ -78,6 +79,31 @@ def test_every_part_of_a_lesson_is_described(lesson_with: LessonWith) -> None:
     ]
     assert "Both versions gave the same answer in every run: `1475`" in case.foot
     assert table.rows == (("first", "2", "4 (3.50 – 4.50)"),)
+
+
+def test_a_table_that_asks_for_it_is_drawn_as_curves(lesson_with: LessonWith) -> None:
+    lesson = lesson_with(toml=FULL + 'plot = "Two steps"\n')
+    rows = {
+        "first": {"µs": (2.0,), "KiB": (3.0,)},
+        "second": {"µs": (1.0,), "KiB": (0.5,)},
+    }
+    record = replace(record_of(lesson), tables=(TableRecord("steps", 3, rows),))
+    [drawn] = only(Plot, lesson, record)
+    assert isinstance(drawn, Plot)
+    assert drawn.title == "Two steps"
+    assert drawn.lines[-1].split() == ["o", "µs", "+", "KiB"]
+    assert markdown.draw(drawn) == "**Two steps**\n\n```text\n" + "\n".join(drawn.lines) + "\n```"
+    assert plain.draw(drawn, 80) == "Two steps\n\n" + "\n".join(drawn.lines)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(colour.draw(drawn, 80))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert [line.rstrip() for line in shown.splitlines()[2:]] == list(drawn.lines)
+
+
+def test_a_drawing_is_no_reason_to_measure_again(lesson_with: LessonWith) -> None:
+    lesson = lesson_with(toml=FULL)
+    table = replace(lesson.tables[0], plot="Two steps")
+    assert replace(lesson, tables=(table,)).digests() == lesson.digests()
 
 
 def test_every_figure_stands_in_its_own_column(lesson_with: LessonWith) -> None:

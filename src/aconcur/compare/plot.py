@@ -14,7 +14,6 @@ from typing import Final
 MARKS: Final = "o+x*#@"
 HEIGHT: Final = 13
 WIDTH: Final = 64
-MARGIN: Final = 5
 
 
 def plot(
@@ -44,12 +43,20 @@ def plot(
         for x, y in _curve(places, heights):
             canvas[y][x] = mark
     ticks = {round(n * step * scale): n * step for n in range(HEIGHT) if n * step * scale < HEIGHT}
+    labels = {y: f"{tick:g}" for y, tick in ticks.items()}
+    wide = max(3, *map(len, labels.values()))
     lines = [
-        f"{_label(ticks.get(y)):>{MARGIN - 2}} {'┤' if y in ticks else '│'}{''.join(line)}".rstrip()
+        f"{labels.get(y, ''):>{wide}} {'┤' if y in labels else '│'}{''.join(line)}".rstrip()
         for y, line in reversed([*enumerate(canvas)])
     ]
     legend = "   ".join(f"{mark} {column}" for mark, column in zip(MARKS, columns, strict=False))
-    return (*lines, _axis(places), _names(places, list(rows)), "", f"{'':{MARGIN}}{legend}")
+    margin = " " * (wide + 2)
+    below = (_names(places, list(rows)), "", legend)
+    return (
+        *lines,
+        f"{margin[1:]}└{_axis(places)}",
+        *(f"{margin}{line}".rstrip() for line in below),
+    )
 
 
 def _step(top: float) -> float:
@@ -57,10 +64,6 @@ def _step(top: float) -> float:
     rough = max(top, 1e-9) / 4
     power: float = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
-
-
-def _label(tick: float | None) -> str:
-    return "" if tick is None else f"{tick:g}"
 
 
 def _curve(places: Sequence[int], heights: Sequence[float]) -> Iterator[tuple[int, int]]:
@@ -73,8 +76,7 @@ def _curve(places: Sequence[int], heights: Sequence[float]) -> Iterator[tuple[in
 
 
 def _axis(places: Sequence[int]) -> str:
-    line = "".join("┬" if x in places else "─" for x in range(WIDTH))
-    return f"{'':{MARGIN - 1}}└{line}"
+    return "".join("┬" if x in places else "─" for x in range(WIDTH))
 
 
 def _names(places: Sequence[int], names: Sequence[str]) -> str:
@@ -83,4 +85,4 @@ def _names(places: Sequence[int], names: Sequence[str]) -> str:
     for place, name in zip(places, names, strict=True):
         start = min(place, WIDTH - len(name))
         line = f"{line:<{start}}"[: max(start, len(line) + 1)] + name
-    return f"{'':{MARGIN}}{line}"
+    return line

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 __all__ = ("Cluster", "cluster")
 
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, final
 
 import anyio
 import anyio.to_thread
@@ -19,6 +20,8 @@ from aconcur.parallel._executor_errors import ClusterUnreachable
 if TYPE_CHECKING:
     from distributed import Client
 
+# Seconds for which a count of workers will do: it decides how much is under way, and no more.
+_FRESH: Final = 1.0
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -31,10 +34,15 @@ class Cluster(Executor):
     that four workers in turn do not survive fails with distributed's ``KilledWorker``.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, workers: int) -> None:
+        loop = client.loop
+        assert loop is not None
+        self._loop = loop
+        self._scheduler = cast(Any, client.scheduler)
         # A call has a name of its own: two equal ones are two calls.
         self._executor: Executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
+        self._address = str(self._scheduler.address)
+        self._workers, self._asked = workers, time.monotonic()
 
     def __repr__(self) -> str:
         return f"<Cluster {self.address}: {self.workers} workers>"
@@ -42,13 +50,19 @@ class Cluster(Executor):
     @property
     def address(self) -> str:
         """Where the scheduler is."""
-        return str(self._client.scheduler_info()["address"])
+        return self._address
 
     @property
     def workers(self) -> int:
-        """How many calls the workers of this moment run at once; 0 while there are none."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        return sum(worker["nthreads"] for worker in workers)
+        """How many calls the workers run at once, as the scheduler said within the last second."""
+        if time.monotonic() - self._asked > _FRESH:
+            self._asked = time.monotonic()
+            self._loop.add_callback(self._ask)
+        return self._workers
+
+    async def _ask(self) -> None:
+        with suppress(OSError):  # the connection is being closed, or mended
+            self._workers = sum((await self._scheduler.ncores()).values())
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Have a worker call the function; it waits where there is no worker.
@@ -111,7 +125,12 @@ async def cluster(
     except (OSError, ValueError) as error:
         raise ClusterUnreachable(address, timeout, str(error)) from error
     try:
-        yield Cluster(client)
+        threads = await anyio.to_thread.run_sync(client.nthreads)
+        executor = Cluster(client, sum(threads.values()))
+        try:
+            yield executor
+        finally:
+            executor.shutdown(wait=False)
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(client.close)

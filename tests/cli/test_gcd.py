@@ -1,0 +1,146 @@
+"""``aconcur gcd``: real input of any length, on whatever computes."""
+
+from __future__ import annotations
+
+import math
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+GCD = [sys.executable, "-m", "aconcur", "gcd"]
+PAIRS = "a,b\n12,18\n\n7,x\n0,4\n100,75\r\n1,2,3\n 9 , 9 \n6,4"
+ANSWERS = "12,18,6\n100,75,25\n9,9,9\n6,4,2\n"
+
+
+def gcd(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*GCD, *arguments], input=text, capture_output=True, text=True, timeout=100, check=False
+    )
+
+
+@pytest.mark.parametrize("executor", ["pool", "threads", "processes"])
+def test_wrong_lines_are_named_and_the_others_done(executor: str, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.csv"
+    file.write_text(PAIRS, newline="")
+    done = gcd(file, "--executor", executor, "--workers", "2")
+    assert (done.returncode, done.stdout) == (1, ANSWERS)
+    assert done.stderr.splitlines() == [
+        "aconcur: line 4: two whole numbers are wanted, not 7,x",
+        "aconcur: line 5: both must be at least 1, not 0",
+        "aconcur: line 7: two whole numbers are wanted, not 1,2,3",
+        "7 pairs",
+        "aconcur: 3 of 7 lines are wrong: see above; the others are done",
+    ]
+
+
+def test_standard_input_in_its_order() -> None:
+    pairs = [(6 * n, 4 * n % 97 + 1) for n in range(1, 2000)]
+    done = gcd(text="".join(f"{a},{b}\n" for a, b in pairs))
+    assert (done.returncode, done.stderr) == (0, "1999 pairs\n")
+    assert done.stdout == "".join(f"{a},{b},{math.gcd(a, b)}\n" for a, b in pairs)
+
+
+def test_nothing_in_nothing_out() -> None:
+    done = gcd("-")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "0 pairs\n")
+
+
+def test_an_endless_input_stays_small_and_ends_with_its_reader() -> None:
+    line = f"yes 6,4 | {' '.join(GCD)} --workers 1"
+    with subprocess.Popen(["sh", "-c", f"exec {line}"], stdout=subprocess.PIPE, text=True) as shell:
+        assert shell.stdout is not None
+        for _ in range(20_000):
+            assert shell.stdout.readline() == "6,4,2\n"
+        peak = max(resident(pid) for pid in descendants(shell.pid))
+        shell.stdout.close()
+        shell.wait(30)
+    assert peak < 300 << 20
+
+
+def descendants(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in descendants(int(child)))]
+
+
+def resident(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_line_without_end_is_wrong_and_not_kept() -> None:
+    done = gcd(text="9" * 300_000 + ",3\n6,4\n")
+    assert (done.returncode, done.stdout) == (1, "6,4,2\n")
+    assert done.stderr.startswith("aconcur: line 1: two whole numbers are wanted, not 9999")
+    assert len(done.stderr) < 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--workers", "0"], "--workers must be at least 1, not 0"),
+        (["--executor", "gpu"], "--executor must be pool, threads, processes or dask://HOST:PORT"),
+        (["--executor", "dask://h:1", "--workers", "2"], "a cluster has its own"),
+        (["a", "b"], "unrecognized arguments: b"),
+    ],
+)
+def test_a_wrong_command_line_exits_with_two(arguments: list[str], complaint: str) -> None:
+    done = gcd(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in done.stderr
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = gcd(tmp_path / "none")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "No such file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("executor", ["pool", "processes"])
+def test_ctrl_c_leaves_nothing(executor: str) -> None:
+    process = subprocess.Popen(
+        [*GCD, "--executor", executor, "--workers", "2"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=0,
+    )
+    assert process.stdin is not None
+    process.stdin.write(b"6,4\n" + b"1000000007,1000000006\n" * 9)
+    process.stdin.flush()
+    children: list[int] = []
+    while len(children) < 2:
+        time.sleep(0.02)
+        tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+        children = [int(pid) for file in tasks for pid in file.read_text().split()]
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == b"aconcur: interrupted\n"
+    give_up = time.monotonic() + 30  # multiprocessing's tracker ends a moment later
+    while any(Path(f"/proc/{pid}").exists() for pid in children):
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+
+
+def test_a_terminal_sees_how_far_it_has_come() -> None:
+    leader, follower = pty.openpty()
+    done = subprocess.run(
+        [*GCD, "--workers", "1"],
+        input=b"300007,300007\n3000000,3000001\n" * 40,
+        stdout=subprocess.PIPE,
+        stderr=follower,
+        check=True,
+    )
+    os.close(follower)
+    screen = os.read(leader, 1 << 16).decode()
+    os.close(leader)
+    assert " pairs, " in screen
+    assert screen.rstrip().endswith("80 pairs")
+    assert len(done.stdout.splitlines()) == 80
