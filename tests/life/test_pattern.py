@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aconcur.life import LIFE, Grid, Pattern, PatternSizeError, Rule
+from aconcur.life import LIFE, Bounds, Grid, Pattern, PatternSizeError, Rule
 from tests.support.patterns import cells, patterns
 
 GLIDER = Pattern([(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)], name="glider")
@@ -84,6 +84,11 @@ def test_moves_and_changes_its_rule_and_keeps_its_words() -> None:
     other = GLIDER.under("highlife")
     assert (other.rule, other.name) == (Rule("B36/S23"), "glider")
     assert other.under(LIFE) == GLIDER
+    bounds = Bounds("torus", 8, 9)
+    on_torus = GLIDER.inside(bounds)
+    assert (on_torus.bounds, on_torus.name) == (bounds, "glider")
+    assert on_torus.at(1, 1).under("B2/S").bounds == bounds
+    assert on_torus.inside(None) == GLIDER != on_torus
     assert other != GLIDER
     assert GLIDER != 5
 

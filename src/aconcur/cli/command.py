@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_compare(commands)
     _add_race(commands)
     _add_digest(commands)
+    _add_life(commands)
     chosen = parser.parse_args(arguments)
     with clean_exits(parser.prog):
         try:
@@ -140,3 +141,47 @@ def _digest(chosen: argparse.Namespace) -> None:
     from aconcur.cli import digest
 
     digest.run(chosen)
+
+
+def _add_life(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "life",
+        help="watch a pattern of the Game of Life, draw it, or count its cells",
+        description=(
+            "In a terminal: let a pattern live there until q is pressed. With --to: write a "
+            "picture, an animation or a pattern. Else: print a line of JSON for each generation."
+        ),
+        epilog="Sizes are HEIGHTxWIDTH. A pattern that says where it lives needs no option for it.",
+    )
+    add = parser.add_argument
+    add("pattern", nargs="?", metavar="FILE|NAME", help="RLE, .cells, Life 1.06; or a known name")
+    add("--list", action="store_true", help="print the names that are known")
+    add("--rule", metavar="RULE", help="like B36/S23 or highlife (default: the pattern's own)")
+    where = parser.add_mutually_exclusive_group()
+    add = where.add_argument
+    add("--torus", metavar="HxW", help="edges meet, like 64x64")
+    add("--box", metavar="HxW", help="all is dead around it")
+    add("--plane", action="store_true", help="no edge at all (default)")
+    add = parser.add_argument
+    add("--generations", type=int, metavar="N", help="the last one (default: 100; shown: no end)")
+    add("--every", type=int, metavar="K", help="only each K-th generation (default: 1)")
+    engines = ("auto", "bigint", "numpy", "numba", "hashlife")
+    add("--engine", choices=engines, default="auto", help="default: the fastest that is installed")
+    add("--play", action="store_true", help="show it in the terminal, or fail if there is none")
+    picture = parser.add_argument_group("pictures")
+    add = picture.add_argument
+    add(
+        "--to",
+        metavar="FILE",
+        help=".gif or .apng: all generations; .png, .rle, .cells or .lif: the last one, or the "
+        "first one without --generations",
+    )
+    add("--scale", type=int, metavar="N", help="a cell is N pixels wide (default: easy to see)")
+    add("--ms", type=int, default=50, help="milliseconds a frame (default: 50)")
+    parser.set_defaults(run=_life, parser=parser)
+
+
+def _life(chosen: argparse.Namespace) -> None:
+    from aconcur.cli import life
+
+    life.run(chosen)

@@ -6,6 +6,8 @@
 :class:`Pattern`    live cells with a name, a rule and comments: what files hold
 :func:`read`        a pattern from a file: RLE, .cells, Life 1.06
 :func:`classic`     a pattern that everybody knows: ``classic("gosper-glider-gun")``
+:func:`draw`        the lines of text that a :class:`View` shows
+:func:`animate`     generations as an animated PNG or GIF; :func:`write_png` one of them
 :func:`simulate`    ``async for generation in simulate(grid)``, beside other tasks
 :func:`generations` the same of an engine of your own, populations alone
 :func:`cycle`       when everything begins to repeat
@@ -25,6 +27,7 @@ __all__ = (
     "Generation",
     "Grid",
     "GridTooLargeError",
+    "Look",
     "Pattern",
     "PatternError",
     "PatternSizeError",
@@ -35,9 +38,13 @@ __all__ = (
     "Topology",
     "UnboundedRuleError",
     "UnknownPatternError",
+    "View",
+    "animate",
     "classic",
     "classics",
+    "cut",
     "cycle",
+    "draw",
     "generations",
     "make_engine",
     "read",
@@ -48,9 +55,12 @@ __all__ = (
     "write",
     "write_cells",
     "write_life106",
+    "write_png",
     "write_rle",
 )
 
+from aconcur.life._animate import animate as animate
+from aconcur.life._animate import write_png as write_png
 from aconcur.life._classics import classic as classic
 from aconcur.life._classics import classics as classics
 from aconcur.life._cycle import Cycle as Cycle
@@ -73,6 +83,7 @@ from aconcur.life._life106 import read_life106 as read_life106
 from aconcur.life._life106 import write_life106 as write_life106
 from aconcur.life._pattern import Bounds as Bounds
 from aconcur.life._pattern import Pattern as Pattern
+from aconcur.life._picture import Look as Look
 from aconcur.life._plaintext import read_cells as read_cells
 from aconcur.life._plaintext import write_cells as write_cells
 from aconcur.life._rle import read_rle as read_rle
@@ -86,3 +97,6 @@ from aconcur.life._simulate import Generation as Generation
 from aconcur.life._simulate import Simulation as Simulation
 from aconcur.life._simulate import generations as generations
 from aconcur.life._simulate import simulate as simulate
+from aconcur.life._view import View as View
+from aconcur.life._view import draw as draw
+from aconcur.life._window import cut as cut

@@ -179,11 +179,15 @@ class Pattern:
             PatternSizeError: a cell would be further out than 2⁶¹.
         """
         top, left = self.offset
-        return self._with(_runs.shifted(self._runs, y - top, x - left))
+        return _again(_runs.shifted(self._runs, y - top, x - left), *self._key()[1:])
 
     def under(self, rule: Rule | str) -> Pattern:
         """Return these cells under another rule."""
-        return self._with(self._runs, as_rule(rule))
+        return _again(self._runs, as_rule(rule), *self._key()[2:])
+
+    def inside(self, bounds: Bounds | None) -> Pattern:
+        """Return these cells, meant for this torus or box, or for the plane."""
+        return _again(*self._key()[:-1], bounds)
 
     def grid(
         self,
@@ -213,9 +217,6 @@ class Pattern:
         top, left = self.offset
         inside = _runs.shifted(self._runs, y - top, x - left)
         return Grid(height, width, _runs.to_bits(inside, height, width))
-
-    def _with(self, runs: Runs, rule: Rule | None = None) -> Pattern:
-        return _again(runs, rule or self._rule, *self._key()[2:])
 
     def __contains__(self, cell: tuple[int, int]) -> bool:
         y, x = cell

@@ -50,13 +50,16 @@ class Look:
         A bit is a pixel, and the leftmost one is the highest; the last byte is filled up with dead
         pixels.
         """
-        scale, bits = self.scale, grid.width * self.scale
-        size = (bits + 7) // 8
-        if scale == 1:
-            for row in grid.rows():
-                yield row.to_bytes(size, "little").translate(_REVERSED)
-            return
-        alive, dead = "1" * scale, "0" * scale
+        size = (grid.width * self.scale + 7) // 8
         for row in grid.rows():
-            digits = f"{row:0{grid.width}b}".replace("0", dead).replace("1", alive)
-            yield int(digits, 2).to_bytes(size, "little").translate(_REVERSED)
+            yield self._widened(row).to_bytes(size, "little").translate(_REVERSED)
+
+    def _widened(self, row: int) -> int:
+        """Return a row in which each bit stands ``scale`` times."""
+        scale = self.scale
+        if scale == 1:
+            return row
+        if scale <= 5:
+            # Binary digits read as digits of another power of two lie ``scale`` bits apart.
+            return int(f"{row:b}", 1 << scale) * ((1 << scale) - 1)
+        return int(f"{row:b}".replace("0", "0" * scale).replace("1", "1" * scale), 2)

@@ -45,12 +45,9 @@ class Apng:
         self._size = (0, 0)
         self._control = self._sequence = self._frames = 0
 
-    def encode(self, grid: Grid) -> bytes:
-        """Return a frame's data; may run in another thread."""
-        return _packed(grid, self._look)
-
-    def add(self, grid: Grid, data: bytes) -> None:
-        """Write a frame that was encoded from a grid."""
+    def add(self, grid: Grid) -> None:
+        """Write a frame."""
+        data = _packed(grid, self._look)
         if not self._frames:
             self._size = (grid.width * self._look.scale, grid.height * self._look.scale)
             self._file.write(b"".join((_SIGNATURE, *_head(grid, self._look))))

@@ -10,18 +10,18 @@ __all__ = ("FURTHEST_OUT", "NEAREST", "View", "draw")
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Final
 
 from aconcur.life._grid import Grid
+from aconcur.life._window import far_rows, is_huge, window_rows
 
 NEAREST: Final = 1
 """A cell is two characters wide."""
 FURTHEST_OUT: Final = -40
 """A dot of a character stands for 2³⁹ × 2³⁹ cells."""
 
-# Laying out more cells than this for a window takes longer than going through the live ones.
-_MOST_LAID_OUT: Final = 1 << 26
+# A guess: so many rows for one of dots take longer than going through the live cells.
+_MOST_FOLDED: Final = 64
 
 _HALVES: Final = str.maketrans("0123", " ▀▄█")
 
@@ -119,10 +119,10 @@ def draw(grid: Grid, view: View) -> list[str]:
         blank = " " * (view.columns % 2)
         return [
             f"{row:0{view.width}b}"[::-1].replace("1", "██").replace("0", "  ") + blank
-            for row in _window(grid, view)
+            for row in _shown(grid, view)
         ]
     if view.zoom == 0:
-        return [_halves(rows, view.columns) for rows in _groups(_window(grid, view), 2)]
+        return [_halves(rows, view.columns) for rows in _groups(_shown(grid, view), 2)]
     dots = _dots(grid, view)
     return [_braille(rows, view.columns) for rows in _groups(dots, 4)]
 
@@ -145,15 +145,11 @@ def _braille(rows: tuple[int, ...], columns: int) -> str:
 
 def _dots(grid: Grid, view: View) -> Iterator[int]:
     """Yield the rows of dots: bit 0 is the leftmost."""
-    size = view.dot
-    if size == 1:
-        yield from _window(grid, view)
+    size, width = view.dot, view.width
+    if is_huge(grid) or size > _MOST_FOLDED:
+        yield from far_rows(grid, view.y, view.x, view.height, width, dot=size)
         return
-    width = view.width
-    if _is_huge(grid) or size > 64:
-        yield from _dots_of_cells(grid, view)
-        return
-    for rows in _groups(_window(grid, view), size):
+    for rows in _groups(_shown(grid, view), size):
         row = 0
         for each in rows:
             row |= each
@@ -164,34 +160,5 @@ def _dots(grid: Grid, view: View) -> Iterator[int]:
         yield int(f"{row:0{width}b}"[size - 1 :: size], 2)
 
 
-def _dots_of_cells(grid: Grid, view: View) -> Iterator[int]:
-    size, width = view.dot, view.width
-    rows: dict[int, int] = {}
-    for y, x in grid.cells():
-        if 0 <= y - view.y < view.height and 0 <= x - view.x < width:
-            row = (y - view.y) // size
-            rows[row] = rows.get(row, 0) | 1 << (x - view.x) // size
-    for row in range(view.height // size):
-        yield rows.get(row, 0)
-
-
-def _window(grid: Grid, view: View) -> Iterator[int]:
-    """Yield the rows of cells that are shown: bit 0 is the leftmost; all is dead outside."""
-    height = view.height
-    if _is_huge(grid):
-        yield from _dots_of_cells(grid, view)
-        return
-    top, right = view.y - grid.top, view.x - grid.left
-    above = min(max(-top, 0), height)
-    yield from [0] * above
-    shown = 0
-    mask = (1 << view.width) - 1
-    first = max(top, 0)
-    for row in islice(grid.rows(), first, max(first + height - above, first)):
-        yield (row >> right if right >= 0 else row << -right) & mask
-        shown += 1
-    yield from [0] * (height - above - shown)
-
-
-def _is_huge(grid: Grid) -> bool:
-    return grid.height * grid.width > _MOST_LAID_OUT
+def _shown(grid: Grid, view: View) -> Iterator[int]:
+    return window_rows(grid, view.y, view.x, view.height, view.width)

@@ -1,0 +1,127 @@
+"""Pictures in files: one generation as PNG, many as animated PNG or GIF."""
+
+from __future__ import annotations
+
+__all__ = ("animate", "write_png")
+
+import os
+from collections.abc import AsyncIterable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import BinaryIO, Final, Protocol
+
+import anyio
+
+from aconcur.life._gif import Gif
+from aconcur.life._grid import Grid
+from aconcur.life._picture import Look
+from aconcur.life._png import Apng, png
+from aconcur.life._simulate import Generation
+from aconcur.life._window import cut
+
+_PLAIN: Final = Look()
+
+
+class Film(Protocol):
+    """A file that takes generations one by one."""
+
+    def add(self, grid: Grid) -> None:
+        """Write a frame."""
+
+    def close(self) -> None:
+        """Write the end."""
+
+
+_FILMS: Final[dict[str, Callable[[BinaryIO, Look, int], Film]]] = {
+    ".png": Apng,
+    ".apng": Apng,
+    ".gif": Gif,
+}
+
+
+def write_png(grid: Grid, path: str | os.PathLike[str], look: Look = _PLAIN) -> None:
+    """Write a grid as a PNG of one bit a pixel.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with _new_file(Path(path)) as file:
+        file.write(png(grid, look))
+
+
+async def animate(
+    generations: AsyncIterable[Generation],
+    path: str | os.PathLike[str],
+    look: Look = _PLAIN,
+    *,
+    ms: int = 50,
+    window: tuple[int, int, int, int] | None = None,
+    on_frame: Callable[[int], object] | None = None,
+) -> int:
+    """Write generations as an animation: .gif, or .png or .apng for animated PNG.
+
+    ::
+
+        await animate(simulate(Grid.random(256, 256), stop=100), "soup.gif", Look(scale=2))
+
+    Frames are packed in a worker thread and written as they come: memory holds one of them.
+
+    **Cancelled**, or ended by an error: there is no new file, and an old one of that name is as it
+    was.
+
+    Args:
+        generations: what :func:`simulate` yields; all of one size, unless there is a window.
+        path: the file.
+        look: size and colours of a cell.
+        ms: how long a frame is shown, in milliseconds.
+        window: top, left, height and width of what is shown, for a plane.
+        on_frame: is called with the number of frames written, after each.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        ValueError: the file's name ends in something else, ms is below 1, there is no generation,
+            or one has another size than the first.
+        MissingRequirementError: GIF is asked for, and Pillow is not installed.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    film_of = _FILMS.get(path.suffix.lower())
+    if film_of is None:
+        raise ValueError(f"{path.name!r} must end in one of {', '.join(_FILMS)}")
+    if ms < 1:
+        raise ValueError(f"ms must be at least 1, not {ms}")
+    frames = 0
+    size: tuple[int, int] | None = None
+    with _new_file(path) as file:
+        film = film_of(file, look, ms)
+        async for _, grid in generations:
+            shown = grid if window is None else cut(grid, *window)
+            size = size or (shown.height, shown.width)
+            if (shown.height, shown.width) != size:
+                raise ValueError(
+                    f"{shown!r} is no frame among those of {size[0]} × {size[1]}: give a window"
+                )
+            await anyio.to_thread.run_sync(film.add, shown)
+            frames += 1
+            if on_frame is not None:
+                on_frame(frames)
+        if not frames:
+            raise ValueError("there is no generation to draw")
+        film.close()
+    return frames
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that takes its name when the block ends, and vanishes if it fails."""
+    part = Path(f"{path}.{token_hex(4)}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import io
+import struct
+import sys
+import zlib
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import anyio.lowlevel
+import pytest
+
+from aconcur.errors import MissingRequirementError
+from aconcur.life import Generation, Grid, Look, animate, write_png
+from aconcur.testing import cancel_everywhere
+
+Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
+
+Image = pytest.importorskip("PIL.Image")
+
+GRIDS = [Grid.random(9, 21, seed=seed) for seed in range(4)]
+DEAD, ALIVE = (16, 20, 32), (232, 240, 255)
+
+
+class Stream:
+    """Generations as simulate() yields them, with nothing to close."""
+
+    def __init__(self, grids: Iterable[Grid]) -> None:
+        self._grids = enumerate(grids)
+
+    def __aiter__(self) -> AsyncIterator[Generation]:
+        return self
+
+    async def __anext__(self) -> Generation:
+        await anyio.lowlevel.checkpoint()
+        for number, grid in self._grids:
+            return Generation(number, grid)
+        raise StopAsyncIteration
+
+
+def cells_of(image: object, scale: int) -> Grid:
+    """Return the cells in a picture; all pixels of a cell must be of one colour, of two."""
+    pixels = image.convert("RGB")  # type: ignore[attr-defined]
+    across, down = (range(length) for length in pixels.size)
+    colours = [[pixels.getpixel((x, y)) for x in across] for y in down]
+    rows = [row[::scale] for row in colours[::scale]]
+    assert all(colours[y][x] == rows[y // scale][x // scale] for x in across for y in down)
+    assert {colour for row in rows for colour in row} <= {DEAD, ALIVE}
+    return Grid.from_text(["".join("O" if cell == ALIVE else "." for cell in row) for row in rows])
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 5, 6, 8])
+@pytest.mark.parametrize("size", [(1, 1), (5, 8), (9, 21), (4, 64)])
+def test_a_png_shows_each_cell(tmp_path: Path, scale: int, size: tuple[int, int]) -> None:
+    grid = Grid.random(*size, seed=1)
+    write_png(grid, tmp_path / "a.png", Look(scale))
+    with Image.open(tmp_path / "a.png") as image:
+        assert (image.format, image.mode) == ("PNG", "P")
+        assert cells_of(image, scale) == grid
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.APNG", "a.gif"])
+@pytest.mark.parametrize("scale", [1, 2])
+async def test_an_animation_shows_each_generation(tmp_path: Path, name: str, scale: int) -> None:
+    heard: list[int] = []
+    frames = await animate(
+        Stream(GRIDS), tmp_path / name, Look(scale), ms=70, on_frame=heard.append
+    )
+    assert frames == 4
+    assert heard == [1, 2, 3, 4]
+    with Image.open(tmp_path / name) as image:
+        assert image.n_frames == 4
+        assert image.info["loop"] == 0
+        for number, grid in enumerate(GRIDS):
+            image.seek(number)
+            assert image.info["duration"] == 70
+            assert cells_of(image, scale) == grid
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+async def test_the_parts_of_an_animated_png_are_whole(tmp_path: Path) -> None:
+    await animate(Stream(GRIDS), tmp_path / "a.png")
+    file = io.BytesIO((tmp_path / "a.png").read_bytes())
+    assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+    kinds = []
+    while head := file.read(8):
+        length, kind = struct.unpack(">I4s", head)
+        data = file.read(length)
+        assert struct.unpack(">I", file.read(4)) == (zlib.crc32(kind + data),)
+        kinds.append(kind)
+    assert kinds == [b"IHDR", b"PLTE", b"acTL", b"fcTL", b"IDAT", *[b"fcTL", b"fdAT"] * 3, b"IEND"]
+
+
+async def test_a_window_keeps_the_frames_of_a_plane_alike(tmp_path: Path) -> None:
+    moving = [Grid(1, 1, 1, top=y, left=2) for y in range(3)]
+    with pytest.raises(ValueError, match="give a window"):
+        await animate(Stream([Grid(1, 2), Grid(2, 1)]), tmp_path / "a.png")
+    await animate(Stream(moving), tmp_path / "a.png", window=(0, 1, 3, 4))
+    with Image.open(tmp_path / "a.png") as image:
+        for number in range(3):
+            image.seek(number)
+            assert list(cells_of(image, 1).cells()) == [(number, 1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "why"),
+    [
+        ("a.jpg", {}, "'a.jpg' must end in one of .png, .apng, .gif"),
+        ("a.png", {"ms": 0}, "ms must be at least 1, not 0"),
+    ],
+)
+async def test_what_cannot_be_is_refused(
+    tmp_path: Path, name: str, options: dict[str, int], why: str
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        await animate(Stream(GRIDS), tmp_path / name, ms=options.get("ms", 50))
+    assert not list(tmp_path.iterdir())
+
+
+async def test_no_generation_is_no_animation(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no generation to draw"):
+        await animate(Stream([]), tmp_path / "a.gif")
+    assert not list(tmp_path.iterdir())
+
+
+async def test_without_pillow_gif_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(MissingRequirementError, match=r"aconcur\[images\]"):
+        await animate(Stream(GRIDS), tmp_path / "a.gif")
+    assert not list(tmp_path.iterdir())
+
+
+def test_looks_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="scale must be from 1 to 64, not 0"):
+        Look(0)
+    with pytest.raises(ValueError, match="a colour is written #rrggbb, not 'red'"):
+        Look(alive="red")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif"])
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+def test_cancelled_anywhere_it_leaves_the_old_file(
+    tmp_path: Path, name: str, backend: Backend
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"old")
+
+    async def scenario() -> None:
+        await animate(Stream(GRIDS), path)
+
+    cancel_everywhere(scenario, backend=backend).check()
+    assert [left.name for left in tmp_path.iterdir()] == [name]
