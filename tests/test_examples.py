@@ -41,7 +41,7 @@ def test_find_a_race() -> None:
 
 def test_life_server() -> None:
     """What it does for its viewers is in test_life_server.py."""
-    assert "one Game of Life for many viewers" in run("examples/life_server.py", "--help").lower()
+    assert "One Game of Life for many viewers" in run("examples/life_server.py", "--help")
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
