@@ -74,6 +74,11 @@ def test_cluster() -> None:
     assert run("examples/cluster.py") == "350 77031\n"
 
 
+def test_life_server() -> None:
+    """What it does for its viewers is in test_life_server.py."""
+    assert "One Game of Life for many viewers" in run("examples/life_server.py", "--help")
+
+
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_the_readme_runs(snippet: str) -> None:
     assert run("-c", snippet)
