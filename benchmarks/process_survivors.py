@@ -110,7 +110,24 @@ async def many(pipe: Runnable, seconds: float | None) -> object:
         return [outcome.index async for outcome in outcomes]
 
 
-JOBS: Final[tuple[Job, ...]] = (small, big, poured, talked_with, left_early, many)
+async def on_a_terminal(pipe: Runnable, seconds: float | None) -> object:
+    with anyio.move_on_after(seconds):
+        async with pipe.commands[-1].open(pty=True, grace=GRACE) as running:
+            await running.write(b"x\n")
+            running.close_input()
+            return [line async for line in running.lines()]
+    return None
+
+
+JOBS: Final[tuple[Job, ...]] = (
+    small,
+    big,
+    poured,
+    talked_with,
+    left_early,
+    many,
+    on_a_terminal,
+)
 
 
 async def by_a_scope(work: Awaitable[object], wait: float, _: random.Random) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 import anyio
 import pytest
@@ -16,28 +13,9 @@ import pytest
 from aconcur._core import pipes
 from aconcur.process import Command
 from aconcur.process import _turn as turn
-from tests.support.commands import descriptors, sh
+from tests.support.commands import descriptors, free_files, sh
 
 CAT = Command("cat")
-
-
-@contextmanager
-def free_files(count: int) -> Iterator[None]:
-    """Let this process open no more than so many files."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken: list[int] = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (300, limits[1]))
-    try:
-        with suppress(OSError):
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        for _ in range(count):
-            os.close(taken.pop())
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        for fd in taken:
-            os.close(fd)
 
 
 @pytest.mark.parametrize("given", [None, b"x", bytes(1 << 20)], ids=["none", "small", "big"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,7 @@ from aconcur.process import (
     Secret,
 )
 from aconcur.testing import cancel_everywhere
-from tests.support.commands import descriptors, lives, noted_pids, sh
+from tests.support.commands import descriptors, free_files, lives, noted_pids, sh
 from tests.support.states import until
 
 CAT = Command("cat")
@@ -151,6 +152,29 @@ async def test_it_starts_in_its_folder_with_its_environment(tmp_path: Path) -> N
     hello = Command("./hello", "d  e", cwd=tmp_path, env={"A": Secret("b  c")})
     async with hello.open(pty=True) as running:
         assert [line async for line in running.lines()] == [b"b  c d  e %b\r" % bytes(tmp_path)]
+
+
+async def test_too_few_descriptors_leave_nothing() -> None:
+    echo = sh("echo x")
+    async with echo.open(pty=True) as running:
+        await running.wait()
+    before = descriptors()
+    worked = []
+    for count in range(14):
+        with free_files(count):
+            try:
+                async with echo.open(pty=True) as running:
+                    worked.append([line async for line in running.lines()] == [b"x\r"])
+            except OSError as error:
+                assert error.errno == errno.EMFILE  # noqa: PT017 - either is right
+        assert descriptors() == before
+    assert all(worked)
+    assert 2 <= len(worked) <= 9
+
+
+async def test_an_emptied_environment_finds_the_usual_programs() -> None:
+    async with Command("env", env={"A": "x"}, inherit_env=False).open(pty=True) as running:
+        assert b"A=x\r" in [line async for line in running.lines()]
 
 
 @pytest.mark.parametrize("pty", [(0, 80), (24, 0), (70_000, 80), (-1, 5)])

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ("IGNORES_TERM", "descriptors", "lives", "noted_pids", "python", "sh")
+__all__ = (
+    "IGNORES_TERM",
+    "descriptors",
+    "free_files",
+    "lives",
+    "noted_pids",
+    "python",
+    "sh",
+)
 
 import os
+import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,3 +54,22 @@ def noted_pids(folder: Path) -> list[int]:
 
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+
+
+@contextmanager
+def free_files(count: int) -> Iterator[None]:
+    """Let this process open no more than so many files."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, limits[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(count):
+            os.close(taken.pop())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for fd in taken:
+            os.close(fd)

@@ -110,7 +110,7 @@ def _refusal(stage: Stage) -> int:
 
 def _path(stage: Stage) -> str:
     environment = os.environb if (own := stage.environment()) is None else own
-    return os.fsdecode(environment.get(b"PATH", b""))
+    return os.fsdecode(environment.get(b"PATH", os.fsencode(os.defpath)))
 
 
 def _stdin_is_a_terminal() -> bool:

@@ -23,7 +23,6 @@ import struct
 import termios
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 
 Size: TypeAlias = tuple[int, int]
@@ -87,11 +86,11 @@ def session_members(session: int) -> list[int]:
     A shell that controls jobs gives each a process group of its own, inside of its session.
     """
     found = [session]
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            pid = int(folder.name)
-            if pid != session and os.getsid(pid) == session:
-                found.append(pid)
+    with suppress(OSError):  # there is no /proc, or no descriptor left to read it
+        for name in os.listdir("/proc"):  # noqa: PTH208 - quicker by half
+            with suppress(ProcessLookupError):
+                if name.isdigit() and int(name) != session and os.getsid(int(name)) == session:
+                    found.append(int(name))
     return found
 
 
