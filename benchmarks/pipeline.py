@@ -1,32 +1,34 @@
 """Pipeline beside its peers: ``python -m benchmarks.pipeline`` from the project's root.
 
-Peers that are not installed are left out: ``pip install 'aconcur[bench]'``.
+Peers that are not installed are named and left out: ``pip install 'aconcur[bench]'``.
+``--figure benchmarks/pipeline.svg`` draws the README's figure anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import platform
 import queue
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from aconcur.pipeline import THREADS, Pipeline, StageOptions, stage
-from benchmarks.side_by_side import compare_costs
+from benchmarks.bar_chart import Bar, bar_chart
+from benchmarks.pipeline_peers import PEERS, same, timed
+from benchmarks.side_by_side import Cost, compare_costs
 
 END = object()
-
-
-async def same(item: int) -> int:
-    return item
+BY_HAND = "asyncio.Queue by hand"
 
 
 def nothing(item: int) -> int:
@@ -36,12 +38,6 @@ def nothing(item: int) -> int:
 def nap(item: int) -> int:
     time.sleep(0.001)
     return item
-
-
-def timed(start: float, results: int, size: int) -> float:
-    """Return µs an item; all must have come."""
-    assert results == size, f"{results} of {size}"
-    return (time.perf_counter() - start) / size * 1e6
 
 
 def three(**options: Any) -> Pipeline[int, int]:
@@ -82,6 +78,37 @@ async def by_hand(workers: int, buffer: int, size: int) -> float:
     return timed(start, len(results), size)
 
 
+async def anyio_streams(workers: int, buffer: int, size: int) -> float:
+    """The same on anyio's memory object streams."""
+    streams = [anyio.create_memory_object_stream[int](buffer) for _ in range(4)]
+    results = 0
+
+    async def work(
+        source: MemoryObjectReceiveStream[int], target: MemoryObjectSendStream[int]
+    ) -> None:
+        async with source, target:
+            async for item in source:
+                await target.send(await same(item))
+
+    async def feed() -> None:
+        async with streams[0][0] as target:
+            for item in range(size):
+                await target.send(item)
+
+    start = time.perf_counter()
+    async with anyio.create_task_group() as group:
+        group.start_soon(feed)
+        for (_, source), (target, _) in pairwise(streams):
+            for _ in range(workers):
+                group.start_soon(work, source.clone(), target.clone())
+            source.close()
+            target.close()
+        async with streams[3][1] as source:
+            async for _ in source:
+                results += 1
+    return timed(start, results, size)
+
+
 async def trio_channels(workers: int, buffer: int, size: int) -> float:
     import trio
 
@@ -112,48 +139,6 @@ async def trio_channels(workers: int, buffer: int, size: int) -> float:
             async for _ in source:
                 results += 1
     return timed(start, results, size)
-
-
-async def streamable(workers: int, size: int, *, as_completed: bool) -> float:
-    peer = import_module("streamable")
-    start = time.perf_counter()
-    items = peer.stream(range(size))
-    for _ in range(3):
-        items = items.map(same, concurrency=workers, as_completed=as_completed)
-    return timed(start, len([item async for item in items]), size)
-
-
-async def aiostream(workers: int, size: int) -> float:
-    peer = import_module("aiostream")
-    start = time.perf_counter()
-    items = peer.stream.range(size)
-    for _ in range(3):
-        items |= peer.pipe.map(same, ordered=True, task_limit=workers)
-    async with items.stream() as results:
-        return timed(start, len([item async for item in results]), size)
-
-
-async def pypeln(workers: int, buffer: int, size: int) -> float:
-    peer = import_module("pypeln").task
-    start = time.perf_counter()
-    items: Any = range(size)
-    for _ in range(3):
-        items = peer.map(same, items, workers=workers, maxsize=buffer)
-    return timed(start, len([item async for item in items]), size)
-
-
-async def pyper(workers: int, buffer: int, size: int) -> float:
-    task = import_module("pyper").task
-
-    async def source(size: int) -> Any:
-        for item in range(size):
-            yield item
-
-    start = time.perf_counter()
-    items = task(source, branch=True, throttle=buffer)
-    for _ in range(3):
-        items |= task(same, workers=workers, throttle=buffer)
-    return timed(start, len([item async for item in items(size)]), size)
 
 
 def raw_threads(function: Callable[[int], int], workers: int, size: int) -> float:
@@ -202,26 +187,50 @@ def stages(workers: int, buffer: int, size: int) -> dict[str, Callable[[], float
     many: StageOptions = {"workers": workers, "buffer": buffer}
     few = size // 20
     cases = {
-        "asyncio.Queue by hand": on("asyncio", by_hand, workers, buffer, size // 4),
+        BY_HAND: on("asyncio", by_hand, workers, buffer, size // 4),
         "Pipeline, unordered": on("asyncio", ours, three(**many, ordered=False), size),
-        "Pipeline, ordered": on("asyncio", ours, three(**many), size),
-        "Pipeline, ordered, timeout": on("asyncio", ours, three(**many, timeout=5), size),
+        "Pipeline": on("asyncio", ours, three(**many), size),
+        "Pipeline, timeout": on("asyncio", ours, three(**many, timeout=5), size),
         "Pipeline, unordered, trio": on("trio", ours, three(**many, ordered=False), size),
-        "Pipeline, ordered, trio": on("trio", ours, three(**many), size),
+        "Pipeline, trio": on("trio", ours, three(**many), size),
+        "Pipeline, timeout, trio": on("trio", ours, three(**many, timeout=5), size),
         "trio channels by hand": on("trio", trio_channels, workers, buffer, few),
+        "anyio streams by hand": on("asyncio", anyio_streams, workers, buffer, few // 2),
+        "anyio streams by hand, trio": on("trio", anyio_streams, workers, buffer, few // 2),
     }
-    peers: dict[str, Callable[..., Awaitable[float]]] = {
-        "streamable, ordered": partial(streamable, as_completed=False),
-        "streamable, as completed": partial(streamable, as_completed=True),
-        "aiostream, ordered": aiostream,
-    }
-    for name, peer in peers.items():
-        if find_spec(name.partition(",")[0]):
-            cases[name] = on("asyncio", peer, workers, few)
-    for name, buffered in (("pypeln", pypeln), ("pyper", pyper)):
-        if find_spec(name):
-            cases[name] = on("asyncio", buffered, workers, buffer, few)
+    for name, (needed, peer, share) in PEERS.items():
+        if find_spec(needed):
+            cases[name] = on("asyncio", peer, workers, buffer, max(1, int(size * share)))
     return cases
+
+
+def blocking(function: Callable[[int], int], workers: int, size: int, rounds: int) -> None:
+    pipeline = stage(function, workers=workers, via=THREADS, ordered=False)
+    compare_costs(
+        f"a blocking stage: {function.__name__}, {workers} threads",
+        {
+            "threads by hand": partial(raw_threads, function, workers, size),
+            "Pipeline": on("asyncio", ours, pipeline, size),
+            "Pipeline, trio": on("trio", ours, pipeline, size),
+            "asyncio.to_thread": on("asyncio", to_thread, function, workers, size // 4),
+        },
+        unit="µs an item",
+        rounds=rounds,
+    )
+
+
+def draw(costs: Mapping[str, Cost]) -> str:
+    """Return the figure of the README."""
+    bars = [
+        Bar(name, cost.each.low, cost.each.middle, cost.each.high, ours=name.startswith("Pipeline"))
+        for name, cost in costs.items()
+    ]
+    python = ".".join(platform.python_version_tuple()[:2])
+    return bar_chart(
+        sorted(bars, key=lambda bar: bar.middle),
+        title="Three stages that do nothing, 8 workers each: µs an item",
+        note=f"Shorter is better; logarithmic. Lines: the middle half. CPython {python}",
+    )
 
 
 def main() -> None:
@@ -229,28 +238,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=100_000)
+    parser.add_argument("--figure", type=Path, help="write the first table as SVG to this path")
     options = parser.parse_args()
     size, rounds = options.size, options.rounds
-    for workers, buffer in ((8, 64), (1, 16)):
-        title = f"three stages of no work, {workers} workers, buffer {buffer}"
-        compare_costs(title, stages(workers, buffer, size), unit="µs an item", rounds=rounds)
-    for function, workers, count in (
-        (nothing, 16, size // 10),
-        (nap, 16, size // 50),
-        (nap, 64, size // 20),
-    ):
-        pipeline = stage(function, workers=workers, via=THREADS, ordered=False)
-        compare_costs(
-            f"a blocking stage: {function.__name__}, {workers} threads",
-            {
-                "threads by hand": partial(raw_threads, function, workers, count),
-                "Pipeline": on("asyncio", ours, pipeline, count),
-                "Pipeline, trio": on("trio", ours, pipeline, count),
-                "asyncio.to_thread": on("asyncio", to_thread, function, workers, count // 4),
-            },
-            unit="µs an item",
-            rounds=rounds,
-        )
+    absent = sorted({needed for needed, *_ in PEERS.values() if not find_spec(needed)})
+    print(f"absent: {', '.join(absent)}" if absent else "all peers are here")
+    unit = "µs an item"
+    title = "three stages of no work, 8 workers, buffer 64"
+    costs = compare_costs(title, stages(8, 64, size), unit=unit, rounds=rounds)
+    if options.figure is not None:
+        options.figure.write_text(draw(costs), encoding="utf-8")
+    title = "three stages of no work, 1 worker, buffer 16"
+    compare_costs(title, stages(1, 16, size), unit=unit, rounds=rounds)
+    blocking(nothing, 16, size // 10, rounds)
+    blocking(nap, 16, size // 50, rounds)
+    blocking(nap, 64, size // 20, rounds)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ clear difference, and nothing else is said.
 
 from __future__ import annotations
 
-__all__ = ("Rival", "compare", "compare_costs")
+__all__ = ("Cost", "Rival", "compare", "compare_costs")
 
 import gc
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
-from aconcur.compare.figures import number_text, ratios, speed_text, spread
+from aconcur.compare.figures import Spread, number_text, ratios, speed_text, spread
 
 Rival: TypeAlias = Callable[[int], object]
 """Does the work so many times."""
@@ -41,10 +42,20 @@ def compare(title: str, rivals: Mapping[str, Rival], *, times: int, rounds: int)
         print(f"| {name:28} | {middle} ({low} – {high}) | {half} | {claim} |")
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a case costs."""
+
+    each: Spread
+    """The rounds' costs."""
+    ratio: Spread
+    """Their ratios to the first case's."""
+
+
 def compare_costs(
     title: str, cases: Mapping[str, Callable[[], float]], *, unit: str, rounds: int
-) -> dict[str, float]:
-    """Do as :func:`compare`, for cases that tell what they cost; return the ratios to the first.
+) -> dict[str, Cost]:
+    """Do as :func:`compare`, for cases that tell what they cost; return the costs.
 
     Args:
         title: what is measured.
@@ -62,14 +73,14 @@ def compare_costs(
                 print(f"  ({name}: {type(error).__name__}: {error})")
     base = next(iter(found.values()))
     print(f"\n{title}: {unit}, medians of {rounds} (quartiles), ratios to the first line")
-    ratios: dict[str, float] = {}
+    compared: dict[str, Cost] = {}
     for name, costs in found.items():
         if len(costs) < rounds:
             continue
-        each = [cost / of for cost, of in zip(costs, base, strict=True)]
-        ratios[name] = spread(each).middle
-        print(f"  {name:<42} {_quartiles(costs)}   × {_quartiles(each)}")
-    return ratios
+        ratio = spread([cost / of for cost, of in zip(costs, base, strict=True)])
+        compared[name] = Cost(spread(costs), ratio)
+        print(f"  {name:<42} {_quartiles(compared[name].each)}   × {_quartiles(ratio)}")
+    return compared
 
 
 def _seconds(rival: Rival, times: int) -> float:
@@ -79,6 +90,5 @@ def _seconds(rival: Rival, times: int) -> float:
     return time.perf_counter() - began
 
 
-def _quartiles(values: list[float]) -> str:
-    found = spread(values)
+def _quartiles(found: Spread) -> str:
     return f"{found.middle:8.3f} ({found.low:.3f}–{found.high:.3f})"

@@ -211,6 +211,31 @@ async def test_who_ignores_the_timeout_has_a_result() -> None:
     assert await stage(work, timeout=0.01, on_error=SKIP).map(same).collect([1, 2]) in ([1, 2], [])
 
 
+async def test_who_makes_an_error_of_the_timeout_has_that_error() -> None:
+    async def work(_: int) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise KeyError("mine")
+
+    async with stage(work, timeout=0.01, on_error=COLLECT).open([1, 2]) as run:
+        assert [item async for item in run] == []
+    assert [type(failure.error) for failure in run.failures] == [KeyError, KeyError]
+
+
+async def test_a_group_of_tasks_that_takes_too_long() -> None:
+    async def work(item: int) -> int:
+        async with anyio.create_task_group() as group:
+            if item:
+                group.start_soon(anyio.sleep_forever)
+        return item
+
+    pipeline = stage(work, timeout=0.01, workers=2, retry=Retry(2, backoff=0), on_error=COLLECT)
+    async with pipeline.open([1, 0, 1, 0]) as run:
+        assert [item async for item in run] == [0, 0]
+    assert {type(failure.error) for failure in run.failures} == {TimeoutError}
+
+
 async def test_cancelled_while_it_times() -> None:
     for steps in range(20):
         with anyio.CancelScope() as scope:

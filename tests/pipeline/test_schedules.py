@@ -106,6 +106,37 @@ async def cancelled_from_outside() -> None:
     balanced(run)
 
 
+async def late_or_not() -> None:
+    """Item 0 is done at the very moment at which its time is over; 1 never ends; 2 is quick."""
+
+    async def work(item: int) -> int:
+        await anyio.sleep((5, 100, 0)[item])
+        return item
+
+    pipeline = stage(work, workers=2, buffer=1, timeout=5, on_error=COLLECT).map(same, buffer=1)
+    async with pipeline.open(range(3)) as run:
+        results = [item async for item in run]
+    assert results in ([0, 2], [2])
+    assert sorted([*results, *(failure.item for failure in run.failures)]) == [0, 1, 2]
+    assert {type(failure.error) for failure in run.failures} == {TimeoutError}
+    balanced(run)
+
+
+async def late_and_cancelled() -> None:
+    """Who is cancelled from outside at the moment at which the time is over is cancelled."""
+    with anyio.move_on_after(5):
+        async with stage(never, timeout=5, buffer=1, on_error=COLLECT).open(range(3)) as run:
+            async for _ in run:
+                pass
+    account = run.report.stages[0]
+    assert account.failed + account.cancelled == account.entered
+    balanced(run)
+
+
+async def never(_: int) -> None:
+    await anyio.sleep_forever()
+
+
 async def all_or_cancelled() -> None:
     """What is cancelled does not pass for finished."""
     with anyio.CancelScope() as scope:
@@ -139,6 +170,8 @@ def balanced(run: Run[Any]) -> None:
         left_by_its_consumer,
         cancelled_from_outside,
         all_or_cancelled,
+        late_or_not,
+        late_and_cancelled,
     ],
 )
 def test_under_every_schedule(scenario: Scenario, backend: Backend) -> None:
