@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.picture_server import Kind, kind_of, served
+
 ROOT = Path(__file__).parents[1]
 SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
@@ -37,6 +39,35 @@ def test_find_a_race() -> None:
     assert "AssertionError: asked 2 times" in out
     assert "the same on trio: trio, replay: 1 of 1 schedule failed" in out
     assert "with a lock: asyncio, bounded: none of all " in out
+
+
+def test_thread_producer() -> None:
+    out = run("examples/thread_producer.py", "2000")
+    assert out.startswith("2000 readings, 20 averages: ")
+    assert "average" in out
+
+
+def test_rate_limited_client() -> None:
+    out = run("examples/rate_limited_client.py", "60")
+    assert re.match(r"60 of 60 customers in \d+\.\d s, 0 refused, at most \d+ requests", out)
+
+
+def test_thumbnails(tmp_path: Path) -> None:
+    urls, journal = tmp_path / "urls", str(tmp_path / "run.db")
+    bad = (Kind.MISSING, Kind.BROKEN, Kind.NO_PICTURE, Kind.BOMB, Kind.SLOW)
+    with served(200) as server:
+        urls.write_text("\n".join(server.pictures))
+        out = run("examples/thumbnails.py", str(urls), server.thumbnails, journal)
+        kinds = [kind_of(number) for number in range(200)]
+        for url, kind in zip(server.pictures, kinds, strict=True):
+            if kind in bad:
+                assert f"\n{url}: " in out
+        uploaded = server.uploaded()
+        assert len(uploaded) == 200 - sum(kind in bad for kind in kinds)
+        assert all(re.fullmatch(r"[A-Za-z0-9-]+\.jpg", name) for name in uploaded)
+        again = run("examples/thumbnails.py", str(urls), server.thumbnails, journal)
+        assert "(200 items recorded before); there was nothing to do" in again
+        assert server.uploaded() == uploaded
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)

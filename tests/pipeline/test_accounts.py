@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
@@ -12,7 +13,16 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from aconcur.pipeline import COLLECT, SKIP, Pipeline, PipelineReport, Run, StageReport, stage
+from aconcur.pipeline import (
+    COLLECT,
+    SKIP,
+    Latency,
+    Pipeline,
+    PipelineReport,
+    Run,
+    StageReport,
+    stage,
+)
 from aconcur.testing import cancel_everywhere, explore
 
 Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
@@ -210,7 +220,10 @@ def account(name: str, *, starved: float, blocked: float, **counts: int) -> Stag
     )
 
 
-FAST = account("download", starved=0.1, blocked=0.8, entered=9, out=8, inside=1, emitted=8)
+FAST = replace(
+    account("download", starved=0.1, blocked=0.8, entered=9, out=8, inside=1, emitted=8),
+    latency=Latency(0.02, 0.5, 1.3),
+)
 SLOW = account("resize", starved=0.01, blocked=0.01, entered=8, out=7, failed=1, emitted=7)
 IDLE = account("upload", starved=0.9, blocked=0.0, entered=7, out=6, inside=1, emitted=6)
 
@@ -226,8 +239,10 @@ def test_the_bottleneck_is_named() -> None:
 
 
 def test_the_source_or_the_consumer_may_be_the_bottleneck() -> None:
-    starved = account("work", starved=0.9, blocked=0.0)
-    blocked = account("work", starved=0.0, blocked=0.9)
+    starved = account("work", starved=0.9, blocked=0.0, entered=1)
+    blocked = account("work", starved=0.0, blocked=0.9, entered=1)
+    nothing = account("work", starved=0.0, blocked=0.0)
+    assert PipelineReport((nothing,), 1.0).suggestion == "there was nothing to do"
     assert PipelineReport((starved,), 1.0).bottleneck is None
     assert "the source is the bottleneck" in PipelineReport((starved,), 1.0).suggestion
     assert "the consumer is the bottleneck" in PipelineReport((blocked,), 1.0).suggestion
@@ -237,10 +252,12 @@ def test_a_report_is_a_table_a_dict_and_json() -> None:
     report = PipelineReport((FAST, SLOW, IDLE), 2.0)
     head, first, second, _, last = str(report).splitlines()
     assert head.split()[:4] == ["stage", "workers", "in", "out"]
-    assert " ".join(first.split()) == "download 2 9 8 0 0 0 1 4 10% 10% 80%"
+    assert " ".join(first.split()) == "download 2 9 8 0 0 0 1 4 10% 10% 80% 20 ms 1.3 s"
     assert " ".join(second.split()) == "resize 2 8 7 0 1 0 0 4 98% 1% 1%"
     assert last.startswith("6 results in 2.00 s; resize is the bottleneck")
     assert json.loads(report.to_json()) == report.to_dict()
+    assert report.to_dict()["stages"][0]["latency"] == {"p50": 0.02, "p90": 0.5, "p99": 1.3}
+    assert report.to_dict()["stages"][1]["latency"] is None
     assert report.to_dict()["stages"][1]["busy"] == pytest.approx(0.98)
 
 

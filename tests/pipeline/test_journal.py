@@ -6,6 +6,7 @@ import json
 import pickle
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 from threading import Event
 from typing import Any, Literal, TypeAlias
@@ -64,10 +65,8 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def done(journal: Journal) -> set[Any]:
-    connection = sqlite3.connect(journal.path)
-    keys = {key for (key,) in connection.execute("SELECT key FROM done")}
-    connection.close()
-    return keys
+    with closing(sqlite3.connect(journal.path)) as connection:
+        return {key for (key,) in connection.execute("SELECT key FROM done")}
 
 
 def attempts(journal: Journal) -> list[tuple[Any, int]]:
@@ -344,6 +343,9 @@ async def test_a_journal_of_another_pipeline(journal: Journal) -> None:
     await stage(same).run([1], journal=journal)
     with pytest.raises(JournalError, match=r"of another pipeline, 'same', not of 'same \| double'"):
         await Work().pipeline().run([1], journal=journal)
+    other = Journal(journal.path, of="size 2")
+    with pytest.raises(JournalError, match="was begun for '', not for 'size 2': name another"):
+        await stage(same).run([1], journal=other)
     assert done(journal) == {1}
 
 
@@ -372,15 +374,13 @@ def spoil_pages(path: Path) -> None:
 
 def other_database(path: Path) -> None:
     path.unlink()
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE mine (precious)")
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE mine (precious)")
 
 
 def newer(path: Path) -> None:
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 9")
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 9")
 
 
 @pytest.mark.parametrize(
@@ -541,8 +541,8 @@ def test_cancelled_at_every_step(
     async def scenario() -> None:
         journals.append(Journal(next(paths)))
         work.calls.clear()
-        pipeline = work.pipeline(on_error=SKIP)
-        await (pipeline.collect if gather else pipeline.run)(range(3), journal=journals[-1])
+        pipeline = stage(work.double, on_error=SKIP)
+        await (pipeline.collect if gather else pipeline.run)(range(2), journal=journals[-1])
 
     def nothing_is_recorded_that_was_not_done() -> None:
         if journals and journals[-1].path.exists() and journals[-1].path.stat().st_size:

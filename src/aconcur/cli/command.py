@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_race(commands)
     _add_digest(commands)
     _add_journal(commands)
+    _add_thumbnails(commands)
     chosen = parser.parse_args(arguments)
     with clean_exits(parser.prog):
         try:
@@ -165,3 +166,30 @@ def _journal(chosen: argparse.Namespace) -> None:
     from aconcur.cli import journal
 
     journal.run(chosen)
+
+
+def _add_thumbnails(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "thumbnails",
+        help="download pictures, make them small, keep or upload them; resumable",
+        description=(
+            "Download pictures, make each small in a process of its own, and write it into a "
+            "folder or PUT it to a URL, many at once. Prints where each thumbnail is. Pictures "
+            "with more than 50 million pixels or 32 MB are refused."
+        ),
+        epilog="A picture that fails is named on stderr; the exit code is then 1.",
+    )
+    add = parser.add_argument
+    add("sources", nargs="+", metavar="URL|FILE", help="http(s) URLs; files of them; - for stdin")
+    add("--to", required=True, metavar="DIR|URL", help="folder, or URL to PUT to: URL/NAME.jpg")
+    add("--size", type=int, default=256, help="most pixels of the longer side (default: 256)")
+    add("--workers", type=int, default=16, help="downloads, and uploads, at once (default: 16)")
+    add("--timeout", type=float, default=30.0, help="seconds an attempt may take (default: 30)")
+    add("--resume", metavar="DB", help="journal: the same call later does only what is left")
+    parser.set_defaults(run=_thumbnails, parser=parser)
+
+
+def _thumbnails(chosen: argparse.Namespace) -> None:
+    from aconcur.cli import thumbnails
+
+    thumbnails.run(chosen)

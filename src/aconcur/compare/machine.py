@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("BusyMachineError", "busy_share", "describe_machine", "refuse_busy_machine")
+__all__ = (
+    "BusyMachineError",
+    "busy_share",
+    "describe_machine",
+    "refuse_busy_machine",
+    "usable_cores",
+)
 
 import os
 import platform
@@ -36,7 +42,7 @@ def busy_share(seconds: float = 1.0) -> float:
     Where /proc/stat is not there: the load average of the last minute over the number of cores.
     """
     if not Path("/proc/stat").exists():
-        return os.getloadavg()[0] / _usable_cores()
+        return os.getloadavg()[0] / usable_cores()
     busy_before, all_before = _processor_ticks()
     time.sleep(seconds)
     busy_after, all_after = _processor_ticks()
@@ -63,7 +69,7 @@ def describe_machine() -> dict[str, str]:
     """Return the facts that a figure depends on; no host name, no path."""
     said = {
         "processor": _processor_name(),
-        "cores": str(_usable_cores()),
+        "cores": str(usable_cores()),
         "kernel": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
@@ -79,7 +85,8 @@ def describe_machine() -> dict[str, str]:
     return said
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

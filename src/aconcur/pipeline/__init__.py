@@ -20,10 +20,13 @@ __all__ = (
     "JournalError",
     "JournalFailure",
     "JournalStatistics",
+    "Latency",
     "OnError",
     "Pipeline",
     "PipelineReport",
     "Producer",
+    "Progress",
+    "ProgressLines",
     "Queue",
     "QueueClosed",
     "QueueEmpty",
@@ -47,6 +50,7 @@ from aconcur.pipeline._errors import QueueFull as QueueFull
 from aconcur.pipeline._journal import Journal as Journal
 from aconcur.pipeline._journal import JournalFailure as JournalFailure
 from aconcur.pipeline._journal import JournalStatistics as JournalStatistics
+from aconcur.pipeline._latency import Latency as Latency
 from aconcur.pipeline._options import COLLECT as COLLECT
 from aconcur.pipeline._options import RAISE as RAISE
 from aconcur.pipeline._options import SKIP as SKIP
@@ -60,6 +64,8 @@ from aconcur.pipeline._options import Threads as Threads
 from aconcur.pipeline._options import Via as Via
 from aconcur.pipeline._pipeline import Pipeline as Pipeline
 from aconcur.pipeline._pipeline import stage as stage
+from aconcur.pipeline._progress import Progress as Progress
+from aconcur.pipeline._progress import ProgressLines as ProgressLines
 from aconcur.pipeline._queue import Queue as Queue
 from aconcur.pipeline._queue_parts import Producer as Producer
 from aconcur.pipeline._queue_parts import QueueStatistics as QueueStatistics

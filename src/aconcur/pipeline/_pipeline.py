@@ -14,6 +14,7 @@ import anyio
 
 from aconcur.pipeline._journal import Journal
 from aconcur.pipeline._options import Fed, Kind, Options, Source, Spec, StageOptions, Via
+from aconcur.pipeline._progress import Shown
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._run import Run, running
 from aconcur.pipeline._sync import iterate
@@ -315,6 +316,7 @@ class Pipeline(Generic[In, Out]):
         unwrap: bool = False,
         journal: Journal | None = None,
         key: KeyOf[In] | None = None,
+        progress: Shown = False,
     ) -> list[Out]:
         """Run, and return all results.
 
@@ -324,6 +326,7 @@ class Pipeline(Generic[In, Out]):
             journal: as for :meth:`run`. Results are kept in it; those that are recorded are
                 returned with the new ones, in the order of the source.
             key: as for :meth:`run`.
+            progress: as for :meth:`run`.
 
         **Cancelled**: nothing of the run is left; its results are lost, but for what a journal has.
 
@@ -332,7 +335,7 @@ class Pipeline(Generic[In, Out]):
             JournalError: as for :meth:`run`, or a result cannot be recorded.
             ValueError: there are a journal and a :meth:`batch`.
         """
-        return await collect(self._specs, source, Ways(unwrap, journal, key))
+        return await collect(self._specs, source, Ways(unwrap, journal, key, progress))
 
     async def run(
         self,
@@ -341,6 +344,7 @@ class Pipeline(Generic[In, Out]):
         unwrap: bool = False,
         journal: Journal | None = None,
         key: KeyOf[In] | None = None,
+        progress: Shown = False,
     ) -> PipelineReport:
         """Run to the end, forget the results, and return the account.
 
@@ -351,6 +355,10 @@ class Pipeline(Generic[In, Out]):
                 or that an error ended.
             key: tells items apart in the journal: returns a str, an int or bytes. None: the items
                 are such themselves.
+            progress: show on stderr how far it has come: in a terminal a bar and a line for each
+                stage, if rich is there (extra ``cli``), else a line every five seconds. Or a
+                function, called with a :class:`PipelineReport` ten times a second and at the end;
+                or a :class:`Progress`.
 
         **Cancelled**: nothing of the run is left.
 
@@ -359,7 +367,7 @@ class Pipeline(Generic[In, Out]):
             JournalError: the journal is another pipeline's or in use, or cannot be read or
                 written; or two items have one key, or one has none.
         """
-        return await run_to_the_end(self._specs, source, Ways(unwrap, journal, key))
+        return await run_to_the_end(self._specs, source, Ways(unwrap, journal, key, progress))
 
     def run_sync(
         self,
@@ -369,6 +377,7 @@ class Pipeline(Generic[In, Out]):
         unwrap: bool = False,
         journal: Journal | None = None,
         key: KeyOf[In] | None = None,
+        progress: Shown = False,
     ) -> PipelineReport:
         """:meth:`run` in an event loop of its own, from code that has none.
 
@@ -378,8 +387,9 @@ class Pipeline(Generic[In, Out]):
             unwrap: as for :meth:`open`.
             journal: as for :meth:`run`.
             key: as for :meth:`run`.
+            progress: as for :meth:`run`.
         """
-        ways = Ways(unwrap, journal, key)
+        ways = Ways(unwrap, journal, key, progress)
         return anyio.run(run_to_the_end, self._specs, source, ways, backend=backend)
 
     def iter_sync(

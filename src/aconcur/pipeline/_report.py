@@ -8,11 +8,13 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from aconcur.pipeline._latency import Latency
+
 # Below this share of its time nobody is a bottleneck: a guess.
 _BUSY: Final = 0.5
 _HEADS: Final = (
     *("stage", "workers", "in", "out", "filtered", "failed", "cancelled", "inside"),
-    *("items/s", "busy", "starved", "blocked"),
+    *("items/s", "busy", "starved", "blocked", "p50", "p99"),
 )
 
 
@@ -52,6 +54,8 @@ class StageReport:
     """The share in which they waited for room behind them, 0 to 1."""
     limits: bool = False
     """Whether it is there to hold items up: a rate limit."""
+    latency: Latency | None = None
+    """Quantiles of the seconds that its calls took; None if it made none."""
 
     @property
     def busy(self) -> float:
@@ -74,6 +78,13 @@ class PipelineReport:
     """From the start of the run to its end, or to now."""
     recorded: int = 0
     """Items that were passed over: the journal had them from earlier runs."""
+    finished: int = 0
+    """Items of the source that are through, filtered, failed or passed over. Where a stage makes
+    several of one or one of several: those that the first stage is done with."""
+    total: int | None = None
+    """Items of the source, if it has a length."""
+    ended: bool = False
+    """Whether the run has ended."""
 
     @property
     def delivered(self) -> int:
@@ -95,6 +106,8 @@ class PipelineReport:
     def suggestion(self) -> str:
         """What holds the run back, and what could be done."""
         found = self.bottleneck
+        if not any(stage.entered for stage in self.stages):
+            return "there was nothing to do"
         if found is None:
             first, last = self.stages[0], self.stages[-1]
             if last.blocked > first.starved:
@@ -118,6 +131,9 @@ class PipelineReport:
             "delivered": self.delivered,
             "failed": self.failed,
             "recorded": self.recorded,
+            "finished": self.finished,
+            "total": self.total,
+            "ended": self.ended,
             "suggestion": self.suggestion,
             "stages": [
                 asdict(stage) | {"busy": stage.busy, "rate": stage.rate} for stage in self.stages
@@ -152,4 +168,21 @@ def _row(stage: StageReport) -> tuple[str, ...]:
         *map(str, counts),
         f"{stage.rate:,.0f}",
         *(f"{share:.0%}" for share in shares),
+        *_times(stage.latency),
     )
+
+
+def _times(latency: Latency | None) -> tuple[str, str]:
+    return ("", "") if latency is None else (_time(latency.p50), _time(latency.p99))
+
+
+def _time(seconds: float) -> str:
+    """Return two digits and a unit."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return (
+                f"{seconds / size:.0f} {unit}"
+                if seconds >= 10 * size
+                else f"{seconds / size:.1f} {unit}"
+            )
+    return f"{seconds * 1e9:.0f} ns"

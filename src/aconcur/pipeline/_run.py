@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-__all__ = ("Run", "running")
+__all__ = ("Beside", "Run", "running")
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Sequence, Sized
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Final, Generic, Self, TypeVar, final
+from typing import Any, Final, Generic, Self, TypeAlias, TypeVar, final
 
 import anyio
 
@@ -25,7 +25,9 @@ from aconcur.pipeline._watch import Watch
 from aconcur.pipeline._working import work
 
 Out = TypeVar("Out")
+Beside: TypeAlias = "Callable[[Run[Any]], Coroutine[Any, Any, None]]"
 _FEED: Final = 16
+_ONE_FOR_ONE: Final = ("map", "filter", "rate_limit")
 
 
 @final
@@ -37,6 +39,9 @@ class Run(Generic[Out]):
 
     def __init__(self) -> None:
         self._stages: list[Stage] = []
+        self._book: Book | None = None
+        self._total: int | None = None
+        self._one_for_one = True
         self._failures: list[Failure] = []
         self._feeds: list[_Feed] = []
         self._started = time.monotonic()
@@ -54,8 +59,17 @@ class Run(Generic[Out]):
 
         Cost: about 10 µs a stage.
         """
-        seconds = (self._ended or time.monotonic()) - self._started
-        return PipelineReport(tuple(stage.report() for stage in self._stages), seconds)
+        stages = tuple(stage.report() for stage in self._stages)
+        recorded = self._book.skipped if self._book else 0
+        counted = stages if self._one_for_one else stages[:1]
+        return PipelineReport(
+            stages,
+            seconds=(self._ended or time.monotonic()) - self._started,
+            recorded=recorded,
+            finished=recorded + counted[-1].out + sum(one.filtered + one.failed for one in counted),
+            total=self._total,
+            ended=self._ended is not None,
+        )
 
     def drain(self) -> None:
         """Draw no more from the source; what was drawn goes on to the end, as iteration does."""
@@ -242,10 +256,25 @@ class _Feed:
 
 @asynccontextmanager
 async def running(
-    specs: Sequence[Spec], source: Source[Any], *, unwrap: bool, book: Book | None = None
+    specs: Sequence[Spec],
+    source: Source[Any],
+    *,
+    unwrap: bool,
+    book: Book | None = None,
+    beside: Beside | None = None,
 ) -> AsyncIterator[Run[Any]]:
-    """Start a run; end it with the block."""
+    """Start a run; end it with the block.
+
+    Args:
+        specs: its stages.
+        source: of its items.
+        unwrap: raise a single error bare.
+        book: its journal.
+        beside: runs in a task beside the stages, and is cancelled at the end.
+    """
     run = Run[Any]()
+    run._book, run._total = book, _size(source)
+    run._one_for_one = all(spec.kind in _ONE_FOR_ONE for spec in specs)
     inner: BaseException | None = None
     with ExitStack() as stack:
         run._assemble(specs, source, soon_caller(), stack, book)
@@ -254,6 +283,8 @@ async def running(
             async with anyio.create_task_group() as group:
                 for feed in run._feeds:
                     group.start_soon(feed.run)
+                if beside is not None:
+                    group.start_soon(beside, run)
                 for stage in run._stages:
                     if stage.watch is not None:
                         group.start_soon(stage.watch.watch)
@@ -271,6 +302,13 @@ async def running(
             if leaf is not None and (unwrap or leaf is inner):
                 raise leaf from leaf.__cause__
             raise
+
+
+def _size(source: Source[Any]) -> int | None:
+    """Return how many items it has; what a queue holds is not all."""
+    if isinstance(source, Sized) and not isinstance(source, AsyncIterable):
+        return len(source)
+    return None
 
 
 def _only(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:

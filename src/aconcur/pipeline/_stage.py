@@ -19,6 +19,7 @@ import anyio
 
 from aconcur._core.parking import pause
 from aconcur.pipeline._calls import Call
+from aconcur.pipeline._latency import Histogram
 from aconcur.pipeline._link import END, GONE, Inlet, Link
 from aconcur.pipeline._options import CALLING, Failure, Spec
 from aconcur.pipeline._report import StageReport
@@ -56,6 +57,7 @@ class Stage:
         self.trace: Trace | None = None  # with a journal
         self.out = self.filtered = self.failed = self.cancelled = 0
         self.emitted = 0
+        self.histogram = Histogram()
         self.idle = hands  # hands that hold nothing
         self.first_out = False  # ordered: the first item under work has no slot
         self.gone = 0  # ordered: slots whose item is accounted for already
@@ -227,4 +229,5 @@ class Stage:
             starved=min(1.0, starved),
             blocked=min(1.0, blocked),
             limits=self.spec.kind == "rate_limit",
+            latency=self.histogram.latency(),
         )

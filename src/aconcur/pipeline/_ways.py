@@ -1,18 +1,19 @@
-"""Ways to run a pipeline to its end: with a journal or without."""
+"""Ways to run a pipeline to its end: with a journal or without, shown or not."""
 
 from __future__ import annotations
 
 __all__ = ("KeyOf", "Ways", "collect", "run_to_the_end")
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from aconcur.pipeline._journal import Journal, journaled
 from aconcur.pipeline._journal_file import Key
 from aconcur.pipeline._journal_trace import Book
 from aconcur.pipeline._options import Source, Spec
+from aconcur.pipeline._progress import Shown, display, showing
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._run import Run, running
 
@@ -28,6 +29,7 @@ class Ways:
     unwrap: bool = False
     journal: Journal | None = None
     key: KeyOf[Any] | None = None
+    progress: Shown = False
 
     def __post_init__(self) -> None:
         if self.key is not None and self.journal is None:
@@ -38,15 +40,15 @@ class Ways:
 async def _running(
     specs: Sequence[Spec], source: Source[Any], ways: Ways, *, gather: bool
 ) -> AsyncIterator[tuple[Run[Any], Book | None]]:
-    if ways.journal is None:
-        async with running(specs, source, unwrap=ways.unwrap) as run:
-            yield run, None
-        return
-    async with (
-        journaled(ways.journal, specs, ways.key, collect=gather) as book,
-        running(specs, source, unwrap=ways.unwrap, book=book) as run,
-    ):
-        yield run, book
+    async with AsyncExitStack() as stack:
+        book = beside = None
+        if ways.journal is not None:
+            journal = journaled(ways.journal, specs, ways.key, collect=gather)
+            book = await stack.enter_async_context(journal)
+        if (progress := display(ways.progress)) is not None:
+            beside = await stack.enter_async_context(showing(progress))
+        run = running(specs, source, unwrap=ways.unwrap, book=book, beside=beside)
+        yield await stack.enter_async_context(run), book
 
 
 async def collect(specs: Sequence[Spec], source: Source[Any], ways: Ways) -> list[Any]:
@@ -61,7 +63,7 @@ async def collect(specs: Sequence[Spec], source: Source[Any], ways: Ways) -> lis
 
 async def run_to_the_end(specs: Sequence[Spec], source: Source[Any], ways: Ways) -> PipelineReport:
     """Forget the results; return the account."""
-    async with _running(specs, source, ways, gather=False) as (run, book):
+    async with _running(specs, source, ways, gather=False) as (run, _):
         while await run.take():
             pass
-    return run.report if book is None else replace(run.report, recorded=book.skipped)
+    return run.report

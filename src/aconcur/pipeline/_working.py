@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from aconcur._core.parking import Lot
 from aconcur.pipeline._failing import judge
+from aconcur.pipeline._latency import Sampled
 from aconcur.pipeline._link import END, GONE, PENDING, Link
 from aconcur.pipeline._moving import move
 from aconcur.pipeline._options import CALLING
@@ -52,7 +53,8 @@ async def _work(stage: Stage) -> None:
     stage.idle -= 1
     try:
         with stage.watch.hand() if stage.watch else NO_LIMIT as hand:
-            call = stage.make_call(hand)
+            calls = Sampled(stage.make_call(hand), stage.histogram)
+            call = calls.choose()
             while True:
                 if len(results) >= high:
                     hand.stop()
@@ -61,6 +63,7 @@ async def _work(stage: Stage) -> None:
                     else:
                         await stage.rest()
                     high = min(capacity, len(results) + _STRIDE)
+                    call = calls.choose()
                 if link is None:
                     if (item := next(sources[0], END)) is END:  # type: ignore[arg-type]
                         break
@@ -69,6 +72,7 @@ async def _work(stage: Stage) -> None:
                         hand.stop()
                         if not await stage.until_item(link):
                             break
+                        call = calls.choose()
                     item = waiting.popleft()
                     if putters and not link.putter_woken:
                         link.wake_putter()
@@ -107,7 +111,8 @@ async def _work_in_order(stage: Stage) -> None:
     stage.idle -= 1
     try:
         with stage.watch.hand() if stage.watch else NO_LIMIT as hand:
-            call = stage.make_call(hand)
+            calls = Sampled(stage.make_call(hand), stage.histogram)
+            call = calls.choose()
             while True:
                 if len(results) + len(slots) >= high:
                     hand.stop()
@@ -116,6 +121,7 @@ async def _work_in_order(stage: Stage) -> None:
                     else:
                         await stage.rest()
                     high = min(capacity, len(results) + len(slots) + _STRIDE)
+                    call = calls.choose()
                 if link is None:
                     if (item := next(sources[0], END)) is END:  # type: ignore[arg-type]
                         break
@@ -124,6 +130,7 @@ async def _work_in_order(stage: Stage) -> None:
                         hand.stop()
                         if not await stage.until_item(link):
                             break
+                        call = calls.choose()
                         if len(results) + len(slots) >= capacity:
                             link.wake_getter()
                             continue

@@ -1,0 +1,69 @@
+"""A client of an API that allows 50 requests a second, and refuses what is more.
+
+``python examples/rate_limited_client.py [REQUESTS]``
+
+The API runs here too: it counts, and answers 429 to whoever is too fast. The client stays below the
+limit, so that it is never refused, while as many requests are under way as the answers take time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+
+import anyio
+
+from aconcur.pipeline import COLLECT, Retry, stage
+
+LIMIT, LATENCY = 50, 0.2
+
+
+class TooManyRequestsError(Exception):
+    """The API's 429."""
+
+
+class Api:
+    """Answers after a while; allows LIMIT requests in any one second."""
+
+    def __init__(self) -> None:
+        self.refused, self.under_way, self.most = 0, 0, 0
+        self._times = deque[float](maxlen=LIMIT)
+
+    async def get(self, number: int) -> str:
+        """Return a customer."""
+        now = anyio.current_time()
+        if len(self._times) == LIMIT and now - self._times[0] < 1:
+            self.refused += 1
+            raise TooManyRequestsError(number)
+        self._times.append(now)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await anyio.sleep(LATENCY)
+        self.under_way -= 1
+        return f"customer {number}"
+
+
+async def main(requests: int) -> None:
+    """Ask for many customers, a little slower than is allowed; a few may start at once."""
+    api = Api()
+    customers = (
+        stage(int)
+        .rate_limit(LIMIT * 0.9, burst=4)
+        .map(
+            api.get,
+            workers=20,
+            timeout=5,
+            # For whom the limit is tighter than it says.
+            retry=Retry(4, backoff=1, on=TooManyRequestsError),
+            on_error=COLLECT,
+        )
+    )
+    async with customers.open(range(requests)) as run:
+        names = [name async for name in run]
+    print(f"{len(names)} of {requests} customers in {run.report.seconds:.1f} s, ", end="")
+    print(f"{api.refused} refused, at most {api.most} requests under way")
+    print(run.report)
+
+
+if __name__ == "__main__":
+    anyio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 100)

@@ -1,0 +1,148 @@
+"""``aconcur thumbnails``: download pictures, make them small, keep or upload them; resumable."""
+
+from __future__ import annotations
+
+__all__ = ("run",)
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from aconcur.cli.command import UsageError
+from aconcur.cli.pictures import Folder, Network, Picture, PleaseRetryError, named, shrink
+from aconcur.compare.machine import usable_cores
+from aconcur.errors import AconcurError, MissingRequirementError
+from aconcur.lessons.item41_futures.pool import ProcessPool
+from aconcur.pipeline import Failure, Journal, PipelineReport, Retry, stage
+
+_WEB: Final = ("http://", "https://")
+_RETRY: Final = Retry(3, backoff=0.2, longest=5, on=(PleaseRetryError, TimeoutError))
+
+
+class NotAllMadeError(AconcurError):
+    """Raised when some thumbnails could not be made: each has been named on stderr."""
+
+    def __init__(self, failed: int, total: int, journal: Journal | None) -> None:
+        again = "see the lines above"
+        if journal is not None:
+            again = f"aconcur journal retry {journal.path} lets the next run try them again"
+        super().__init__(f"{failed} of {total} thumbnails could not be made: {again}")
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Obey the command line."""
+    for module in ("httpx2", "PIL"):
+        if find_spec(module) is None:
+            raise MissingRequirementError(f"module {module}", "pip install 'aconcur[images]'")
+    for name in ("size", "workers", "timeout"):
+        if (value := getattr(chosen, name)) <= 0:
+            raise UsageError(f"--{name} must be more than 0, not {value}")
+    pictures = named(url for source in chosen.sources for url in _urls(source))
+    if not pictures:
+        raise UsageError("there is no URL to begin with: the files that were named hold none")
+    journal = None
+    if chosen.resume:
+        # Made small in another way or put elsewhere, they would not be the same thumbnails.
+        journal = Journal(chosen.resume, of=f"--size {chosen.size} --to {chosen.to}")
+    failures = anyio.run(_make, chosen, pictures, journal)
+    if failures:
+        print(*failures, sep="\n", file=sys.stderr)
+        raise NotAllMadeError(len(failures), len(pictures), journal)
+
+
+def _urls(source: str) -> Iterator[str]:
+    """Return a URL, or those in a file: one a line; what begins with # is a remark."""
+    if source.startswith(_WEB):
+        yield source
+        return
+    if source == "-":
+        text = sys.stdin.read()
+    else:
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise UsageError(f"{source} is no list of URLs: it is no text in UTF-8") from None
+    for number, line in enumerate(text.splitlines(), 1):
+        url = line.strip()
+        if url and not url.startswith("#"):
+            if not url.startswith(_WEB):
+                raise UsageError(f"{source}, line {number}: {url[:80]!r} is no http or https URL")
+            yield url
+
+
+async def _make(
+    chosen: argparse.Namespace, pictures: Sequence[Picture], journal: Journal | None
+) -> list[str]:
+    """Make all thumbnails; return a line for each that could not be made."""
+    failed: dict[str, str] = {}
+
+    def note(failure: Failure) -> None:
+        picture: Picture = failure.item
+        failed[picture.url] = f"{failure.stage}: {failure.error}"
+
+    report = await _run(chosen, pictures, journal, note)
+    print(report, file=sys.stderr)
+    if journal is not None:
+        urls = {picture.url for picture in pictures}
+        for known in await anyio.to_thread.run_sync(journal.failures):
+            if known.key in urls:
+                said = known.error.partition(": ")[2] or known.error
+                failed.setdefault(str(known.key), f"{known.stage}: {said}")
+    return [f"aconcur: {url}: {said}" for url, said in failed.items()]
+
+
+async def _run(
+    chosen: argparse.Namespace,
+    pictures: Sequence[Picture],
+    journal: Journal | None,
+    note: Callable[[Failure], None],
+) -> PipelineReport:
+    workers, processes = chosen.workers, usable_cores()
+    async with Network.open(2 * workers, chosen.timeout) as network:
+        keep: Callable[[Picture], Awaitable[str]] = partial(network.upload, chosen.to)
+        if not chosen.to.startswith(_WEB):
+            keep = Folder(Path(chosen.to)).save
+        with ProcessPool(processes) as pool:
+            thumbnails = (
+                stage(
+                    network.download,
+                    workers=workers,
+                    timeout=chosen.timeout,
+                    retry=_RETRY,
+                    on_error=note,
+                    ordered=False,
+                )
+                .map(
+                    partial(shrink, size=chosen.size),
+                    workers=2 * processes,
+                    via=pool,
+                    on_error=note,
+                    ordered=False,
+                )
+                .map(
+                    keep,
+                    name="keep",
+                    workers=workers,
+                    retry=_RETRY,
+                    on_error=note,
+                    ordered=False,
+                )
+                .map(partial(print, flush=True))
+            )
+            return await thumbnails.run(
+                pictures,
+                unwrap=True,
+                progress=True,
+                journal=journal,
+                key=None if journal is None else _url,
+            )
+
+
+def _url(picture: Picture) -> str:
+    return picture.url

@@ -1,0 +1,273 @@
+"""``aconcur thumbnails`` against a real server of pictures, many of which are bad."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from aconcur.cli.pictures import Picture, PictureError, named, shrink
+from aconcur.pipeline import Journal
+from tests.support.picture_server import Kind, Server, bomb, draw, kind_of, served
+
+COUNT = 40
+THUMBNAILS = [sys.executable, "-m", "aconcur", "thumbnails"]
+ENVIRONMENT = {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+
+
+def thumbnails(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*THUMBNAILS, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        input=stdin,
+        env=ENVIRONMENT,
+    )
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with served(COUNT) as server:
+        yield server
+
+
+@pytest.fixture
+def urls(server: Server, tmp_path: Path) -> Path:
+    file = tmp_path / "urls.txt"
+    file.write_text("# pictures\n\n" + "\n".join(server.pictures))
+    return file
+
+
+def bad(*fine: Kind) -> dict[int, Kind]:
+    fine = (Kind.FINE, Kind.FLAKY, *fine)
+    return {number: kind for number in range(COUNT) if (kind := kind_of(number)) not in fine}
+
+
+def test_into_a_folder_and_resumed(server: Server, urls: Path, tmp_path: Path) -> None:
+    to, journal = tmp_path / "deep" / "thumbs", tmp_path / "run.db"
+    arguments: list[str | Path] = [
+        urls,
+        "--to",
+        to,
+        "--size",
+        "100",
+        "--timeout",
+        "1.5",
+        "--resume",
+        journal,
+    ]
+    done = thumbnails(*arguments)
+    expected = bad(Kind.REFUSED)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for number, kind in expected.items():
+        [line] = [
+            line for line in done.stderr.splitlines() if f" {server.pictures[number]}:" in line
+        ]
+        assert kind.value in line
+    assert f"aconcur: {len(expected)} of {COUNT} thumbnails could not be made: " in done.stderr
+    assert f"{COUNT}/{COUNT} items" in done.stderr
+    assert "download" in done.stderr.partition("stage ")[2]
+
+    files = list(to.iterdir())
+    assert sorted(done.stdout.splitlines()) == sorted(map(str, files))
+    assert len(files) == COUNT - len(expected)
+    assert {file.parent for file in tmp_path.rglob("*.jpg")} == {to}
+    for file in files:
+        with Image.open(file) as image:
+            image.load()
+            assert max(image.size) == 100
+            assert file.suffix == (".png" if image.mode == "RGBA" else ".jpg")
+
+    before = {file: file.stat().st_mtime_ns for file in files}
+    again = thumbnails(*arguments)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert f"({COUNT} items recorded before)" in again.stderr
+    assert again.stderr.count(server.pictures[3]) == 1
+    assert {file: file.stat().st_mtime_ns for file in to.iterdir()} == before
+
+
+def test_uploaded(server: Server) -> None:
+    fine = [url for number, url in enumerate(server.pictures) if number not in bad()]
+    refused = [url for number, url in enumerate(server.pictures) if kind_of(number) is Kind.REFUSED]
+    done = thumbnails(*refused, "-", "--to", server.thumbnails, stdin="\n".join(fine))
+    assert done.returncode == 1
+    assert done.stderr.count(": keep: 507 Insufficient Storage") == len(refused) == 2
+    uploaded = server.uploaded()
+    assert sorted(done.stdout.splitlines()) == sorted(
+        f"{server.thumbnails}/{name}" for name in uploaded
+    )
+    assert len(uploaded) == len(fine)
+    assert min(uploaded.values()) > 100
+
+
+def test_all_is_fine(server: Server, tmp_path: Path) -> None:
+    done = thumbnails(server.pictures[0], server.pictures[0], "--to", tmp_path / "out")
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'out' / '000.jpg'}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--to", "x"], "required: URL|FILE"),
+        (["http://localhost/a.png"], "required: --to"),
+        (["http://localhost/a.png", "--to", "x", "--size", "0"], "--size must be more than 0, not"),
+        (["http://localhost/a.png", "--to", "x", "--workers", "-1"], "--workers must be more than"),
+        ([os.devnull, "--to", "x"], "there is no URL to begin with"),
+        ([__file__, "--to", "x"], 'line 1: \'"""``aconcur thumbnails`` against'),
+        ([sys.executable, "--to", "x"], "is no list of URLs: it is no text in UTF-8"),
+    ],
+)
+def test_a_wrong_command_line_exits_with_two(arguments: list[str], complaint: str) -> None:
+    done = thumbnails(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in done.stderr
+
+
+def test_what_cannot_be_read_had_or_imported_is_said(tmp_path: Path) -> None:
+    missing = thumbnails(tmp_path / "none", "--to", tmp_path)
+    assert (missing.returncode, "No such file" in missing.stderr) == (1, True)
+    nobody = thumbnails("http://127.0.0.1:9/a.png", "--to", tmp_path / "out")
+    assert nobody.returncode == 1
+    assert "a.png: download: ConnectError" in nobody.stderr
+    code = (
+        "import aconcur.cli.thumbnails as t, aconcur.cli; t.find_spec = lambda name: None;"
+        "aconcur.cli.main(['thumbnails', 'http://x/', '--to', 'x'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "aconcur: module httpx2 was not found: pip install 'aconcur[images]'\n"
+    for said in (missing, nobody):
+        assert "Traceback" not in said.stderr
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for file in tasks for child in file.read_text().split()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_or_killed_and_resumed(
+    server: Server, tmp_path: Path, number: signal.Signals
+) -> None:
+    fine = [url for number, url in enumerate(server.pictures) if number not in bad(Kind.REFUSED)]
+    to, journal = tmp_path / "thumbs", tmp_path / "run.db"
+    arguments: list[str | Path] = ["--to", to, "--resume", journal]
+    process = subprocess.Popen(
+        [*THUMBNAILS, *fine, server.pictures[13], *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        text=True,
+    )
+    assert process.stdout is not None
+    for _ in range(10):
+        process.stdout.readline()
+    workers = children(process.pid)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == (130 if number is signal.SIGINT else -number)
+    assert errors.rpartition("aconcur: ")[2] == (
+        "interrupted\n" if number is signal.SIGINT else errors
+    )
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline, workers
+        time.sleep(0.01)
+    known = Journal(journal).statistics().done
+    done = thumbnails(*fine, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(fine) - known
+    assert len([file for file in to.iterdir() if file.suffix != ".part"]) == len(fine)
+    assert Journal(journal).statistics().done == len(fine)
+
+
+# ------------------------------------------------------------ one picture
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/b/cat.jpg", "cat"),
+        ("cat", "cat"),
+        ("Cat%20one.tar.gif?x=/../y.png#z/../w", "Cat_one.tar"),
+        ("..%2f..%2Fetc%2Fpasswd", "passwd"),
+        ("..%5C..%5Ccat.png", "cat"),
+        ("%2e%2e%252f%252e%252e%252fcat.png", "_2f_2e_2e_2fcat"),
+        (".bashrc.png", "bashrc"),
+        ("-rf.png", "rf"),
+        ("a%00b%0a%0dc.png", "a_b_c"),
+        ("\u202egnp.exe", "_gnp"),
+        ("x" * 300, "x" * 80),
+        ("con%3A.png", "con_"),
+    ],
+)
+def test_nothing_in_a_name_is_a_path(path: str, name: str) -> None:
+    [picture] = named([f"http://h/{path}"])
+    assert picture.name == name
+
+
+@pytest.mark.parametrize("path", ["", "/", "..", "..%2f..", "%2e%2e/", "...", "___.png", "é.png"])
+def test_where_no_name_is_left_there_is_one(path: str) -> None:
+    [picture] = named([f"http://h/{path}"])
+    assert picture.name.startswith("picture-")
+    assert set(picture.name) <= set("picture-0123456789abcdef")
+
+
+def test_names_are_different_and_do_not_depend_on_the_order() -> None:
+    urls = ["http://h/1/a.png", "http://h/2/A.gif", "http://h/b.png", "http://h/b.png"]
+    first, second = named(urls), named(reversed(urls))
+    assert len(first) == len({picture.name.casefold() for picture in first}) == 3
+    assert sorted(first, key=str) == sorted(second, key=str)
+    assert {picture.name for picture in first if picture.url.endswith("b.png")} == {"b"}
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> Picture:
+    file = BytesIO()
+    image.save(file, kind, **options)
+    return Picture("http://h/x", "x", file.getvalue())
+
+
+def test_orientation_is_obeyed_and_what_the_file_says_is_dropped() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    exif[0x010E] = "a secret"
+    small = shrink(saved(Image.new("RGB", (400, 200)), "JPEG", exif=exif), 100)
+    with Image.open(BytesIO(small.data)) as image:
+        assert (image.size, image.format) == ((50, 100), "JPEG")
+        assert not image.getexif()
+    assert b"secret" not in small.data
+
+
+def test_a_small_one_does_not_grow_and_palettes_keep_their_holes() -> None:
+    image = Image.new("P", (20, 10))
+    small = shrink(saved(image, "GIF", transparency=0), 100)
+    assert small.suffix == ".png"
+    with Image.open(BytesIO(small.data)) as found:
+        assert (found.size, found.mode) == ((20, 10), "RGBA")
+        assert found.getpixel((0, 0)) == (0, 0, 0, 0) or found.getpixel((0, 0))[3] == 0  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (bomb(), "144,000,000 pixels: refused, more than 50,000,000"),
+        (b"", "not a picture of a known kind"),
+        (b"GIF89a", "picture"),
+        (draw(0)[:400], "damaged picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture of a known kind"),
+    ],
+)
+def test_what_is_refused(data: bytes, complaint: str) -> None:
+    with pytest.raises(PictureError, match=complaint):
+        shrink(Picture("http://h/x", "x", data), 100)

@@ -1,0 +1,298 @@
+"""How far a run has come: shown in a terminal, in lines, to a function; and the terminal after."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Literal
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from aconcur.pipeline import SKIP, Journal, PipelineReport, ProgressLines, Queue, stage
+from aconcur.pipeline._progress import Recent
+from aconcur.testing import cancel_everywhere, explore
+from tests.pipeline.test_accounts import account
+
+HIDDEN, SHOWN = b"\x1b[?25l", b"\x1b[?25h"
+
+
+async def same(item: int) -> int:
+    return item
+
+
+async def odd_fails(item: int) -> int:
+    await anyio.lowlevel.checkpoint()
+    if item % 2:
+        raise ValueError(item)
+    return item
+
+
+# ------------------------------------------------------- functions, objects
+
+
+async def test_a_function_is_told_and_told_of_the_end() -> None:
+    reports: list[PipelineReport] = []
+
+    async def until_told(item: int) -> int:
+        while not reports:
+            await anyio.sleep(0.001)
+        return item
+
+    pipeline = stage(until_told).map(odd_fails, on_error=SKIP)
+    assert await pipeline.collect(range(10), progress=reports.append) == [0, 2, 4, 6, 8]
+    assert not reports[0].ended
+    assert (reports[-1].finished, reports[-1].total, reports[-1].ended) == (10, 10, True)
+    assert reports[-1].to_dict()["finished"] == 10
+
+
+class Told:
+    def __init__(self) -> None:
+        self.updates, self.closed = 0, list[PipelineReport]()
+
+    def update(self, _: PipelineReport) -> None:
+        self.updates += 1
+
+    def close(self, report: PipelineReport) -> None:
+        self.closed.append(report)
+
+
+async def test_an_object_is_closed_whatever_the_end_is() -> None:
+    told = Told()
+    with pytest.raises(ValueError, match="1"):
+        await stage(odd_fails).run(range(3), progress=told, unwrap=True)
+    with anyio.CancelScope() as scope:
+
+        async def cancel(_: int) -> None:
+            scope.cancel()
+            await anyio.sleep_forever()
+
+        await stage(cancel).run(range(3), progress=told)
+    assert scope.cancelled_caught
+    assert [report.ended for report in told.closed] == [True, True]
+    assert told.updates <= 2
+
+
+async def test_a_function_that_fails_ends_the_run() -> None:
+    def fail(report: PipelineReport) -> None:
+        if not report.ended:
+            raise KeyError("shown")
+
+    queue = Queue[int]()
+    with pytest.raises(KeyError):
+        await stage(same).run(queue, progress=fail, unwrap=True)
+
+
+class Watched:
+    """A run that is shown, and knows whether what shows it was closed."""
+
+    def __init__(self) -> None:
+        self.told = Told()
+
+    async def run(self) -> None:
+        self.told = Told()
+        pipeline = stage(odd_fails, workers=2, buffer=1, on_error=SKIP)
+        assert await pipeline.collect(range(3), progress=self.told) == [0, 2]
+        self.closed_once()
+        assert self.told.closed[0].finished == 3
+
+    def closed_once(self) -> None:
+        assert len(self.told.closed) <= 1
+        assert len(self.told.closed) == 1 or not self.told.updates
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_shown_under_every_schedule(backend: Literal["asyncio", "trio"]) -> None:
+    found = explore(Watched().run, backend=backend, bound=3, schedules=20_000)
+    found.check()
+    assert found.exhausted
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+def test_closed_whenever_it_is_cancelled(backend: Literal["asyncio", "uvloop", "trio"]) -> None:
+    watched = Watched()
+    cancel_everywhere(watched.run, backend=backend, invariant=watched.closed_once).check()
+
+
+async def test_what_cannot_show_is_refused() -> None:
+    with pytest.raises(TypeError, match="progress must be True, a function or an object with upd"):
+        await stage(same).run([1], progress=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["flat_map", "batch", "merge", "map"])
+async def test_what_is_finished_is_counted_in_items_of_the_source(kind: str) -> None:
+    pipelines = {
+        "flat_map": stage(same).flat_map(lambda item: [item] * 3),
+        "batch": stage(same).batch(4),
+        "merge": stage(same).merge([1, 2, 3]),
+        "map": stage(same).filter(lambda item: item > 2).map(odd_fails, on_error=SKIP),
+    }
+    report = await pipelines[kind].run(range(10))
+    assert (report.finished, report.total) == (10, 10)
+
+
+async def test_a_source_without_a_length_and_what_is_recorded(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "run.db")
+    report = await stage(same).run(iter([1, 2]), journal=journal)
+    assert (report.finished, report.total) == (2, None)
+    report = await stage(same).run([1, 2, 3], journal=journal)
+    assert (report.finished, report.total, report.recorded) == (3, 3, 2)
+
+
+# -------------------------------------------------------------------- lines
+
+
+def told(seconds: float, out: int, **counts: int) -> PipelineReport:
+    one = account("resize", starved=0.25, blocked=0.25, out=out, **counts)
+    return PipelineReport((replace(one, seconds=seconds),), seconds, finished=out, total=2000)
+
+
+def test_lines_come_every_so_often_and_at_the_end() -> None:
+    file = StringIO()
+    lines = ProgressLines(file, seconds=5)
+    for second in range(12):
+        lines.update(told(second, 100 * second))
+    lines.close(told(12, 1200, failed=3))
+    assert file.getvalue().splitlines() == [
+        "500/2,000 items, 100/s; resize 50% busy",
+        "1,000/2,000 items, 100/s; resize 50% busy",
+        "1,200/2,000 items, 100/s, 3 failed in 12.0 s",
+    ]
+
+
+def test_rates_are_those_of_the_last_seconds() -> None:
+    recent = Recent()
+    for look in range(100):
+        now = recent.look(told(look / 10, 10 * min(look, 60)))
+    assert now.rate == 0
+    recent = Recent()
+    for look in range(100):
+        now = recent.look(told(look / 10, 10 * max(0, look - 60)))
+    assert now.rate == pytest.approx(100)
+
+
+PROGRAM = """
+import sys, anyio
+from aconcur.pipeline import stage
+async def work(item):
+    if item == 20: print("in between", flush=True)
+    await anyio.sleep(0 if item < 50 else {sleep})
+    return item
+async def main():
+    with anyio.move_on_after({limit}):
+        await stage(work, name="resize").map(work, name="upload").run(range(60), progress=True)
+anyio.run(main, backend={backend!r})
+"""
+
+
+def program(sleep: float = 0.0, limit: float = 60, backend: str = "asyncio") -> list[str]:
+    return [sys.executable, "-c", PROGRAM.format(sleep=sleep, limit=limit, backend=backend)]
+
+
+def test_without_a_terminal_there_are_lines() -> None:
+    done = subprocess.run(program(), capture_output=True, text=True, check=True)
+    assert done.stdout == "in between\n" * 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith("60/60 items, ")
+
+
+# ---------------------------------------------------------------- terminals
+
+
+class Terminal:
+    """A program in a terminal of its own."""
+
+    def __init__(self, arguments: list[str], **environment: str) -> None:
+        self._leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 90, 0, 0))
+        self.before = termios.tcgetattr(follower)
+        odd = {"COLUMNS", "NO_COLOR", "CI"}
+        self.process = subprocess.Popen(
+            arguments,
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            env={k: v for k, v in os.environ.items() if k not in odd}
+            | {"TERM": "xterm-256color"}
+            | environment,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        self._follower, self.screen = follower, b""
+        os.set_blocking(self._leader, False)
+
+    def read(self) -> bytes:
+        with suppress(BlockingIOError):
+            self.screen += os.read(self._leader, 1 << 16)
+        return self.screen
+
+    def until(self, condition: Callable[[bytes], object]) -> None:
+        deadline = time.monotonic() + 20
+        while not condition(self.read()):
+            assert time.monotonic() < deadline, self.screen
+            time.sleep(0.005)
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._leader, keys)
+
+    def end(self) -> int:
+        """Return how it ended; fail if the terminal is not as it was."""
+        self.until(lambda _: self.process.poll() is not None)
+        self.read()
+        assert termios.tcgetattr(self._follower) == self.before
+        os.close(self._follower)
+        os.close(self._leader)
+        return self.process.wait()
+
+
+def test_a_terminal_sees_bars() -> None:
+    terminal = Terminal(program())
+    assert terminal.end() == 0
+    screen = terminal.screen
+    assert screen.count(HIDDEN) == screen.count(SHOWN) == 1
+    assert screen.index(HIDDEN) < screen.index(SHOWN)
+    assert b"60/60 items" in screen
+    for expected in (b"resize", b"upload", b"queued", b"of 1 busy", b"in between\r\n"):
+        assert expected in screen
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_terminal_is_given_back_after_ctrl_c(backend: str) -> None:
+    terminal = Terminal(program(sleep=60, backend=backend))
+    terminal.until(lambda screen: b"50/60 items" in screen)
+    terminal.type(b"\x03")
+    # Python ends by the signal when nobody catches KeyboardInterrupt.
+    assert terminal.end() == -signal.SIGINT
+    assert terminal.screen.count(HIDDEN) == terminal.screen.count(SHOWN) == 1
+    assert b"KeyboardInterrupt" in terminal.screen[terminal.screen.index(SHOWN) :]
+
+
+def test_the_terminal_is_given_back_after_a_cancellation() -> None:
+    terminal = Terminal(program(sleep=60, limit=0.3))
+    assert terminal.end() == 0
+    assert terminal.screen.count(HIDDEN) == terminal.screen.count(SHOWN) == 1
+
+
+def test_without_rich_or_in_a_dumb_terminal_there_are_lines() -> None:
+    hide = "import importlib.util as u; u.find_spec = lambda name: None\n"
+    code = program()
+    for terminal in (
+        Terminal([*code[:2], hide + code[2]]),
+        Terminal(code, TERM="dumb"),
+    ):
+        assert terminal.end() == 0
+        assert b"60/60 items" in terminal.screen
+        assert b"\x1b" not in terminal.screen
