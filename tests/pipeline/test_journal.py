@@ -6,6 +6,7 @@ import json
 import pickle
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 from threading import Event
 from typing import Any, Literal, TypeAlias
@@ -64,10 +65,8 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def done(journal: Journal) -> set[Any]:
-    connection = sqlite3.connect(journal.path)
-    keys = {key for (key,) in connection.execute("SELECT key FROM done")}
-    connection.close()
-    return keys
+    with closing(sqlite3.connect(journal.path)) as connection:
+        return {key for (key,) in connection.execute("SELECT key FROM done")}
 
 
 def attempts(journal: Journal) -> list[tuple[Any, int]]:
@@ -375,15 +374,13 @@ def spoil_pages(path: Path) -> None:
 
 def other_database(path: Path) -> None:
     path.unlink()
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE mine (precious)")
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE mine (precious)")
 
 
 def newer(path: Path) -> None:
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 9")
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 9")
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ async def with_an_iterator() -> None:
 
 
 async def with_a_pipeline() -> None:
-    other = stage(negative, workers=2, buffer=1).fed_by([1, 2])
+    other = stage(negative, buffer=1).fed_by([1, 2])
     pipeline = stage(same, buffer=1).merge(other, buffer=1)
     async with pipeline.open([1]) as run:
         results = [item async for item in run]

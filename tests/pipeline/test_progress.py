@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import anyio.lowlevel
@@ -23,6 +24,7 @@ import pytest
 
 from aconcur.pipeline import SKIP, Journal, PipelineReport, ProgressLines, Queue, stage
 from aconcur.pipeline._progress import Recent
+from aconcur.testing import cancel_everywhere, explore
 from tests.pipeline.test_accounts import account
 
 HIDDEN, SHOWN = b"\x1b[?25l", b"\x1b[?25h"
@@ -92,6 +94,37 @@ async def test_a_function_that_fails_ends_the_run() -> None:
     queue = Queue[int]()
     with pytest.raises(KeyError):
         await stage(same).run(queue, progress=fail, unwrap=True)
+
+
+class Watched:
+    """A run that is shown, and knows whether what shows it was closed."""
+
+    def __init__(self) -> None:
+        self.told = Told()
+
+    async def run(self) -> None:
+        self.told = Told()
+        pipeline = stage(odd_fails, workers=2, buffer=1, on_error=SKIP)
+        assert await pipeline.collect(range(3), progress=self.told) == [0, 2]
+        self.closed_once()
+        assert self.told.closed[0].finished == 3
+
+    def closed_once(self) -> None:
+        assert len(self.told.closed) <= 1
+        assert len(self.told.closed) == 1 or not self.told.updates
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_shown_under_every_schedule(backend: Literal["asyncio", "trio"]) -> None:
+    found = explore(Watched().run, backend=backend, bound=3, schedules=20_000)
+    found.check()
+    assert found.exhausted
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+def test_closed_whenever_it_is_cancelled(backend: Literal["asyncio", "uvloop", "trio"]) -> None:
+    watched = Watched()
+    cancel_everywhere(watched.run, backend=backend, invariant=watched.closed_once).check()
 
 
 async def test_what_cannot_show_is_refused() -> None:

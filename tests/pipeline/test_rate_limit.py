@@ -61,7 +61,7 @@ def test_items_are_spaced(backend: Backend) -> None:
     async def run() -> None:
         clock = Clocked()
         started = anyio.current_time()
-        paced = stage(same, workers=2, buffer=1).rate_limit(2, per=10).map(clock, buffer=1)
+        paced = stage(same, buffer=1).rate_limit(2, per=10).map(clock, buffer=1)
         assert await paced.collect(range(3)) == [0, 1, 2]
         assert clock.gaps() == pytest.approx([5, 5], abs=LATE)
         assert clock.times[0] == pytest.approx(started, abs=LATE)

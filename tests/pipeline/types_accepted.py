@@ -13,6 +13,7 @@ from aconcur.pipeline import (
     THREADS,
     Failure,
     Fed,
+    Journal,
     Pipeline,
     PipelineReport,
     Queue,
@@ -86,6 +87,12 @@ def moving(texts: Pipeline[str, str], pages: Pipeline[str, bytes], queue: Queue[
 async def runs(pipeline: Pipeline[str, int], urls: Iterable[str], queue: Queue[str]) -> None:
     assert_type(await pipeline.collect(urls), list[int])
     assert_type(await pipeline.run(queue), PipelineReport)
+    journal = Journal("run.db")
+    assert_type(
+        await pipeline.run(urls, journal=journal, key=lambda url: url, progress=print),
+        PipelineReport,
+    )
+    assert_type(await pipeline.collect(urls, journal=journal, key=len, progress=True), list[int])
     assert_type(pipeline.run_sync(["a"]), PipelineReport)
     for size in pipeline.iter_sync(urls):
         assert_type(size, int)

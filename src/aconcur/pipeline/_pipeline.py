@@ -61,9 +61,10 @@ class Pipeline(Generic[In, Out]):
     the source; a stage in threads holds two items for each worker, and an async source is read 16
     items ahead. ``first | second`` joins two pipelines.
 
-    Cost: with 8 workers a stage and ``buffer=64`` about 0.5 µs an item and stage on asyncio, 1 µs
-    on trio; twice that with a buffer of 16, where the tasks switch more often. A timeout adds
-    0.2 µs, a thread 10 µs. Measured on CPython 3.11, two cores, as all costs here.
+    Cost: with 8 workers a stage and ``buffer=64`` about 0.5 µs an item and stage, a tenth more on
+    trio; twice that with a buffer of 16, where the tasks switch more often. A timeout adds 0.2 µs,
+    a thread 8 µs. Measured on CPython 3.11, two cores, as all costs here: see
+    ``python -m benchmarks.pipeline``.
     """
 
     __slots__ = ("_specs",)
