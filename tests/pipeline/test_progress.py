@@ -274,8 +274,9 @@ def test_the_terminal_is_given_back_after_ctrl_c(backend: str) -> None:
     terminal = Terminal(program(sleep=60, backend=backend))
     terminal.until(lambda screen: b"50/60 items" in screen)
     terminal.type(b"\x03")
-    # Python ends by the signal when nobody catches KeyboardInterrupt.
-    assert terminal.end() == -signal.SIGINT
+    # Python ends by the signal when nobody catches KeyboardInterrupt. On trio it strikes whatever
+    # task runs, and may come out of the run in a group.
+    assert terminal.end() in (-signal.SIGINT, *[1] * (backend == "trio"))
     assert terminal.screen.count(HIDDEN) == terminal.screen.count(SHOWN) == 1
     assert b"KeyboardInterrupt" in terminal.screen[terminal.screen.index(SHOWN) :]
 
