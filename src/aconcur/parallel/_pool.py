@@ -258,6 +258,6 @@ async def open_pool(
             # Not the group's scope: while that is cancelled, a native cancellation can get lost.
             crew.close(gently=left_by is None)
     finally:
-        await crew.bury_all()
+        await crew.bury_all()  # noqa: ASYNC102 - shields itself
     if left_by is not None:
         raise left_by
