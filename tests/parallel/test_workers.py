@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from aconcur._core.cpus import _quotas
 from aconcur.parallel import (
     COLLECT,
     PoolStatistics,
@@ -20,7 +21,6 @@ from aconcur.parallel import (
     open_pool,
     usable_cpus,
 )
-from aconcur.parallel._cpus import _quotas
 from aconcur.parallel._starting import Method
 from tests.support import parallel_tasks as tasks
 

@@ -18,13 +18,13 @@ from contextlib import suppress
 from sys import getsizeof
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, final
 
+from aconcur._core.cpus import usable_cpus
 from aconcur._core.on_error import RAISE, OnError
 from aconcur._core.parking import Lot, in_trio, soon_caller
 from aconcur._worker.calls import NoCall, Sealed, SentAnswer, SentCall, new_page, seal
 from aconcur._worker.codec import encode
 from aconcur._worker.failures import Packed, pack, type_name
 from aconcur._worker.work import CANCELLED, work
-from aconcur.parallel._cpus import usable_cpus
 from aconcur.parallel._errors import RemoteError
 from aconcur.parallel._executor_errors import ExecutorBroken
 from aconcur.parallel._job import Chunk, Job
