@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from PIL import Image
 
 from aconcur.cli import main
 from aconcur.life import Bounds, Grid, View, classic, classics, draw, make_engine, read, write
@@ -224,13 +225,12 @@ def test_writes_a_generation_as_a_pattern(tmp_path: Path, suffix: str) -> None:
 def test_draws_generations(
     tmp_path: Path, suffix: str, frames: int, where: tuple[str, ...], size: tuple[int, int]
 ) -> None:
-    image = pytest.importorskip("PIL.Image")
     path = tmp_path / f"a.{suffix}"
     options = ("--generations", "20", "--every", "2", "--scale", "2", *where)
     done = life("glider", *options, "--to", path)
     assert (done.code, done.stdout) == (0, "")
     assert done.stderr == ("" if frames == 1 else f"{frames} frames\n")
-    with image.open(path) as picture:
+    with Image.open(path) as picture:
         assert getattr(picture, "n_frames", 1) == frames
         if frames > 1 or where:
             assert picture.size == (2 * size[0], 2 * size[1])
