@@ -83,7 +83,7 @@ def test_every_part_of_a_lesson_is_described(lesson_with: LessonWith) -> None:
 
 def test_a_table_that_asks_for_it_is_drawn_as_curves(lesson_with: LessonWith) -> None:
     lesson = lesson_with(toml=FULL + 'plot = "Two steps"\n')
-    rows = {
+    rows: dict[str, dict[str, tuple[float, ...]]] = {
         "first": {"µs": (2.0,), "KiB": (3.0,)},
         "second": {"µs": (1.0,), "KiB": (0.5,)},
     }
