@@ -201,9 +201,11 @@ class WorkerCrew:
         **Cancelled**, natively too: kills them, waits, and raises then.
         """
         cancelled = None
+        ends = time.monotonic() + _FAREWELL
         with anyio.CancelScope(shield=True):
             for worker in self._workers:
-                cancelled = await worker.ended_at_all_costs(_FAREWELL) or cancelled
+                left = max(0.0, ends - time.monotonic())
+                cancelled = await worker.ended_at_all_costs(left) or cancelled
         self._workers.clear()
         self._starter.close()
         if cancelled is not None:
