@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,12 @@ def dask_cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen[byte
         start("scheduler", *here, "--port", "0")
         own = ("--no-nanny", "--nthreads", "1", "--local-directory", folder)
         processes = [start("worker", *here, *own) for _ in range(workers)]
-        while not there.exists():
+        address = None
+        while address is None:
             time.sleep(0.02)
-        yield json.loads(there.read_text())["address"], processes
+            with suppress(OSError, ValueError):  # not there yet, or half of it
+                address = json.loads(there.read_text())["address"]
+        yield address, processes
 
 
 def in_turn(fn: Callable[[Any], Any], items: Items) -> list[Any]:
