@@ -67,9 +67,9 @@ class WorkerCrew:
     """
 
     def __init__(self, size: int, starter: Starter, tasks_each: int | None) -> None:
-        self.size = size
-        self.tally = Tally()
-        self.open = True
+        self.size: int = size
+        self.tally: Tally = Tally()
+        self.open: bool = True
         self._starter, self._tasks_each = starter, tasks_each
         self._workers: list[Worker] = []
         self._calls = deque[Call]()
