@@ -354,6 +354,8 @@ def main() -> None:
     if chosen.peak:
         asyncio.run(_peak())
         return
+    # Peers fork by default, which may hang in a process that runs the others' threads.
+    multiprocessing.set_start_method("forkserver")
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} processors, {WORKERS} workers")
     for name in chosen.cases or CASES:
         CASES[name](chosen.rounds)

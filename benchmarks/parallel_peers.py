@@ -124,7 +124,7 @@ def _joblib() -> Iterator[Map]:
 def _mpire() -> Iterator[Map]:
     from mpire.pool import WorkerPool
 
-    with WorkerPool(WORKERS, keep_alive=True) as pool:
+    with WorkerPool(WORKERS, keep_alive=True, start_method="forkserver") as pool:
         yield lambda fn, items, chunk: pool.map(
             fn, [(item,) for item in items], chunk_size=chunk, iterable_len=len(items)
         )

@@ -118,6 +118,7 @@ def _forget_loops() -> None:
         asyncio._set_running_loop(None)  # noqa: SLF001 - as asyncio itself, from Python 3.12 on
     if trio := sys.modules.get("trio._core._run"):
         trio.GLOBAL_RUN_CONTEXT.__dict__.clear()
+        trio.sniffio_library.name = None
 
 
 def _live(sock: socket.socket, boot: Boot) -> None:
