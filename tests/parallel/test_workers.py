@@ -90,6 +90,12 @@ async def test_workers_that_die_at_their_start_are_not_started_for_ever() -> Non
         assert pool.statistics().started == 20
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+async def test_a_task_may_run_a_loop(backend: str) -> None:
+    async with open_pool(1, start="fork") as pool:
+        assert await pool.run(tasks.run_a_loop, backend) == 5
+
+
 async def test_workers_are_as_nice_as_asked() -> None:
     here = os.nice(0)
     async with open_pool(1, start="fork", nice=3) as pool:

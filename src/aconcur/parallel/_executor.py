@@ -377,7 +377,8 @@ def map(  # noqa: A001 - executors have a method of this name
     are given first. An item whose call the executor itself fails is called again, alone, so it may
     run twice.
 
-    Cost: with a ProcessPoolExecutor about 0.7 µs an item and 0.3 ms a call.
+    Cost: that of the executor's own map with the best chunk size, see
+    ``python -m benchmarks.parallel_executor``.
     """
     check_function(fn)
     if workers is not None and workers < 1:
