@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import signal
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from io import BytesIO
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -25,6 +22,7 @@ import anyio
 import httpx2
 from PIL import Image
 
+from aconcur.parallel import open_pool
 from aconcur.pipeline import Failure, Journal, PipelineReport, Retry, stage
 
 MAX_BYTES, MAX_PIXELS, SIZE = 20_000_000, 50_000_000, (128, 128)
@@ -72,33 +70,26 @@ async def main(urls: list[str], folder: str, journal: Journal | None) -> list[Fa
     """Make all thumbnails; return what failed."""
     failures: list[Failure] = []
     retry = Retry(3, backoff=0.1, on=(httpx2.HTTPError, TimeoutError))
-    with processes(2) as pool:
-        async with httpx2.AsyncClient(trust_env=False, timeout=10) as client:
-            thumbnails = (
-                stage(
-                    partial(download, client),
-                    workers=16,
-                    timeout=2,
-                    retry=retry,
-                    on_error=failures.append,
-                )
-                .map(resize, workers=4, via=pool, on_error=failures.append)
-                .map(
-                    partial(upload, client, folder),
-                    workers=8,
-                    retry=retry,
-                    on_error=failures.append,
-                )
+    async with open_pool(2) as pool, httpx2.AsyncClient(trust_env=False, timeout=10) as client:
+        thumbnails = (
+            stage(
+                partial(download, client),
+                workers=16,
+                timeout=2,
+                retry=retry,
+                on_error=failures.append,
             )
-            report: PipelineReport = await thumbnails.run(urls, journal=journal, progress=True)
+            .map(resize, workers=4, via=pool, on_error=failures.append)
+            .map(
+                partial(upload, client, folder),
+                workers=8,
+                retry=retry,
+                on_error=failures.append,
+            )
+        )
+        report: PipelineReport = await thumbnails.run(urls, journal=journal, progress=True)
     print(report)
     return failures
-
-
-def processes(workers: int) -> ProcessPoolExecutor:
-    """Return a pool whose workers leave Ctrl-C to us."""
-    leave = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-    return ProcessPoolExecutor(workers, get_context("spawn"), leave)
 
 
 if __name__ == "__main__":

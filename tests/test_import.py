@@ -5,42 +5,54 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = {
-    "distributed",
-    "rich",
-    "numpy",
-    "trio",
-    "httpx2",
     "PIL",
+    "cloudpickle",
+    "dask",
+    "distributed",
+    "httpx2",
+    "numba",
+    "numpy",
+    "rich",
+    "trio",
+    "uvloop",
     "aconcur.lessons",
     "aconcur.compare",
 }
 
 
 def _modules_after(statement: str) -> set[str]:
-    code = f"{statement}; import sys; print(*sys.modules)"
+    code = f"{statement}\nimport sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 
-def test_the_import_loads_nothing_heavy() -> None:
-    assert not _modules_after("import aconcur") & HEAVY
+@pytest.mark.parametrize(
+    "module",
+    [
+        "aconcur",
+        "aconcur.life",
+        "aconcur.lock",
+        "aconcur.parallel",
+        "aconcur.pipeline",
+        "aconcur.process",
+        "aconcur.testing",
+    ],
+)
+def test_the_import_loads_nothing_heavy(module: str) -> None:
+    assert not _modules_after(f"import {module}") & HEAVY
 
 
-def test_the_testing_tools_load_nothing_heavy() -> None:
-    assert not _modules_after("import aconcur.testing") & (HEAVY | {"uvloop"})
-
-
-def test_the_pipeline_loads_nothing_heavy() -> None:
-    assert not _modules_after("import aconcur.pipeline") & HEAVY
-
-
-def test_parallel_loads_nothing_heavy() -> None:
-    assert not _modules_after("import aconcur.parallel") & (HEAVY | {"cloudpickle"})
-
-
-def test_the_command_loads_nothing_heavy_before_it_knows_what_to_do() -> None:
-    assert not _modules_after("import aconcur.cli") & HEAVY
+@pytest.mark.parametrize("option", ["--help", "--version", "thumbnails --help"])
+def test_the_command_loads_nothing_heavy_before_it_knows_what_to_do(option: str) -> None:
+    obey = f"""
+import contextlib, io, aconcur.cli
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    aconcur.cli.main({option.split()})
+"""
+    assert not _modules_after(obey) & HEAVY
 
 
 def test_the_import_loads_hardly_more_than_anyio_does() -> None:

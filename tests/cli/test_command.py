@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +15,7 @@ import pytest
 
 from aconcur import __version__
 from aconcur.compare.lesson import load_lessons
+from tests.support.pseudo_terminal import open_pseudo_terminal
 
 ACONCUR = [sys.executable, "-m", "aconcur"]
 QUEUE = "aconcur.lessons.item39_queue"
@@ -310,36 +306,13 @@ def test_a_stream_that_the_shell_closed_leads_nowhere(closed: str, arguments: li
     assert bool(done.stdout) == (" >&-" not in f" {closed}")
 
 
-def _in_terminal(columns: int, arguments: Sequence[str]) -> tuple[int, str]:
-    """Run aconcur in a terminal of its own; return its exit code and the screen's raw text."""
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    environment = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "NO_COLOR", "CI"}}
-    process = subprocess.Popen(
-        [*ACONCUR, *arguments],
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        env=environment | {"TERM": "xterm-256color"},
-        process_group=0,
-    )
-    os.close(follower)
-    screen = b""
-    while process.poll() is None or select.select([leader], [], [], 0)[0]:
-        if select.select([leader], [], [], 0.1)[0]:
-            try:
-                screen += os.read(leader, 1 << 16)
-            except OSError:  # Linux says EIO once the last writer has gone
-                break
-    os.close(leader)
-    return process.wait(), screen.decode()
-
-
 @pytest.mark.parametrize("columns", [40, 120])
 def test_a_terminal_gets_colours_and_no_line_too_long(columns: int) -> None:
     from rich.text import Text
 
-    code, screen = _in_terminal(columns, ["compare", "40", "--quick"])
+    arguments = (*ACONCUR, "compare", "40", "--quick")
+    with open_pseudo_terminal(*arguments, rows=50, columns=columns) as terminal:
+        code, screen = terminal.wait_for_end(), terminal.screen
     assert code == 0, screen
     assert "\x1b[" in screen
     lines = [Text.from_ansi(line.rpartition("\r")[2]).plain for line in screen.split("\r\n")]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from PIL import Image
 
 from aconcur.cli import main
 from aconcur.life import Bounds, Grid, View, classic, classics, draw, make_engine, read, write
@@ -60,9 +61,8 @@ def paused(terminal: PseudoTerminal) -> list[str]:
 
 def test_a_terminal_shows_generations_until_q() -> None:
     with open_pseudo_terminal(*LIFE, *SMALL) as terminal:
-        before = terminal.settings()
         terminal.wait_for_picture("generation 3 ")
-        assert terminal.settings() != before
+        assert terminal.settings() != terminal.before
         picture = paused(terminal)
         grid = lived("r-pentomino", number_in(picture), Bounds("torus", 20, 40))
         assert picture[:-1] == draw(grid, View.fit(grid, 11, 100))
@@ -71,7 +71,7 @@ def test_a_terminal_shows_generations_until_q() -> None:
         terminal.press("q")
         assert terminal.wait_for_end() == 0
         assert terminal.screen.endswith(f"\x1b[?25h{LEFT}")
-        assert terminal.settings() == before
+        assert terminal.settings() == terminal.before
 
 
 def test_keys_step_zoom_move_and_hurry() -> None:
@@ -125,7 +125,6 @@ def test_interrupted_it_gives_the_terminal_back(
     name: str, code: int, said: str, resting: bool
 ) -> None:
     with open_pseudo_terminal(*LIFE, *SMALL) as terminal:
-        before = terminal.settings()
         terminal.wait_for_picture("generation 1 ")
         if resting:
             paused(terminal)
@@ -135,7 +134,7 @@ def test_interrupted_it_gives_the_terminal_back(
             os.kill(terminal.process.pid, signal.SIGTERM)
         assert terminal.wait_for_end() == code
         assert terminal.screen.endswith(f"{LEFT}{said}\r\n")
-        assert terminal.settings() == before
+        assert terminal.settings() == terminal.before
 
 
 def test_an_error_gives_the_terminal_back() -> None:
@@ -149,24 +148,22 @@ def test_an_error_gives_the_terminal_back() -> None:
         "main(sys.argv[1:])\n"
     )
     with open_pseudo_terminal(sys.executable, "-c", program, "life", *SMALL) as terminal:
-        before = terminal.settings()
         assert terminal.wait_for_end() == 1
         assert ENTERED in terminal.screen
         assert terminal.screen.endswith(f"{LEFT}aconcur: no more\r\n")
-        assert terminal.settings() == before
+        assert terminal.settings() == terminal.before
 
 
 def test_ctrl_z_lends_the_terminal_to_the_shell() -> None:
     with open_pseudo_terminal(*LIFE, *SMALL) as terminal:
-        before = terminal.settings()
         terminal.wait_for_picture("generation 1 ")
         terminal.press("\x1a")
         _, status = os.waitpid(terminal.process.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
-        assert terminal.settings() == before
+        assert terminal.settings() == terminal.before
         os.kill(terminal.process.pid, signal.SIGCONT)
         terminal.wait_for_picture("generation")
-        assert terminal.settings() != before
+        assert terminal.settings() != terminal.before
         terminal.press("q")
         assert terminal.wait_for_end() == 0
 
@@ -224,13 +221,12 @@ def test_writes_a_generation_as_a_pattern(tmp_path: Path, suffix: str) -> None:
 def test_draws_generations(
     tmp_path: Path, suffix: str, frames: int, where: tuple[str, ...], size: tuple[int, int]
 ) -> None:
-    image = pytest.importorskip("PIL.Image")
     path = tmp_path / f"a.{suffix}"
     options = ("--generations", "20", "--every", "2", "--scale", "2", *where)
     done = life("glider", *options, "--to", path)
     assert (done.code, done.stdout) == (0, "")
     assert done.stderr == ("" if frames == 1 else f"{frames} frames\n")
-    with image.open(path) as picture:
+    with Image.open(path) as picture:
         assert getattr(picture, "n_frames", 1) == frames
         if frames > 1 or where:
             assert picture.size == (2 * size[0], 2 * size[1])

@@ -10,14 +10,13 @@ from typing import Literal, TypeAlias
 
 import anyio.lowlevel
 import pytest
+from PIL import Image
 
 from aconcur.errors import MissingRequirementError
 from aconcur.life import Generation, Grid, Look, animate, write_png
 from aconcur.testing import cancel_everywhere
 
 Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
-
-Image = pytest.importorskip("PIL.Image")
 
 GRIDS = [Grid.random(9, 21, seed=seed) for seed in range(4)]
 DEAD, ALIVE = (16, 20, 32), (232, 240, 255)
@@ -70,7 +69,7 @@ async def test_an_animation_shows_each_generation(tmp_path: Path, name: str, sca
     assert frames == 4
     assert heard == [1, 2, 3, 4]
     with Image.open(tmp_path / name) as image:
-        assert image.n_frames == 4
+        assert getattr(image, "n_frames", 1) == 4
         assert image.info["loop"] == 0
         for number, grid in enumerate(GRIDS):
             image.seek(number)

@@ -18,7 +18,8 @@ from aconcur.errors import MissingRequirementError
 from aconcur.parallel import ClusterUnreachable, cluster
 
 ROOT = Path(__file__).parents[2]
-LIMIT = 100
+LIMIT = 200
+pytestmark = pytest.mark.timeout(300)
 UNREACHED = """
 import anyio, sys
 from aconcur.parallel import ClusterUnreachable, cluster
@@ -43,6 +44,15 @@ def dask(*arguments: str | Path) -> subprocess.Popen[bytes]:
     )
 
 
+def address_in(file: Path) -> str | None:
+    """Return what the scheduler has written, once it is all there."""
+    try:
+        address: str = json.loads(file.read_text())["address"]
+    except (OSError, ValueError):
+        return None
+    return address
+
+
 @pytest.fixture(scope="session")
 def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Start the cluster, let a client of its own do all scenarios, and end the cluster."""
@@ -60,22 +70,36 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         own = ("--no-nanny", "--nthreads", "1", "--local-directory", folder)
         workers = [start("worker", *here, "--scheduler-file", there, *own) for _ in range(2)]
         give_up = time.monotonic() + LIMIT
-        while not there.exists():
+        while (address := address_in(there)) is None:
             assert time.monotonic() < give_up
             time.sleep(0.02)
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "tests.support.cluster_client"),
-                *(json.loads(there.read_text())["address"], str(workers[0].pid)),
-            ],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=LIMIT,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        yield json.loads(done.stdout)
+        # All at once: whoever computes when the worker is killed loses nothing either.
+        clients = [
+            stack.enter_context(client(*arguments))
+            for arguments in (
+                ("-m", "tests.support.cluster_client", address, str(workers[0].pid)),
+                ("examples/cluster.py", address),
+                ("-m", "aconcur", "gcd", "--executor", address.replace("tcp", "dask")),
+            )
+        ]
+        outputs = [
+            one.communicate(text, timeout=LIMIT)
+            for one, text in zip(clients, ("", "", "12,18\n7,x\n6,4\n"), strict=True)
+        ]
+        assert [one.returncode for one in clients] == [0, 0, 1], outputs
+        found, example, computed = (output for output, _ in outputs)
+        yield json.loads(found) | {"example": example, "gcd": computed}
+
+
+def client(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
+    )
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -116,6 +140,14 @@ def test_after_its_block_it_takes_no_call(scenario: dict[str, Any]) -> None:
 
 def test_a_worker_that_is_killed_costs_no_item(said: dict[str, Any]) -> None:
     assert said["asyncio"]["bereaved"] == {"all": True, "workers": 1}
+
+
+def test_the_example_needs_one_other_argument(said: dict[str, Any]) -> None:
+    assert said["example"] == "350 77031\n"
+
+
+def test_aconcur_gcd_computes_there(said: dict[str, Any]) -> None:
+    assert said["gcd"] == "12,18,6\n6,4,2\n"
 
 
 def test_nobody_at_the_address() -> None:

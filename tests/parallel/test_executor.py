@@ -73,7 +73,7 @@ class Inline(Executor):
         future = Future[Any]()
         try:
             future.set_result(fn(*args, **options))
-        except BaseException as error:  # noqa: BLE001 - as an executor does
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - as an executor does
             future.set_exception(error)
         return future
 

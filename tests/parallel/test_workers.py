@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from aconcur._core.cpus import _quotas
 from aconcur.parallel import (
     COLLECT,
     PoolStatistics,
@@ -20,7 +21,6 @@ from aconcur.parallel import (
     open_pool,
     usable_cpus,
 )
-from aconcur.parallel._cpus import _quotas
 from aconcur.parallel._starting import Method
 from tests.support import parallel_tasks as tasks
 
@@ -88,6 +88,12 @@ async def test_workers_that_die_at_their_start_are_not_started_for_ever() -> Non
         with pytest.raises(WorkerStartError, match="exited with 4"):
             await pool.run(tasks.square, 3)
         assert pool.statistics().started == 20
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+async def test_a_task_may_run_a_loop(backend: str) -> None:
+    async with open_pool(1, start="fork") as pool:
+        assert await pool.run(tasks.run_a_loop, backend) == 5
 
 
 async def test_workers_are_as_nice_as_asked() -> None:

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -26,8 +18,9 @@ from aconcur.pipeline import SKIP, Journal, PipelineReport, ProgressLines, Queue
 from aconcur.pipeline._progress import Recent
 from aconcur.testing import cancel_everywhere, explore
 from tests.pipeline.test_accounts import account
+from tests.support.pseudo_terminal import PseudoTerminal, open_pseudo_terminal
 
-HIDDEN, SHOWN = b"\x1b[?25l", b"\x1b[?25h"
+HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 
 
 async def same(item: int) -> int:
@@ -212,88 +205,50 @@ def test_without_a_terminal_there_are_lines() -> None:
 # ---------------------------------------------------------------- terminals
 
 
-class Terminal:
-    """A program in a terminal of its own."""
-
-    def __init__(self, arguments: list[str], **environment: str) -> None:
-        self._leader, follower = pty.openpty()
-        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 90, 0, 0))
-        self.before = termios.tcgetattr(follower)
-        odd = {"COLUMNS", "NO_COLOR", "CI"}
-        self.process = subprocess.Popen(
-            arguments,
-            stdin=follower,
-            stdout=follower,
-            stderr=follower,
-            env={k: v for k, v in os.environ.items() if k not in odd}
-            | {"TERM": "xterm-256color"}
-            | environment,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        self._follower, self.screen = follower, b""
-        os.set_blocking(self._leader, False)
-
-    def read(self) -> bytes:
-        with suppress(BlockingIOError):
-            self.screen += os.read(self._leader, 1 << 16)
-        return self.screen
-
-    def until(self, condition: Callable[[bytes], object]) -> None:
-        deadline = time.monotonic() + 20
-        while not condition(self.read()):
-            assert time.monotonic() < deadline, self.screen
-            time.sleep(0.005)
-
-    def type(self, keys: bytes) -> None:
-        os.write(self._leader, keys)
-
-    def end(self) -> int:
-        """Return how it ended; fail if the terminal is not as it was."""
-        self.until(lambda _: self.process.poll() is not None)
-        self.read()
-        assert termios.tcgetattr(self._follower) == self.before
-        os.close(self._follower)
-        os.close(self._leader)
-        return self.process.wait()
+def ended(terminal: PseudoTerminal) -> int:
+    """Return how the program ended; fail if the terminal is not as it was."""
+    status = terminal.wait_for_end()
+    assert terminal.settings() == terminal.before
+    return status
 
 
 def test_a_terminal_sees_bars() -> None:
-    terminal = Terminal(program())
-    assert terminal.end() == 0
+    with open_pseudo_terminal(*program()) as terminal:
+        assert ended(terminal) == 0
     screen = terminal.screen
     assert screen.count(HIDDEN) == screen.count(SHOWN) == 1
     assert screen.index(HIDDEN) < screen.index(SHOWN)
-    assert b"60/60 items" in screen
-    for expected in (b"resize", b"upload", b"queued", b"of 1 busy", b"in between\r\n"):
+    assert "60/60 items" in screen
+    for expected in ("resize", "upload", "queued", "of 1 busy", "in between\r\n"):
         assert expected in screen
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_the_terminal_is_given_back_after_ctrl_c(backend: str) -> None:
-    terminal = Terminal(program(sleep=60, backend=backend))
-    terminal.until(lambda screen: b"50/60 items" in screen)
-    terminal.type(b"\x03")
-    # Python ends by the signal when nobody catches KeyboardInterrupt. On trio it strikes whatever
-    # task runs, and may come out of the run in a group.
-    assert terminal.end() in (-signal.SIGINT, *[1] * (backend == "trio"))
+    with open_pseudo_terminal(*program(sleep=60, backend=backend)) as terminal:
+        terminal.wait_for_text("50/60 items")
+        terminal.press("\x03")
+        # Python ends by the signal when nobody catches KeyboardInterrupt. On trio it strikes
+        # whatever task runs, and may come out of the run in a group.
+        assert ended(terminal) in (-signal.SIGINT, *[1] * (backend == "trio"))
     assert terminal.screen.count(HIDDEN) == terminal.screen.count(SHOWN) == 1
-    assert b"KeyboardInterrupt" in terminal.screen[terminal.screen.index(SHOWN) :]
+    assert "KeyboardInterrupt" in terminal.screen[terminal.screen.index(SHOWN) :]
 
 
 def test_the_terminal_is_given_back_after_a_cancellation() -> None:
-    terminal = Terminal(program(sleep=60, limit=0.3))
-    assert terminal.end() == 0
+    with open_pseudo_terminal(*program(sleep=60, limit=0.3)) as terminal:
+        assert ended(terminal) == 0
     assert terminal.screen.count(HIDDEN) == terminal.screen.count(SHOWN) == 1
 
 
 def test_without_rich_or_in_a_dumb_terminal_there_are_lines() -> None:
     hide = "import importlib.util as u; u.find_spec = lambda name: None\n"
-    code = program()
-    for terminal in (
-        Terminal([*code[:2], hide + code[2]]),
-        Terminal(code, TERM="dumb"),
+    python, option, code = program()
+    for started in (
+        open_pseudo_terminal(python, option, hide + code),
+        open_pseudo_terminal(python, option, code, TERM="dumb"),
     ):
-        assert terminal.end() == 0
-        assert b"60/60 items" in terminal.screen
-        assert b"\x1b" not in terminal.screen
+        with started as terminal:
+            assert ended(terminal) == 0
+        assert "60/60 items" in terminal.screen
+        assert "\x1b" not in terminal.screen

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import select
-import subprocess
 import sys
-import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.support.pseudo_terminal import open_pseudo_terminal
 
 PROGRAM = """
 import anyio, os, sys
@@ -32,8 +26,6 @@ except KeyboardInterrupt:
     print("interrupted")
 """
 
-SHELL = "import os; os.execvp('bash', ['bash', '--norc', '-i'])"
-
 STOPPED = """
 import anyio, sys
 from aconcur.process import INHERIT, Command
@@ -45,17 +37,6 @@ async def main():
 
 anyio.run(main, backend=sys.argv[1])
 """
-
-
-def _until(leader: int, text: bytes) -> bytes:
-    screen = b""
-    while text not in screen:
-        assert select.select([leader], [], [], 20)[0], screen
-        try:
-            screen += os.read(leader, 4096)
-        except OSError:  # EIO: the last writer has gone
-            break
-    return screen
 
 
 TAKER = """
@@ -88,65 +69,37 @@ anyio.run(main, backend=sys.argv[1])
 """
 
 
-@contextmanager
-def on_a_terminal(*args: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Run Python with a new terminal in control of it; yield it and our end of the terminal."""
-    leader, follower = pty.openpty()
-
-    def take_the_terminal() -> None:
-        os.setsid()
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-    process = subprocess.Popen(
-        [sys.executable, "-c", *args],
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        preexec_fn=take_the_terminal,
-    )
-    os.close(follower)
-    try:
-        yield process, leader
-    finally:
-        process.kill()
-        process.wait()
-        os.close(leader)
-
-
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_child_reads_from_the_terminal_and_hears_its_ctrl_c(backend: str) -> None:
-    with on_a_terminal(PROGRAM, backend) as (process, leader):
-        os.write(leader, b"hello\n")
-        _until(leader, b"read hello\r\n")
-        os.write(leader, b"\x03")
-        screen = _until(leader, b"\n")
-        assert process.wait(30) == 0
-        assert b"interrupted" in screen + _until(leader, b"interrupted")
+    with open_pseudo_terminal(sys.executable, "-c", PROGRAM, backend) as terminal:
+        terminal.press("hello\n")
+        terminal.wait_for_text("read hello\r\n")
+        terminal.press("\x03")
+        assert terminal.wait_for_end() == 0
+        assert "interrupted" in terminal.screen
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_what_a_killed_child_did_to_the_terminal_is_undone(backend: str) -> None:
-    with on_a_terminal(LENDER, backend, TAKER) as (process, leader):
-        screen = _until(leader, b"as left")
-        os.write(leader, b"hello\n")
-        screen += _until(leader, b"read")
-        assert b"ours again True" in screen
-        assert b"with echo True" in screen
-        assert process.wait(20) == 0
-        screen += _until(leader, b"hello")
-        assert b"as left True" in screen
-        assert screen.rstrip().endswith(b"read hello")
+    with open_pseudo_terminal(sys.executable, "-c", LENDER, backend, TAKER) as terminal:
+        terminal.wait_for_text("as left")
+        terminal.press("hello\n")
+        assert terminal.wait_for_end() == 0
+        for line in ("ours again True", "with echo True", "as left True"):
+            assert line in terminal.screen
+        assert terminal.screen.rstrip().endswith("read hello")
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_ctrl_z_stops_the_child_and_us_and_both_go_on(tmp_path: Path, backend: str) -> None:
-    with on_a_terminal(SHELL) as (_, leader):
+    with open_pseudo_terminal("bash", "--norc", "-i") as terminal:
         program = tmp_path / "program"
         program.write_text(STOPPED)
-        os.write(leader, f"{sys.executable} {program} {backend}\n".encode())
-        _until(leader, b"waiting\r\n")
-        os.write(leader, b"\x1a")
-        _until(leader, b"Stopped")
-        os.write(leader, b"fg\n")
-        os.write(leader, b"hello\n")
-        assert b"read hello\r\n" in _until(leader, b"done\r\n")
+        terminal.press(f"{sys.executable} {program} {backend}\n")
+        terminal.wait_for_text("waiting\r\n")
+        terminal.press("\x1a")
+        terminal.wait_for_text("Stopped")
+        terminal.press("fg\n")
+        terminal.press("hello\n")
+        terminal.wait_for_text("done\r\n")
+        assert "read hello\r\n" in terminal.screen

@@ -11,6 +11,9 @@ from pathlib import Path
 from threading import Lock
 from typing import NoReturn
 
+import anyio
+import anyio.lowlevel
+
 from aconcur.parallel import Shared
 
 
@@ -163,6 +166,14 @@ def fail_to_initialize() -> NoReturn:
 
 async def coroutine(_: object) -> None:
     """No worker calls this."""
+
+
+def run_a_loop(backend: str) -> int:
+    async def five() -> int:
+        await anyio.lowlevel.checkpoint()
+        return 5
+
+    return anyio.run(five, backend=backend)
 
 
 def exit_at_three(number: int) -> int:

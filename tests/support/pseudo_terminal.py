@@ -23,8 +23,17 @@ PATIENCE = 60
 class PseudoTerminal:
     """The user's side of a terminal."""
 
-    def __init__(self, leader: int, follower: int, process: subprocess.Popen[bytes]) -> None:
-        self._leader, self._follower, self.process = leader, follower, process
+    def __init__(
+        self,
+        leader: int,
+        follower: int,
+        process: subprocess.Popen[bytes],
+        before: list[object],
+    ) -> None:
+        self._leader, self._follower = leader, follower
+        self.process = process
+        self.before = before
+        """What settings() were when it was new."""
         self.screen = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 
@@ -45,6 +54,10 @@ class PseudoTerminal:
         while not condition():
             assert select.select([self._leader], [], [], PATIENCE)[0], self.screen[-2000:]
             self._read()
+
+    def wait_for_text(self, text: str) -> None:
+        """Read until a text is on the screen."""
+        self.wait_for(lambda: text in self.screen)
 
     def picture(self) -> list[str]:
         """Return the lines of the last picture that has arrived."""
@@ -72,11 +85,16 @@ class PseudoTerminal:
 
 @contextmanager
 def open_pseudo_terminal(
-    *arguments: str, rows: int = 12, columns: int = 100
+    *arguments: str, rows: int = 12, columns: int = 100, **environment: str
 ) -> Iterator[PseudoTerminal]:
-    """Start a program whose stdin, stdout and stderr are one new terminal; end it if it is left."""
+    """Start a program whose stdin, stdout and stderr are one new terminal; end it if it is left.
+
+    What says something else of the terminal is not in its environment.
+    """
     leader, follower = os.openpty()
     _set_size(leader, rows, columns)
+    before: list[object] = termios.tcgetattr(follower)
+    inherited = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "NO_COLOR", "CI"}}
 
     def take_the_terminal() -> None:
         os.setsid()
@@ -89,10 +107,10 @@ def open_pseudo_terminal(
         stdout=follower,
         stderr=follower,
         preexec_fn=take_the_terminal,
-        env=os.environ | {"TERM": "xterm-256color"},
+        env=inherited | {"TERM": "xterm-256color"} | environment,
     )
     try:
-        yield PseudoTerminal(leader, follower, process)
+        yield PseudoTerminal(leader, follower, process, before)
     finally:
         process.kill()
         process.wait()

@@ -116,7 +116,7 @@ class SentCall(NamedTuple):
         try:
             function = _function(self.key, self.function)
             items = self.items.open()
-        except BaseException as error:  # noqa: BLE001 - it travels
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - it travels
             answer: Answer = [None], {0: pack(error)}
         else:
             answer, seconds = work(

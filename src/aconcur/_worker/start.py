@@ -19,6 +19,7 @@ import socket
 import sys
 from _thread import start_new_thread
 from contextlib import suppress
+from contextvars import Context
 from typing import Any, Final, NamedTuple
 
 from aconcur._worker.codec import U64, SocketFile, encode
@@ -100,14 +101,24 @@ def forked(sock: socket.socket, boot: Boot) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
+        _forget_loops()
         with suppress(EOFError, ConnectionError):
-            _live(sock, boot)
+            Context().run(_live, sock, boot)
         code = 0
     finally:
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # closed, or none at all
                 stream.flush()
         os._exit(code)
+
+
+def _forget_loops() -> None:
+    """Let a task run a loop of its own, though the fork was made in one."""
+    if asyncio := sys.modules.get("asyncio"):
+        asyncio._set_running_loop(None)  # noqa: SLF001 - as asyncio itself, from Python 3.12 on
+    if trio := sys.modules.get("trio._core._run"):
+        trio.GLOBAL_RUN_CONTEXT.__dict__.clear()
+        trio.sniffio_library.name = None
 
 
 def _live(sock: socket.socket, boot: Boot) -> None:

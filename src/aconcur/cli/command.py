@@ -1,6 +1,7 @@
 """Read the command line and call the command that it names.
 
-Rule: a command's own modules are imported when it is called; ``aconcur --help`` stays quick.
+Rule: a command is the module of its name, and its ``run`` is what it does. The module is imported
+when it is called; ``aconcur --help`` stays quick.
 """
 
 from __future__ import annotations
@@ -9,9 +10,14 @@ __all__ = ("UsageError", "obey")
 
 import argparse
 from collections.abc import Sequence
+from importlib import import_module
+from typing import TypeAlias
 
 from aconcur import __version__
 from aconcur.errors import AconcurError
+
+# It has no public name.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 
 class UsageError(AconcurError):
@@ -29,22 +35,22 @@ def obey(arguments: Sequence[str] | None) -> None:
         ),
     )
     parser.add_argument("--version", action="version", version=f"aconcur {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_compare(commands)
     _add_race(commands)
     _add_digest(commands)
-    _add_journal(commands)
     _add_thumbnails(commands)
-    _add_gcd(commands)
+    _add_journal(commands)
     _add_life(commands)
+    _add_gcd(commands)
     chosen = parser.parse_args(arguments)
     try:
-        chosen.run(chosen)
+        import_module(f"aconcur.cli.{chosen.command}").run(chosen)
     except UsageError as error:
-        chosen.parser.error(str(error))
+        commands.choices[chosen.command].error(str(error))
 
 
-def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_compare(commands: Commands) -> None:
     parser = commands.add_parser(
         "compare",
         help="run lessons: original and rebuilt on one input, side by side",
@@ -62,16 +68,9 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--record", action="store_true", help="measure, and write each lesson's record.json")
     add("--write", action="store_true", help="write COMPARISON.md from sources and records")
     add("--check", action="store_true", help="fail if COMPARISON.md differs; measures nothing")
-    parser.set_defaults(run=_compare, parser=parser)
 
 
-def _compare(chosen: argparse.Namespace) -> None:
-    from aconcur.cli import compare
-
-    compare.run(chosen)
-
-
-def _add_race(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_race(commands: Commands) -> None:
     parser = commands.add_parser(
         "race",
         help="show the order of turns that breaks a scenario",
@@ -94,16 +93,9 @@ def _add_race(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add("--bound", type=int, default=2, help="most turns against the base order (default: 2)")
     add("--schedules", type=int, default=20_000, help="most schedules to run (default: 20000)")
     add("--replay", metavar="TOKEN", help="run only the schedule that a failure printed")
-    parser.set_defaults(run=_race, parser=parser)
 
 
-def _race(chosen: argparse.Namespace) -> None:
-    from aconcur.cli import race
-
-    race.run(chosen)
-
-
-def _add_digest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_digest(commands: Commands) -> None:
     parser = commands.add_parser(
         "digest",
         help="encrypt files and print the digest of each cipher text, many at once",
@@ -127,16 +119,29 @@ def _add_digest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     name = "ACONCUR_PASSWORD"
     add("--password-env", default=name, metavar="NAME", help=f"variable (default: {name})")
     add("--password-file", metavar="FILE", help="its first line is the password")
-    parser.set_defaults(run=_digest, parser=parser)
 
 
-def _digest(chosen: argparse.Namespace) -> None:
-    from aconcur.cli import digest
+def _add_thumbnails(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "thumbnails",
+        help="download pictures, make them small, keep or upload them; resumable",
+        description=(
+            "Download pictures, make each small in a worker process, and write it into a "
+            "folder or PUT it to a URL, many at once. Prints where each thumbnail is. Pictures "
+            "with more than 50 million pixels or 32 MB are refused."
+        ),
+        epilog="A picture that fails is named on stderr; the exit code is then 1.",
+    )
+    add = parser.add_argument
+    add("sources", nargs="+", metavar="URL|FILE", help="http(s) URLs; files of them; - for stdin")
+    add("--to", required=True, metavar="DIR|URL", help="folder, or URL to PUT to: URL/NAME.jpg")
+    add("--size", type=int, default=256, help="most pixels of the longer side (default: 256)")
+    add("--workers", type=int, default=16, help="downloads, and uploads, at once (default: 16)")
+    add("--timeout", type=float, default=30.0, help="seconds an attempt may take (default: 30)")
+    add("--resume", metavar="DB", help="journal: the same call later does only what is left")
 
-    digest.run(chosen)
 
-
-def _add_journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_journal(commands: Commands) -> None:
     parser = commands.add_parser(
         "journal",
         help="show what a resumable run has recorded; let failed items be tried again",
@@ -151,80 +156,9 @@ def _add_journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("file", metavar="FILE", help="the journal")
     add("keys", nargs="*", metavar="KEY", help="items to retry, as show names them (default: all)")
     add("--json", action="store_true", help="show as JSON")
-    parser.set_defaults(run=_journal, parser=parser)
 
 
-def _journal(chosen: argparse.Namespace) -> None:
-    from aconcur.cli import journal
-
-    journal.run(chosen)
-
-
-def _add_thumbnails(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "thumbnails",
-        help="download pictures, make them small, keep or upload them; resumable",
-        description=(
-            "Download pictures, make each small in a process of its own, and write it into a "
-            "folder or PUT it to a URL, many at once. Prints where each thumbnail is. Pictures "
-            "with more than 50 million pixels or 32 MB are refused."
-        ),
-        epilog="A picture that fails is named on stderr; the exit code is then 1.",
-    )
-    add = parser.add_argument
-    add("sources", nargs="+", metavar="URL|FILE", help="http(s) URLs; files of them; - for stdin")
-    add("--to", required=True, metavar="DIR|URL", help="folder, or URL to PUT to: URL/NAME.jpg")
-    add("--size", type=int, default=256, help="most pixels of the longer side (default: 256)")
-    add("--workers", type=int, default=16, help="downloads, and uploads, at once (default: 16)")
-    add("--timeout", type=float, default=30.0, help="seconds an attempt may take (default: 30)")
-    add("--resume", metavar="DB", help="journal: the same call later does only what is left")
-    parser.set_defaults(run=_thumbnails, parser=parser)
-
-
-def _thumbnails(chosen: argparse.Namespace) -> None:
-    from aconcur.cli import thumbnails
-
-    thumbnails.run(chosen)
-
-
-def _add_gcd(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "gcd",
-        help="compute greatest common divisors on all cores, or on a cluster",
-        description=(
-            "Read pairs of whole numbers, one a line as A,B, and print A,B,GCD for each, in their "
-            "order. The work is the chapter's: it tries every number from the smaller one down, at "
-            "about 0.05 µs each. The input may be of any length: little of it is in memory at a "
-            "time. A first line of names and empty lines are passed over."
-        ),
-        epilog="A wrong line is named on stderr by its number, the others are done; the exit code "
-        "is then 1.",
-    )
-    add = parser.add_argument
-    add(
-        "pairs",
-        nargs="?",
-        default="-",
-        metavar="PAIRS.csv",
-        help="the input (default, and -: stdin)",
-    )
-    add("--workers", type=int, metavar="N", help="default: the processors it may use")
-    add(
-        "--executor",
-        default="pool",
-        metavar="WHAT",
-        help="pool (default), threads, processes, or a cluster of Dask's as dask://HOST:PORT",
-    )
-    parser.set_defaults(run=_gcd, parser=parser)
-
-
-def _gcd(chosen: argparse.Namespace) -> None:
-    from aconcur.cli import gcd
-
-    gcd.run(chosen)
-
-
-def _add_life(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_life(commands: Commands) -> None:
     parser = commands.add_parser(
         "life",
         help="watch a pattern of the Game of Life, draw it, or count its cells",
@@ -259,10 +193,33 @@ def _add_life(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     add("--scale", type=int, metavar="N", help="a cell is N pixels wide (default: easy to see)")
     add("--ms", type=int, default=50, help="milliseconds a frame (default: 50)")
-    parser.set_defaults(run=_life, parser=parser)
 
 
-def _life(chosen: argparse.Namespace) -> None:
-    from aconcur.cli import life
-
-    life.run(chosen)
+def _add_gcd(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "gcd",
+        help="compute greatest common divisors on all cores, or on a cluster",
+        description=(
+            "Read pairs of whole numbers, one a line as A,B, and print A,B,GCD for each, in their "
+            "order. The work is the chapter's: it tries every number from the smaller one down, at "
+            "about 0.05 µs each. The input may be of any length: little of it is in memory at a "
+            "time. A first line of names and empty lines are passed over."
+        ),
+        epilog="A wrong line is named on stderr by its number, the others are done; the exit code "
+        "is then 1.",
+    )
+    add = parser.add_argument
+    add(
+        "pairs",
+        nargs="?",
+        default="-",
+        metavar="PAIRS.csv",
+        help="the input (default, and -: stdin)",
+    )
+    add("--workers", type=int, metavar="N", help="default: the processors it may use")
+    add(
+        "--executor",
+        default="pool",
+        metavar="WHAT",
+        help="pool (default), threads, processes, or a cluster of Dask's as dask://HOST:PORT",
+    )

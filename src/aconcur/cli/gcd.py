@@ -13,8 +13,7 @@ from contextlib import asynccontextmanager, nullcontext
 from io import BufferedReader
 from typing import Final, TypeAlias, cast
 
-import anyio
-from anyio import to_thread
+import anyio.to_thread
 
 from aconcur import parallel
 from aconcur.cli.command import UsageError
@@ -66,7 +65,7 @@ async def _rows(file: BufferedReader) -> AsyncIterator[Row]:
     """
     number, rest, block = 0, b"", b"..."
     while block:
-        block = await to_thread.run_sync(file.read1, _BLOCK, abandon_on_cancel=True)
+        block = await anyio.to_thread.run_sync(file.read1, _BLOCK, abandon_on_cancel=True)
         lines = (rest + block).split(b"\n")
         # What is longer is no pair: int() takes 4300 digits.
         rest = lines.pop()[:_BLOCK]
@@ -110,7 +109,7 @@ async def _answers(
             yield parallel.map(divisor, rows, executor=threads)
         finally:
             with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(threads.shutdown)
+                await anyio.to_thread.run_sync(threads.shutdown)
     else:
         processes = ProcessPool(workers or usable_cpus())
         try:

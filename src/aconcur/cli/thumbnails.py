@@ -16,9 +16,8 @@ import anyio
 
 from aconcur.cli.command import UsageError
 from aconcur.cli.pictures import Folder, Network, Picture, PleaseRetryError, named, shrink
-from aconcur.compare.machine import usable_cores
 from aconcur.errors import AconcurError, MissingRequirementError
-from aconcur.lessons.item41_futures.pool import ProcessPool
+from aconcur.parallel import open_pool, usable_cpus
 from aconcur.pipeline import Failure, Journal, PipelineReport, Retry, stage
 
 _WEB: Final = ("http://", "https://")
@@ -103,12 +102,12 @@ async def _run(
     journal: Journal | None,
     note: Callable[[Failure], None],
 ) -> PipelineReport:
-    workers, processes = chosen.workers, usable_cores()
+    workers, processes = chosen.workers, usable_cpus()
     async with Network.open(2 * workers, chosen.timeout) as network:
         keep: Callable[[Picture], Awaitable[str]] = partial(network.upload, chosen.to)
         if not chosen.to.startswith(_WEB):
             keep = Folder(Path(chosen.to)).save
-        with ProcessPool(processes) as pool:
+        async with open_pool(processes) as pool:
             thumbnails = (
                 stage(
                     network.download,

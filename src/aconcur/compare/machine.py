@@ -7,7 +7,6 @@ __all__ = (
     "busy_share",
     "describe_machine",
     "refuse_busy_machine",
-    "usable_cores",
 )
 
 import os
@@ -19,6 +18,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from aconcur._core.cpus import usable_cpus
 from aconcur.errors import AconcurError
 
 # A guess that served: an idle two-core machine shows 0 to 3 %, one busy process shows 50 %.
@@ -42,7 +42,7 @@ def busy_share(seconds: float = 1.0) -> float:
     Where /proc/stat is not there: the load average of the last minute over the number of cores.
     """
     if not Path("/proc/stat").exists():
-        return os.getloadavg()[0] / usable_cores()
+        return os.getloadavg()[0] / usable_cpus()
     busy_before, all_before = _processor_ticks()
     time.sleep(seconds)
     busy_after, all_after = _processor_ticks()
@@ -69,7 +69,7 @@ def describe_machine() -> dict[str, str]:
     """Return the facts that a figure depends on; no host name, no path."""
     said = {
         "processor": _processor_name(),
-        "cores": str(usable_cores()),
+        "cores": str(usable_cpus()),
         "kernel": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
@@ -83,13 +83,6 @@ def describe_machine() -> dict[str, str]:
     said["load"] = f"{os.getloadavg()[0]:.2f}"
     said["date"] = datetime.now(UTC).date().isoformat()
     return said
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor_name() -> str:

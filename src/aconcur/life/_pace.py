@@ -13,7 +13,7 @@ from functools import partial
 from time import perf_counter
 from typing import Final, TypeVar, cast, final
 
-from anyio import CapacityLimiter
+import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from aconcur._core.waiting import in_worker_thread
@@ -56,7 +56,7 @@ class Driver:
     def __init__(self, make: Callable[[], Engine], *, slow: bool = False) -> None:
         self._make, self._slow = make, slow
         self._engine: Engine | None = None
-        self._limiter: CapacityLimiter | None = None
+        self._limiter: anyio.CapacityLimiter | None = None
         self._pauses = False
         self._chunk = 1
         self._cost = 0.0
@@ -118,14 +118,14 @@ class Driver:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._limiter is None:
-            self._limiter = CapacityLimiter(1)
+            self._limiter = anyio.CapacityLimiter(1)
         done: list[T] = []
         failed: list[BaseException] = []
 
         def run() -> None:
             try:
                 done.append(work())
-            except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+            except BaseException as error:  # noqa: ASYNC103, BLE001 - raised where it is awaited
                 failed.append(error)
 
         await in_worker_thread(run, self._limiter)

@@ -32,6 +32,7 @@ __all__ = (
     "usable_cpus",
 )
 
+from aconcur._core.cpus import usable_cpus as usable_cpus
 from aconcur._core.on_error import COLLECT as COLLECT
 from aconcur._core.on_error import RAISE as RAISE
 from aconcur._core.on_error import SKIP as SKIP
@@ -39,7 +40,6 @@ from aconcur._core.on_error import OnError as OnError
 from aconcur._worker.shared import Shared as Shared
 from aconcur.parallel._cluster import Cluster as Cluster
 from aconcur.parallel._cluster import cluster as cluster
-from aconcur.parallel._cpus import usable_cpus as usable_cpus
 from aconcur.parallel._errors import PoolClosed as PoolClosed
 from aconcur.parallel._errors import RemoteError as RemoteError
 from aconcur.parallel._errors import RemoteTraceback as RemoteTraceback

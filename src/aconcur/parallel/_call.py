@@ -27,15 +27,14 @@ class Call:
         message: Encoded,
         timeout: float | None,
     ) -> None:
-        self.name, self.arguments, self.message, self.timeout = (
-            name_of(function),
-            arguments,
-            message,
-            timeout,
-        )
-        self.chunk = Chunk(self, 0, [arguments], exact=True)
-        self.number = self.chunk.number
-        self.open, self.waiting = True, True
+        self.name: str = name_of(function)
+        self.arguments: tuple[Any, ...] = arguments
+        self.message: Encoded = message
+        self.timeout: float | None = timeout
+        self.chunk: Chunk = Chunk(self, 0, [arguments], exact=True)
+        self.number: int = self.chunk.number
+        self.open: bool = True
+        self.waiting: bool = True
         self._waiter: Waiter | None = None
         self._result: Any = None
         self._error: Exception | None = None

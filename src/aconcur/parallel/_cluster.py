@@ -67,7 +67,8 @@ class Cluster(Executor):
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Have a worker call the function; it waits where there is no worker.
 
-        Cost: about 1 ms of this process's time, and 10 ms until the result is there.
+        Cost: see ``python -m benchmarks.parallel_cluster``: a call takes milliseconds, so put many
+        short ones into one, as :func:`map` does.
         """
         return self._executor.submit(fn, *args, **kwargs)
 

@@ -67,9 +67,9 @@ class WorkerCrew:
     """
 
     def __init__(self, size: int, starter: Starter, tasks_each: int | None) -> None:
-        self.size = size
-        self.tally = Tally()
-        self.open = True
+        self.size: int = size
+        self.tally: Tally = Tally()
+        self.open: bool = True
         self._starter, self._tasks_each = starter, tasks_each
         self._workers: list[Worker] = []
         self._calls = deque[Call]()
@@ -201,9 +201,11 @@ class WorkerCrew:
         **Cancelled**, natively too: kills them, waits, and raises then.
         """
         cancelled = None
+        ends = time.monotonic() + _FAREWELL
         with anyio.CancelScope(shield=True):
             for worker in self._workers:
-                cancelled = await worker.ended_at_all_costs(_FAREWELL) or cancelled
+                left = max(0.0, ends - time.monotonic())
+                cancelled = await worker.ended_at_all_costs(left) or cancelled
         self._workers.clear()
         self._starter.close()
         if cancelled is not None:

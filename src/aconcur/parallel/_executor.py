@@ -18,13 +18,13 @@ from contextlib import suppress
 from sys import getsizeof
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, final
 
+from aconcur._core.cpus import usable_cpus
 from aconcur._core.on_error import RAISE, OnError
 from aconcur._core.parking import Lot, in_trio, soon_caller
 from aconcur._worker.calls import NoCall, Sealed, SentAnswer, SentCall, new_page, seal
 from aconcur._worker.codec import encode
 from aconcur._worker.failures import Packed, pack, type_name
 from aconcur._worker.work import CANCELLED, work
-from aconcur.parallel._cpus import usable_cpus
 from aconcur.parallel._errors import RemoteError
 from aconcur.parallel._executor_errors import ExecutorBroken
 from aconcur.parallel._job import Chunk, Job
@@ -377,7 +377,8 @@ def map(  # noqa: A001 - executors have a method of this name
     are given first. An item whose call the executor itself fails is called again, alone, so it may
     run twice.
 
-    Cost: with a ProcessPoolExecutor about 0.7 µs an item and 0.3 ms a call.
+    Cost: that of the executor's own map with the best chunk size, see
+    ``python -m benchmarks.parallel_executor``.
     """
     check_function(fn)
     if workers is not None and workers < 1:

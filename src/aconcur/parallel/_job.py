@@ -102,8 +102,11 @@ class Chunk:
         self, job: Owner, start: int, items: list[Any], exact: bool, deaths: int = 0
     ) -> None:
         self.number: int = next(_NUMBERS)
-        self.job, self.start, self.items = job, start, items
-        self.exact, self.deaths = exact, deaths
+        self.job: Owner = job
+        self.start: int = start
+        self.items: list[Any] = items
+        self.exact: bool = exact
+        self.deaths: int = deaths
 
 
 class Crew(Protocol):
@@ -155,13 +158,17 @@ class Job:
         options: MapOptions,
     ) -> None:
         self.number: int = next(_NUMBERS)
-        self.function, self.name, self.options = function, name_of(function), options
-        self.open = True
+        self.function: Callable[[Any], Any] = function
+        self.name: str = name_of(function)
+        self.options: MapOptions = options
+        self.open: bool = True
         self.failures: list[Failure] = []
-        self.keep_going = options.on_error is not RAISE or bool(options.retries)
-        self.budget = SLICE if options.chunk is None else float("inf")
-        self.flying = self.failed = 0
-        self.item_bytes = self.result_bytes = 0.0
+        self.keep_going: bool = options.on_error is not RAISE or bool(options.retries)
+        self.budget: float = SLICE if options.chunk is None else float("inf")
+        self.flying: int = 0
+        self.failed: int = 0
+        self.item_bytes: float = 0.0
+        self.result_bytes: float = 0.0
         self.seconds: float | None = None  # of work for an item
         self._crew = crew
         self._drawn = self._taken = self._held = self._delivered = 0

@@ -13,12 +13,12 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack, final
 
 import anyio
 
+from aconcur._core.cpus import usable_cpus
 from aconcur._core.on_error import RAISE, OnError
 from aconcur._worker.main_module import is_being_read, origin_of_main
 from aconcur._worker.shared import Shared
 from aconcur._worker.start import Boot
 from aconcur.parallel._call import Call
-from aconcur.parallel._cpus import usable_cpus
 from aconcur.parallel._crew import WorkerCrew
 from aconcur.parallel._job import Job
 from aconcur.parallel._options import MapOptions, Progress, check_function, name_of
@@ -258,6 +258,6 @@ async def open_pool(
             # Not the group's scope: while that is cancelled, a native cancellation can get lost.
             crew.close(gently=left_by is None)
     finally:
-        await crew.bury_all()
+        await crew.bury_all()  # noqa: ASYNC102 - shields itself
     if left_by is not None:
         raise left_by

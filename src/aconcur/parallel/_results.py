@@ -75,7 +75,7 @@ class Results(Generic[R]):
                     turn = time.perf_counter()
             return found
         except BaseException:
-            await _end(job)
+            await _end(job)  # noqa: ASYNC102 - shields itself
             raise
         finally:
             job.close()
@@ -100,7 +100,7 @@ async def _each(job: Job) -> AsyncGenerator[Any, None]:
     except GeneratorExit:
         raise
     except BaseException:
-        await _end(job)
+        await _end(job)  # noqa: ASYNC102 - shields itself
         raise
     finally:
         job.close()

@@ -62,7 +62,7 @@ def ways(
     async def idle() -> None:
         await asyncio.sleep(0.1)
 
-    async def standing_still() -> None:
+    async def standing_still() -> None:  # noqa: ASYNC124
         chunk = len(pairs) // (4 * WORKERS) + 1
         list(executor.map(gcd, pairs, chunksize=chunk))
 
