@@ -153,7 +153,7 @@ async def test_it_starts_in_its_folder_with_its_environment(tmp_path: Path) -> N
         assert [line async for line in running.lines()] == [b"b  c d  e %b\r" % bytes(tmp_path)]
 
 
-@pytest.mark.parametrize("pty", [(0, 80), (24, 0), (70_000, 80), (-1, 5)])
+@pytest.mark.parametrize("pty", [(0, 80), (24, 0), (70_000, 80), (-1, 5), (1, 2, 3), 24, "no"])
 def test_a_size_that_no_terminal_has_is_refused(pty: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="pty must be"):
         CAT.open(pty=pty)

@@ -5,7 +5,7 @@ Rule: whatever is started for a call has ended when the call returns or raises.
 
 from __future__ import annotations
 
-__all__ = ("Call", "ThreadTeam", "awaiting", "in_executor")
+__all__ = ("Call", "ThreadTeam", "awaiting", "in_executor", "is_coroutine_function")
 
 import asyncio
 from collections import deque
@@ -26,12 +26,16 @@ Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 _CANCELLED: Final = "the call was cancelled by its executor"
 
 
+def is_coroutine_function(function: object) -> bool:
+    """Return whether it is known to return an awaitable: also a partial, or an object's call."""
+    while isinstance(function, partial):
+        function = function.func
+    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
 def awaiting(function: Callable[[Any], Any]) -> Call:
     """Return the function as one to await: itself, or what awaits it if it must be."""
-    target = function
-    while isinstance(target, partial):
-        target = target.func
-    if iscoroutinefunction(target) or iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
+    if is_coroutine_function(function):
         return function
 
     async def call(item: Any) -> Any:  # noqa: ANN401
