@@ -67,6 +67,15 @@ async def test_closing_the_input_types_ctrl_d() -> None:
         assert (await running.wait()).ok
 
 
+async def test_closing_the_input_within_a_line_is_its_end_too() -> None:
+    async with CAT.open(pty=True) as running:
+        await running.write(b"no line end")
+        running.close_input()
+        with anyio.fail_after(20):
+            # Echoed, then copied; a terminal shows no end.
+            assert [line async for line in running.lines()] == [b"no line endno line end"]
+
+
 async def test_what_is_typed_when_the_program_has_gone_is_an_error() -> None:
     async with sh("exit 0").open(pty=True) as running:
         await running.wait()

@@ -11,7 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
-from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from queue import SimpleQueue
@@ -20,6 +19,7 @@ from typing import Any, Final, TypeAlias, final
 
 import anyio
 
+from aconcur._core.loops import thread_context
 from aconcur._core.parking import Soon, Waiter, new_waiter, waiter_maker
 
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
@@ -143,7 +143,7 @@ class ThreadTeam:
         return ticket.result
 
     def _start(self) -> None:
-        context = copy_context()
+        context = thread_context()
         name = f"{self._name} {len(self._threads) + 1}"
         thread = Thread(target=context.run, args=(self._serve,), name=name, daemon=True)
         thread.start()

@@ -79,7 +79,7 @@ class Runnable(ABC):
             output: where the last stage writes: see ``Output``.
             check: raise :exc:`CommandFailed` if a stage failed. A stage that is not the last may
                 end by SIGPIPE: its reader had all it wanted, as in ``yes | head``.
-            timeout: seconds that the commands may run; None: for ever.
+            timeout: seconds that the commands may run; None: for ever; 0 or less: no time.
             grace: seconds from SIGTERM to SIGKILL for commands that are ended early.
             linger: seconds to wait for more output when all stages have ended, but a process that
                 they started still holds a pipe, counted from the last byte; None: for ever.

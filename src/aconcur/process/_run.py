@@ -52,7 +52,7 @@ class Options:
     def __post_init__(self) -> None:
         check_seconds("grace", self.grace)
         if self.timeout is not None:
-            check_seconds("timeout", self.timeout, also=" or None")
+            check_seconds("timeout", _left(self.timeout), also=" or None")
         if self.linger is not None:
             check_seconds("linger", self.linger, also=" or None")
         if self.max_output is not None:
@@ -66,6 +66,11 @@ class Options:
         given = not (self.input is None or self.input is self.output is Wiring.PIPE)
         if self.size is not None and (given or self.output is not Wiring.PIPE):
             raise ValueError("pty= makes a terminal the input and the output: give neither")
+
+
+def _left(timeout: float) -> float:
+    """Return no time for less than none: a caller may have computed it from a deadline."""
+    return 0 if isinstance(timeout, int | float) and timeout < 0 else timeout
 
 
 def _passes_us(output: Output | Literal[Wiring.PIPE]) -> bool:
