@@ -123,7 +123,7 @@ async def test_a_source_without_a_length_and_what_is_recorded(tmp_path: Path) ->
 
 
 def told(seconds: float, out: int, **counts: int) -> PipelineReport:
-    one = account("resize", starved=0.25, blocked=0.25, out=out, **counts)
+    one = account("resize", starved=0.25, blocked=0.25, entered=2000, out=out, **counts)
     return PipelineReport((replace(one, seconds=seconds),), seconds, finished=out, total=2000)
 
 
