@@ -28,6 +28,7 @@ def thumbnails(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedP
         [*THUMBNAILS, *arguments],
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         timeout=60,
         check=False,
         input=stdin,
@@ -137,6 +138,13 @@ def test_a_wrong_command_line_exits_with_two(arguments: list[str], complaint: st
     done = thumbnails(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in done.stderr
+
+
+def test_a_folder_whose_name_is_no_text(server: Server, tmp_path: Path) -> None:
+    to = tmp_path / "to \udcff"
+    done = thumbnails(server.pictures[0], "--to", to, "--resume", tmp_path / "run.db")
+    assert done.returncode == 0, done.stderr
+    assert (to / "000.jpg").exists()
 
 
 def test_what_cannot_be_read_had_or_imported_is_said(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 __all__ = ("UsageError", "obey")
 
 import argparse
+import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from aconcur import __version__
 from aconcur.errors import AconcurError
@@ -38,6 +40,9 @@ def obey(arguments: Sequence[str] | None) -> None:
     _add_gcd(commands)
     _add_life(commands)
     chosen = parser.parse_args(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Names of files come out as they went in, though they be no text.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         chosen.run(chosen)
     except UsageError as error:

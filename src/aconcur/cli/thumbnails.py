@@ -52,7 +52,8 @@ def run(chosen: argparse.Namespace) -> None:
     journal = None
     if chosen.resume:
         # Made small in another way or put elsewhere, they would not be the same thumbnails.
-        journal = Journal(chosen.resume, of=f"--size {chosen.size} --to {chosen.to}")
+        of = f"--size {chosen.size} --to {chosen.to}"
+        journal = Journal(chosen.resume, of=of.encode(errors="backslashreplace").decode())
     failures = anyio.run(_make, chosen, pictures, journal)
     if failures:
         print(*failures, sep="\n", file=sys.stderr)
