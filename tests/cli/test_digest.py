@@ -50,6 +50,20 @@ def files(tmp_path: Path) -> list[Path]:
     return found
 
 
+def test_a_name_that_is_no_text_comes_out_as_it_is(tmp_path: Path) -> None:
+    file = os.fsencode(tmp_path) + b"/name \xff"
+    Path(os.fsdecode(file)).write_bytes(b"data")
+    done = subprocess.run(
+        [*map(os.fsencode, DIGEST), file],
+        capture_output=True,
+        env=os.environ | {"ACONCUR_PASSWORD": PASSWORD, "PYTHONIOENCODING": "utf-8:strict"},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(b"  " + file + b"\n")
+
+
 @pytest.mark.parametrize(
     ("options", "cipher", "name"),
     [

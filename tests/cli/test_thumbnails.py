@@ -28,6 +28,7 @@ def thumbnails(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedP
         [*THUMBNAILS, *arguments],
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         timeout=60,
         check=False,
         input=stdin,
@@ -123,6 +124,11 @@ def test_all_is_fine(server: Server, tmp_path: Path) -> None:
         (["http://localhost/a.png"], "required: --to"),
         (["http://localhost/a.png", "--to", "x", "--size", "0"], "--size must be more than 0, not"),
         (["http://localhost/a.png", "--to", "x", "--workers", "-1"], "--workers must be more than"),
+        (["http://localhost/a.png", "--to", "x", "--timeout", "nan"], "--timeout must be more tha"),
+        (["http://[::1/a.png", "--to", "x"], "error: 'http://[::1/a.png' is no http or https URL"),
+        (["http://localhost:99999/a.png", "--to", "x"], "'http://localhost:99999/a.png' is no ht"),
+        (["ftp://localhost/a.png", "--to", "x"], "'ftp://localhost/a.png' is no http or https URL"),
+        (["http://localhost/a.png", "--to", "http:///"], "--to: 'http:///' is no http or https"),
         ([os.devnull, "--to", "x"], "there is no URL to begin with"),
         ([__file__, "--to", "x"], 'line 1: \'"""``aconcur thumbnails`` against'),
         ([sys.executable, "--to", "x"], "is no list of URLs: it is no text in UTF-8"),
@@ -132,6 +138,13 @@ def test_a_wrong_command_line_exits_with_two(arguments: list[str], complaint: st
     done = thumbnails(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in done.stderr
+
+
+def test_a_folder_whose_name_is_no_text(server: Server, tmp_path: Path) -> None:
+    to = tmp_path / "to \udcff"
+    done = thumbnails(server.pictures[0], "--to", to, "--resume", tmp_path / "run.db")
+    assert done.returncode == 0, done.stderr
+    assert (to / "000.jpg").exists()
 
 
 def test_what_cannot_be_read_had_or_imported_is_said(tmp_path: Path) -> None:

@@ -238,6 +238,13 @@ def test_the_bottleneck_is_named() -> None:
     assert (report.delivered, report.failed, SLOW.rate) == (6, 1, 3.5)
 
 
+def test_a_stage_that_got_nothing_was_never_busy() -> None:
+    # Its workers had not begun to wait when so short a run was over.
+    nothing = account("keep", starved=0.1, blocked=0.0)
+    assert nothing.busy == 0
+    assert PipelineReport((FAST, nothing), 2.0).bottleneck is None
+
+
 def test_the_source_or_the_consumer_may_be_the_bottleneck() -> None:
     starved = account("work", starved=0.9, blocked=0.0, entered=1)
     blocked = account("work", starved=0.0, blocked=0.9, entered=1)

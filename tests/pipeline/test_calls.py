@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from aconcur.pipeline import COLLECT, THREADS, Via, stage
@@ -177,6 +178,20 @@ def test_run_sync(backend: str) -> None:
 def test_iter_sync(backend: str, size: int) -> None:
     results = stage(add, workers=2).iter_sync(range(size), backend=backend)
     assert list(results) == list(range(1, size + 1))
+
+
+async def test_a_function_in_a_thread_may_run_a_loop_of_its_own() -> None:
+    def total(size: int) -> int:
+        report = stage(add).run_sync(range(size))
+        return report.delivered + len(list(stage(add).iter_sync(range(size))))
+
+    assert await stage(total, via=THREADS, workers=2).collect([1, 2, 3]) == [2, 4, 6]
+    assert await anyio.to_thread.run_sync(total, 3) == 6
+
+
+async def test_iter_sync_does_not_block_an_event_loop() -> None:
+    with pytest.raises(RuntimeError, match=r"would block the event loop here: use open\(\)"):
+        next(stage(add).iter_sync(range(3)))
 
 
 @BACKENDS

@@ -183,6 +183,55 @@ async def test_filtered_is_done(journal: Journal) -> None:
     assert await stage(same).batch(4).run(range(3), journal=Journal(f"{journal.path}2"))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("plain", [False, True])
+async def test_an_attempt_that_fails_in_the_middle_leaves_the_item_to_the_next(
+    journal: Journal, workers: int, plain: bool
+) -> None:
+    tried: list[int] = []
+
+    def parts(item: int) -> Iterator[int]:
+        tried.append(item)
+        yield item
+        if tried.count(item) == 1:
+            raise ValueError(item)
+        yield -item
+
+    async def parts_as_they_come(item: int) -> AsyncIterator[int]:
+        for part in parts(item):
+            yield part
+
+    function: Any = parts if plain else parts_as_they_come
+    options: Any = {"workers": workers, "retry": Retry(2, backoff=0)}
+    last = stage(same).flat_map(function, **options)
+    twice = [] if workers > 1 else [1]  # what was passed on is not taken back
+    other = Journal(f"{journal.path}2")
+    assert await last.collect([1], journal=other) == [*twice, 1, -1]
+    tried.clear()
+    await last.map(same).run([1, 2], journal=journal)
+    assert done(journal) == {1, 2}
+
+
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError("no file \udcff"), "OSError: no file \\udcff"),
+        (SpeechlessError(), "SpeechlessError"),
+    ],
+)
+async def test_any_error_can_be_recorded(journal: Journal, error: Exception, told: str) -> None:
+    async def fail(_: int) -> None:
+        raise error
+
+    await stage(fail, on_error=SKIP).run([1, 2], journal=journal)
+    assert [failure.error for failure in journal.failures()] == [told, told]
+
+
 async def test_a_batch_is_done_or_fails_with_all_that_is_in_it(journal: Journal) -> None:
     async def first_fails(batch: list[int]) -> list[int]:
         assert all(isinstance(item, int) for item in batch)
@@ -271,6 +320,14 @@ async def test_a_result_that_would_come_back_changed_ends_the_run(journal: Journ
     other = Journal(f"{journal.path}3", dump=pickle.dumps, load=pickle.loads)
     for _ in range(2):
         assert await pair.collect([2, 3], journal=other) == [2, (3, 3)]
+
+
+@pytest.mark.parametrize("dumped", ["\udcff", 1 << 70, object()])
+async def test_a_dump_that_no_file_can_take_ends_the_run(journal: Journal, dumped: Any) -> None:  # noqa: ANN401
+    odd = Journal(journal.path, dump=lambda _: dumped, load=pickle.loads)
+    with pytest.raises(JournalError, match="what was recorded stays"):
+        await stage(same).collect([1, 2], journal=odd)
+    assert done(journal) == set()
 
 
 async def test_a_load_that_fails(journal: Journal) -> None:

@@ -10,7 +10,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aconcur.pipeline import COLLECT, RAISE, Pipeline, Queue, Retry, stage
+from aconcur.pipeline import COLLECT, RAISE, THREADS, Pipeline, Queue, Retry, stage
+
+# Of a type that the type checker would refuse.
+WRONG: Any = "wrong"
+FEDLESS: Any = stage(len)
 
 
 async def same(item: int) -> int:
@@ -364,6 +368,7 @@ async def test_run_returns_the_account() -> None:
         ({"workers": 0}, "workers must be at least 1, not 0"),
         ({"buffer": 0}, "buffer must be at least 1, not 0"),
         ({"timeout": 0}, "timeout must be more than 0 seconds, not 0"),
+        ({"timeout": float("nan")}, "timeout must be more than 0 seconds, not nan"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], said: str) -> None:
@@ -376,6 +381,7 @@ def test_options_out_of_range(options: dict[str, Any], said: str) -> None:
     [
         ({"attempts": 0}, "attempts must be at least 1, not 0"),
         ({"backoff": -1}, "backoff must be at least 0 seconds, not -1"),
+        ({"backoff": float("nan")}, "backoff must be at least 0 seconds, not nan"),
         ({"longest": -1}, "longest must be at least 0 seconds, not -1"),
         ({"jitter": 2}, "jitter must be from 0 to 1, not 2"),
     ],
@@ -390,6 +396,32 @@ def test_batches_out_of_range() -> None:
         stage(same).batch(0)
     with pytest.raises(ValueError, match="max_wait must be at least 0 seconds, not -1"):
         stage(same).batch(1, max_wait=-1)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: stage(WRONG), "a stage needs a function, not 'wrong'"),
+        (lambda: stage(same, workers=1.5), r"workers must be a whole number, not 1\.5"),  # type: ignore[call-overload]
+        (lambda: stage(same, buffer=WRONG), "buffer must be a whole number, not 'wrong'"),
+        (lambda: stage(same, timeout=WRONG), "timeout must be a number of seconds, not 'wrong'"),
+        (lambda: stage(same, retry=WRONG), r"retry must be a Retry, such as Retry\(3\), not 'wr"),
+        (lambda: stage(str, via=WRONG), "via must be THREADS, an executor or a pool, not 'wrong'"),
+        (lambda: stage(same, via=THREADS), "same is a coroutine function, and via= is for block"),
+        (lambda: stage(partial(add, much=2)).map(partial(same), via=THREADS), "same is a corout"),
+        (lambda: stage(same) | WRONG, "unsupported operand"),
+        (lambda: stage(same).merge(FEDLESS), r"<Pipeline len> has no source: .* fed_by\(\)"),
+        (lambda: stage(str.encode).through(WRONG), r"through\(\) needs a Command or .*not 'wrong'"),
+        (lambda: stage(same).run_sync([], journal=WRONG), r"must be a Journal: Journal\('wrong'\)"),
+        (lambda: stage(same).batch(1.5), r"size must be a whole number, not 1\.5"),  # type: ignore[arg-type]
+        (lambda: Queue[int](WRONG), "maxsize must be a whole number, not 'wrong'"),
+    ],
+)
+def test_what_is_of_a_wrong_kind_is_refused_where_it_is_described(
+    make: Callable[[], object], said: str
+) -> None:
+    with pytest.raises(TypeError, match=said):
+        make()
 
 
 def test_a_reaction_that_is_none() -> None:

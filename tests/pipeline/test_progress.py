@@ -148,8 +148,16 @@ async def test_a_source_without_a_length_and_what_is_recorded(tmp_path: Path) ->
 # -------------------------------------------------------------------- lines
 
 
+async def test_where_there_is_no_stderr_nothing_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    report = await stage(len).run(["a"], progress=True)
+    assert (report.finished, capsys.readouterr().out) == (1, "")
+
+
 def told(seconds: float, out: int, **counts: int) -> PipelineReport:
-    one = account("resize", starved=0.25, blocked=0.25, out=out, **counts)
+    one = account("resize", starved=0.25, blocked=0.25, entered=2000, out=out, **counts)
     return PipelineReport((replace(one, seconds=seconds),), seconds, finished=out, total=2000)
 
 

@@ -60,6 +60,11 @@ def test_a_pipe_needs_a_command() -> None:
         (lambda: Command("a", env={"A": Secret("x\0y")}), r"env\['A'\] must be without NUL"),
         (lambda: Command("a", stderr=WRONG_TEXT), "stderr must be one of .*CAPTURE, DISCARD"),
         (lambda: Command("a", ok_codes=()), "ok_codes must name at least one status"),
+        (lambda: Command("a", ok_codes=WRONG_INT), "ok_codes must be statuses, .* not 5"),
+        (lambda: Command("a", ok_codes=["1"]), r"ok_codes must be statuses, .* not \['1'\]"),  # type: ignore[list-item]
+        (lambda: Command("a", env=WRONG_TEXT), "env must be a mapping .* not str"),
+        (lambda: Command("a", cwd=WRONG_INT), "cwd must be a str or a path, not 5"),
+        (lambda: CommandPipe(Command("a"), WRONG_TEXT), "is made of commands, not 'no'"),
     ],
 )
 def test_what_no_program_can_get_is_refused_at_once(

@@ -116,6 +116,15 @@ async def test_cancelled_it_leaves_nothing() -> None:
     assert scope.cancelled_caught
 
 
+@pytest.mark.parametrize("wrong", [5, "ls", (CAT,), (CAT, b"", b"")])
+async def test_what_is_no_command_hides_no_other(wrong: Runnable) -> None:
+    async with run_many([CAT, wrong, CAT], ordered=True) as outcomes:
+        first, second, third = [outcome async for outcome in outcomes]
+    assert first.error is third.error is None
+    assert isinstance(second.error, TypeError)
+    assert "run_many needs commands, or pairs of one and its input, not" in str(second.error)
+
+
 async def test_a_limit_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="limit must be at least 1, not 0"):
         async with run_many([], limit=0):

@@ -68,6 +68,15 @@ async def test_closing_the_input_types_ctrl_d() -> None:
         assert (await running.wait()).ok
 
 
+async def test_closing_the_input_within_a_line_is_its_end_too() -> None:
+    async with CAT.open(pty=True) as running:
+        await running.write(b"no line end")
+        running.close_input()
+        with anyio.fail_after(20):
+            # Echoed, then copied; a terminal shows no end.
+            assert [line async for line in running.lines()] == [b"no line endno line end"]
+
+
 async def test_what_is_typed_when_the_program_has_gone_is_an_error() -> None:
     async with sh("exit 0").open(pty=True) as running:
         await running.wait()
@@ -177,7 +186,7 @@ async def test_an_emptied_environment_finds_the_usual_programs() -> None:
         assert b"A=x\r" in [line async for line in running.lines()]
 
 
-@pytest.mark.parametrize("pty", [(0, 80), (24, 0), (70_000, 80), (-1, 5)])
+@pytest.mark.parametrize("pty", [(0, 80), (24, 0), (70_000, 80), (-1, 5), (1, 2, 3), 24, "no"])
 def test_a_size_that_no_terminal_has_is_refused(pty: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="pty must be"):
         CAT.open(pty=pty)

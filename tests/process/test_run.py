@@ -10,6 +10,7 @@ import pickle
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -196,6 +197,15 @@ async def test_an_unsuitable_number_is_refused() -> None:
         await CAT.run(linger=-1)
     with pytest.raises(ValueError, match="max_output must be at least 0"):
         await CAT.run(max_output=-1)
+    with pytest.raises(ValueError, match="timeout must be at least 0 seconds or None, not nan"):
+        await CAT.run(timeout=float("nan"))
+    with pytest.raises(ValueError, match="grace must be at least 0 seconds, not nan"):
+        await CAT.run(grace=float("nan"))
+    wrong: Any = "2"
+    with pytest.raises(TypeError, match="timeout must be a number of seconds or None, not '2'"):
+        await CAT.run(timeout=wrong)
+    with pytest.raises(TypeError, match="on_progress must be a function, not '2'"):
+        await CAT.run(on_progress=wrong)
 
 
 # Status

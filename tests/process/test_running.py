@@ -91,6 +91,13 @@ async def test_leaving_the_block_early_ends_the_commands() -> None:
     assert descriptors() == before
 
 
+async def test_output_that_was_left_cannot_be_read_after_the_block() -> None:
+    async with Command("echo", "x").open() as running:
+        pass
+    with pytest.raises(RuntimeError, match="only inside of its block"):
+        await anext(running.lines())
+
+
 async def test_stderr_is_drained_while_the_block_does_something_else() -> None:
     shouts = python("import sys; sys.stderr.write('e' * (1 << 20)); print('done')")
     async with shouts.open() as running:

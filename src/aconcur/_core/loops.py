@@ -9,10 +9,12 @@ __all__ = (
     "has_ended",
     "here",
     "name_of",
+    "thread_context",
 )
 
 import asyncio
 import sys
+from contextvars import Context, copy_context
 from threading import Thread
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -48,6 +50,15 @@ def current_loop() -> Loop | None:
         token: Loop = lowlevel.current_trio_token()
         return token
     return _running_loop()
+
+
+def thread_context() -> Context:
+    """Return a copy of the context for a thread: one in which no event loop runs yet."""
+    context = copy_context()
+    # anyio notes there which library runs, and would refuse to start another loop.
+    if (sniffio := sys.modules.get("sniffio")) is not None:
+        context.run(sniffio.current_async_library_cvar.set, None)
+    return context
 
 
 def _trio_lowlevel() -> ModuleType | None:

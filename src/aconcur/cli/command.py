@@ -9,8 +9,10 @@ from __future__ import annotations
 __all__ = ("UsageError", "obey")
 
 import argparse
+import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TypeAlias
 
 from aconcur import __version__
@@ -44,6 +46,9 @@ def obey(arguments: Sequence[str] | None) -> None:
     _add_life(commands)
     _add_gcd(commands)
     chosen = parser.parse_args(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Names of files come out as they went in, though they be no text.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         import_module(f"aconcur.cli.{chosen.command}").run(chosen)
     except UsageError as error:

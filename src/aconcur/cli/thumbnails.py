@@ -11,6 +11,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -40,15 +41,18 @@ def run(chosen: argparse.Namespace) -> None:
         if find_spec(module) is None:
             raise MissingRequirementError(f"module {module}", "pip install 'aconcur[images]'")
     for name in ("size", "workers", "timeout"):
-        if (value := getattr(chosen, name)) <= 0:
+        if not (value := getattr(chosen, name)) > 0:
             raise UsageError(f"--{name} must be more than 0, not {value}")
+    if "://" in chosen.to:
+        _checked(chosen.to, "--to: ")
     pictures = named(url for source in chosen.sources for url in _urls(source))
     if not pictures:
         raise UsageError("there is no URL to begin with: the files that were named hold none")
     journal = None
     if chosen.resume:
         # Made small in another way or put elsewhere, they would not be the same thumbnails.
-        journal = Journal(chosen.resume, of=f"--size {chosen.size} --to {chosen.to}")
+        of = f"--size {chosen.size} --to {chosen.to}"
+        journal = Journal(chosen.resume, of=of.encode(errors="backslashreplace").decode())
     failures = anyio.run(_make, chosen, pictures, journal)
     if failures:
         print(*failures, sep="\n", file=sys.stderr)
@@ -57,8 +61,8 @@ def run(chosen: argparse.Namespace) -> None:
 
 def _urls(source: str) -> Iterator[str]:
     """Return a URL, or those in a file: one a line; what begins with # is a remark."""
-    if source.startswith(_WEB):
-        yield source
+    if "://" in source:
+        yield _checked(source)
         return
     if source == "-":
         text = sys.stdin.read()
@@ -70,9 +74,19 @@ def _urls(source: str) -> Iterator[str]:
     for number, line in enumerate(text.splitlines(), 1):
         url = line.strip()
         if url and not url.startswith("#"):
-            if not url.startswith(_WEB):
-                raise UsageError(f"{source}, line {number}: {url[:80]!r} is no http or https URL")
-            yield url
+            yield _checked(url, f"{source}, line {number}: ")
+
+
+def _checked(url: str, where: str = "") -> str:
+    """Return the URL, if it can be one."""
+    try:
+        parts = urlsplit(url)
+        fine = url.startswith(_WEB) and parts.hostname and parts.port != 0
+    except ValueError:  # of an address or a port that none can be
+        fine = False
+    if not fine:
+        raise UsageError(f"{where}{url[:80]!r} is no http or https URL")
+    return url
 
 
 async def _make(

@@ -5,13 +5,12 @@ Rule: whatever is started for a call has ended when the call returns or raises.
 
 from __future__ import annotations
 
-__all__ = ("Call", "ThreadTeam", "awaiting", "in_executor")
+__all__ = ("Call", "ThreadTeam", "awaiting", "in_executor", "is_coroutine_function")
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
-from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from queue import SimpleQueue
@@ -20,18 +19,23 @@ from typing import Any, Final, TypeAlias, final
 
 import anyio
 
+from aconcur._core.loops import thread_context
 from aconcur._core.parking import Soon, Waiter, new_waiter, waiter_maker
 
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 _CANCELLED: Final = "the call was cancelled by its executor"
 
 
+def is_coroutine_function(function: object) -> bool:
+    """Return whether it is known to return an awaitable: also a partial, or an object's call."""
+    while isinstance(function, partial):
+        function = function.func
+    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
 def awaiting(function: Callable[[Any], Any]) -> Call:
     """Return the function as one to await: itself, or what awaits it if it must be."""
-    target = function
-    while isinstance(target, partial):
-        target = target.func
-    if iscoroutinefunction(target) or iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
+    if is_coroutine_function(function):
         return function
 
     async def call(item: Any) -> Any:  # noqa: ANN401
@@ -139,7 +143,7 @@ class ThreadTeam:
         return ticket.result
 
     def _start(self) -> None:
-        context = copy_context()
+        context = thread_context()
         name = f"{self._name} {len(self._threads) + 1}"
         thread = Thread(target=context.run, args=(self._serve,), name=name, daemon=True)
         thread.start()

@@ -252,14 +252,14 @@ def claimed(path: Path) -> Iterator[None]:
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Raise JournalError in place of what SQLite raises."""
+    """Raise JournalError in place of what SQLite raises, and of what it cannot take."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.Error, UnicodeEncodeError, OverflowError) as error:
         raise JournalError(f"journal {path}: {error}; {_remedy(error)}") from error
 
 
-def _remedy(error: sqlite3.DatabaseError) -> str:
+def _remedy(error: Exception) -> str:
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_NOTADB:
             return "it is no journal, and stays as it is: name another file"

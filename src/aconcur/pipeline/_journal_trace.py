@@ -147,7 +147,7 @@ class Book:
 
     def failed(self, token: _Token, failure: Failure, *, again: bool) -> None:
         """Note that a stage failed on what the token carries."""
-        error = f"{type(failure.error).__name__}: {failure.error}".removesuffix(": ")
+        error = f"{type(failure.error).__name__}: {_said(failure.error)}".removesuffix(": ")
         for entry in token.entries:
             entry.alive -= 1
             if not entry.failed:
@@ -202,11 +202,13 @@ class Trace:
         found: Any = GONE
         if isinstance(results, AsyncIterable):
             if self._stage.in_order:
-                found = [self._part(token, result) async for result in results]
+                listed = [result async for result in results]
+                found = [self._part(token, result) for result in listed]
             else:
                 await self._stage.emit_all(self._parts_as_they_come(token, results))
         elif self._stage.in_order:
-            found = [self._part(token, result) for result in results]
+            # All at first: an attempt that fails in the middle leaves no parts.
+            found = [self._part(token, result) for result in list(results)]
         else:
             await self._stage.emit_all(self._part(token, result) for result in results)
         self.book.leave(token)
@@ -284,6 +286,14 @@ class _AsyncDraw:
     async def aclose(self) -> None:
         if hasattr(self._source, "aclose"):
             await self._source.aclose()
+
+
+def _said(error: BaseException) -> str:
+    """Return the error's text as SQLite can take it: a file's name may be no text."""
+    try:
+        return str(error).encode(errors="backslashreplace").decode()
+    except Exception:  # noqa: BLE001 - an error's __str__ is not ours
+        return ""
 
 
 def _checked(key: object, item: object) -> Key:

@@ -48,7 +48,7 @@ class Writer:
         self._records = deque[Record]()
         self._bell, self._stop = Event(), Event()
         self._waiting = Lot()
-        self.error: JournalError | None = None
+        self.error: Exception | None = None
 
     def add(self, record: Record) -> None:
         """Take a record; it is written soon."""
@@ -87,7 +87,7 @@ class Writer:
                 file.write(records)
                 if self._waiting:
                     self._soon(self._waiting.wake_all)
-        except JournalError as error:
+        except Exception as error:  # noqa: BLE001 - raised where the block ends
             self.error = error
             self._soon(self._give_up)
 

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, final
 
+from aconcur._core.numbers import check_count, check_seconds
 from aconcur._core.on_error import COLLECT as COLLECT
 from aconcur._core.on_error import RAISE as RAISE
 from aconcur._core.on_error import SKIP as SKIP
@@ -91,11 +92,9 @@ class Retry:
     on: type[Exception] | tuple[type[Exception], ...] = Exception
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ValueError(f"attempts must be at least 1, not {self.attempts}")
-        for name in ("backoff", "longest"):
-            if (value := getattr(self, name)) < 0:
-                raise ValueError(f"{name} must be at least 0 seconds, not {value}")
+        check_count("attempts", self.attempts, 1)
+        check_seconds("backoff", self.backoff)
+        check_seconds("longest", self.longest)
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter must be from 0 to 1, not {self.jitter}")
 
@@ -154,12 +153,13 @@ class Options:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise ValueError(f"workers must be at least 1, not {self.workers}")
-        if self.buffer is not None and self.buffer < 1:
-            raise ValueError(f"buffer must be at least 1, not {self.buffer}")
-        if self.timeout is not None and self.timeout <= 0:
-            raise ValueError(f"timeout must be more than 0 seconds, not {self.timeout}")
+        check_count("workers", self.workers, 1)
+        if self.buffer is not None:
+            check_count("buffer", self.buffer, 1)
+        if self.timeout is not None:
+            check_seconds("timeout", self.timeout, above=True)
+        if self.retry is not None and not isinstance(self.retry, Retry):
+            raise TypeError(f"retry must be a Retry, such as Retry(3), not {self.retry!r}")
         reaction = self.on_error
         if not isinstance(reaction, OnError | Queue) and not callable(reaction):
             raise TypeError(

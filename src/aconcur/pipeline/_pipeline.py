@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, final, overload
 
+from aconcur._core.numbers import check_count, check_seconds
+from aconcur.pipeline._calls import is_coroutine_function
 from aconcur.pipeline._options import (
     THREADS,
     Fed,
@@ -65,6 +67,8 @@ class Pipeline(Runs[In, Out]):
         return f"<Pipeline {' | '.join(map(_shown, self._specs))}>"
 
     def __or__(self, other: Pipeline[Out, B]) -> Pipeline[In, B]:
+        if not isinstance(other, Pipeline):
+            return NotImplemented
         return Pipeline(self._specs + other._specs)
 
     @overload
@@ -98,7 +102,8 @@ class Pipeline(Runs[In, Out]):
         Raises:
             ValueError: an option is out of its range, or a timeout is asked of what cannot be
                 stopped: a thread, an executor.
-            TypeError: ``on_error`` is none of what it may be.
+            TypeError: the function cannot be called, or is a coroutine function with ``via``; or
+                an option is none of what it may be.
         """
         return self._with(_spec("map", function, options, via))
 
@@ -212,10 +217,8 @@ class Pipeline(Runs[In, Out]):
         """
         if not items > 0:
             raise ValueError(f"items must be more than 0, not {items}")
-        if not per > 0:
-            raise ValueError(f"per must be more than 0 seconds, not {per}")
-        if burst < 1:
-            raise ValueError(f"burst must be at least 1, not {burst}")
+        check_seconds("per", per, above=True)
+        check_count("burst", burst, 1)
         options = Options(buffer=1)
         name = name or "rate_limit"
         return self._with(Spec("rate_limit", list, options, name, size=burst, gap=per / items))
@@ -245,9 +248,13 @@ class Pipeline(Runs[In, Out]):
 
         Raises:
             ValueError: there is none.
+            TypeError: one is a pipeline without a source.
         """
         if not others:
             raise ValueError("merge needs at least one other source, not 0")
+        for other in others:
+            if isinstance(other, Pipeline):
+                raise TypeError(f"{other!r} has no source: give it one with fed_by()")
         return self._with(
             Spec("merge", list, Options(buffer=buffer), name or "merge", others=others)
         )
@@ -272,10 +279,9 @@ class Pipeline(Runs[In, Out]):
             buffer: lists that may wait for the next stage.
             name: of the stage; ``"batch"``.
         """
-        if size < 1:
-            raise ValueError(f"size must be at least 1, not {size}")
-        if max_wait is not None and max_wait < 0:
-            raise ValueError(f"max_wait must be at least 0 seconds, not {max_wait}")
+        check_count("size", size, 1)
+        if max_wait is not None:
+            check_seconds("max_wait", max_wait)
         options = Options(buffer=buffer)
         return self._with(
             Spec("batch", list, options, name or "batch", size=size, max_wait=max_wait)
@@ -304,11 +310,24 @@ def _spec(
     kind: Kind, function: Callable[[Any], Any], options: StageOptions, via: Via | None
 ) -> Spec:
     checked = Options(**options)
+    if not callable(function):
+        raise TypeError(f"a stage needs a function, not {function!r}")
+    if via is not None:
+        _check_via(function, via)
     if checked.timeout is not None and (via is THREADS or isinstance(via, Executor)):
         raise ValueError(
             "timeout= cannot stop a blocking function: limit it inside, or run it via= a pool"
         )
     return Spec(kind, function, checked, checked.name or _name(function), via)
+
+
+def _check_via(function: Callable[[Any], Any], via: object) -> None:
+    if via is not THREADS and not isinstance(via, Executor) and not hasattr(via, "run"):
+        raise TypeError(f"via must be THREADS, an executor or a pool, not {via!r}")
+    if is_coroutine_function(function):
+        raise TypeError(
+            f"{_name(function)} is a coroutine function, and via= is for blocking ones: leave it"
+        )
 
 
 def _name(function: object) -> str:

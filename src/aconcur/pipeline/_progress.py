@@ -95,6 +95,8 @@ def display(shown: Shown) -> Progress | None:
     """
     if shown is False:
         return None
+    if shown is True and sys.stderr is None:  # a process without one
+        return None
     if shown is True:
         terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         if terminal and find_spec("rich") is not None:

@@ -13,6 +13,7 @@ from itertools import islice
 from operator import length_hint
 from typing import Self, TypeVar, final
 
+from aconcur._core.numbers import check_count
 from aconcur._core.parking import Lot, soon_caller
 from aconcur.pipeline._errors import QueueClosed, QueueEmpty, QueueFull
 from aconcur.pipeline._queue_parts import Producer, QueueStatistics
@@ -56,8 +57,7 @@ class Queue(Shelf[T]):
     __slots__ = ("_done", "_dropped", "_ends", "_joiners", "_maxsize", "_producers")
 
     def __init__(self, maxsize: int = 0) -> None:
-        if maxsize < 0:
-            raise ValueError(f"maxsize must be at least 0, not {maxsize}")
+        check_count("maxsize", maxsize, 0)
         super().__init__(maxsize or sys.maxsize)
         self._maxsize = maxsize
         self._joiners = Lot()

@@ -60,7 +60,9 @@ class StageReport:
     @property
     def busy(self) -> float:
         """The share of its workers' time in which they had an item, 0 to 1."""
-        return max(0.0, 1.0 - self.starved - self.blocked) if self.seconds else 0.0
+        if not (self.seconds and self.entered):
+            return 0.0
+        return max(0.0, 1.0 - self.starved - self.blocked)
 
     @property
     def rate(self) -> float:

@@ -6,7 +6,6 @@ __all__ = ("iterate",)
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
@@ -14,6 +13,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 import anyio
 
+from aconcur._core.loops import current_loop, thread_context
 from aconcur._core.parking import soon_caller
 from aconcur.pipeline._queue import Queue
 from aconcur.pipeline._run import Run
@@ -25,9 +25,11 @@ Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Run[T]]]
 
 def iterate(opened: Opened[T], backend: str) -> Iterator[T]:
     """Yield what the run gives, which has a loop and a thread of its own."""
+    if current_loop() is not None:
+        raise RuntimeError("iter_sync() would block the event loop here: use open() and async for")
     side = _LoopSide(opened)
     loop = Thread(
-        target=copy_context().run, args=(side.run, backend), name="iter_sync", daemon=True
+        target=thread_context().run, args=(side.run, backend), name="iter_sync", daemon=True
     )
     loop.start()
     stop: Callable[[], object] | None = None

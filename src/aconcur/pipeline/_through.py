@@ -21,6 +21,10 @@ class Through:
     """
 
     def __init__(self, command: Runnable, timeout: float | None) -> None:
+        from aconcur.process import Runnable
+
+        if not isinstance(command, Runnable):
+            raise TypeError(f"through() needs a Command or a CommandPipe, not {command!r}")
         self._command, self._timeout = command, timeout
         self.name = " | ".join(PurePath(one.args[0]).name for one in command.commands)
 

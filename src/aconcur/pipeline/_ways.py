@@ -32,6 +32,8 @@ class Ways:
     progress: Shown = False
 
     def __post_init__(self) -> None:
+        if self.journal is not None and not isinstance(self.journal, Journal):
+            raise TypeError(f"journal must be a Journal: Journal({self.journal!r})")
         if self.key is not None and self.journal is None:
             raise ValueError("key= is for a journal: give journal= too, or leave it")
 

@@ -79,7 +79,7 @@ class Runnable(ABC):
             output: where the last stage writes: see ``Output``.
             check: raise :exc:`CommandFailed` if a stage failed. A stage that is not the last may
                 end by SIGPIPE: its reader had all it wanted, as in ``yes | head``.
-            timeout: seconds that the commands may run; None: for ever.
+            timeout: seconds that the commands may run; None: for ever; 0 or less: no time.
             grace: seconds from SIGTERM to SIGKILL for commands that are ended early.
             linger: seconds to wait for more output when all stages have ended, but a process that
                 they started still holds a pipe, counted from the last byte; None: for ever.
@@ -204,7 +204,8 @@ class Command(Runnable):
         ok_codes: the statuses that are no failure.
 
     Raises:
-        TypeError: an argument is no text, bytes or path, or is a Secret.
+        TypeError: an argument is no text, bytes or path, or is a Secret; or another parameter is
+            of no kind that is known.
         ValueError: an argument or variable that no program can get.
     """
 
@@ -220,9 +221,7 @@ class Command(Runnable):
         stderr: Stderr = CAPTURE,
         ok_codes: Collection[int] = (0,),
     ) -> None:
-        self._stage = Stage.checked(
-            (program, *args), env, inherit_env, cwd, stderr, frozenset(ok_codes)
-        )
+        self._stage = Stage.checked((program, *args), env, inherit_env, cwd, stderr, ok_codes)
 
     @property
     def commands(self) -> tuple[Command, ...]:
@@ -253,6 +252,7 @@ class CommandPipe(Runnable):
 
     Raises:
         ValueError: there is none.
+        TypeError: one is no command.
     """
 
     __slots__ = ("_commands",)
@@ -260,6 +260,9 @@ class CommandPipe(Runnable):
     def __init__(self, *commands: Command) -> None:
         if not commands:
             raise ValueError("a CommandPipe needs at least one command, not 0")
+        for command in commands:
+            if not isinstance(command, Command):
+                raise TypeError(f"a CommandPipe is made of commands, not {command!r}")
         self._commands = commands
 
     @property

@@ -26,7 +26,8 @@ from aconcur.process._feed import Feed
 from aconcur.process._stage import Stage
 from aconcur.process._terminal import OurTerminal, session_members
 
-# What Ctrl-D sends. A terminal takes it for the end only where a line begins (termios(3)).
+# What Ctrl-D sends. A terminal takes it for the end only where a line begins; elsewhere it sends
+# the line as it is (termios(3)).
 _END_OF_INPUT: Final = b"\x04"
 
 
@@ -40,6 +41,7 @@ class Group:
         "exits",
         "feed",
         "id",
+        "in_line",
         "loan",
         "on_close",
         "own",
@@ -69,6 +71,8 @@ class Group:
         self.exits: list[int] = []
         self.stdin: int = -1
         self.stdin_size: int = USUAL_SIZE
+        self.in_line: bool = False
+        """Whether what was written last has no line end yet."""
         self.stdout: int = -1
         self.read_from: int = -1
         self.write_to: int = -1
@@ -132,6 +136,8 @@ class Group:
         """
         await checkpoint()
         feed = Feed([view], self.stdin_size)
+        if view:
+            self.in_line = view[-1] not in b"\r\n"
         while self.stdin >= 0 and not feed.push(self.stdin):
             if feed.nap_until is None:
                 with suppress(anyio.ClosedResourceError):  # while we waited
@@ -145,7 +151,7 @@ class Group:
         if self.stdin >= 0:
             if self.pty:
                 with suppress(OSError):  # EAGAIN: nobody reads; EIO: it has hung up
-                    os.write(self.stdin, _END_OF_INPUT)
+                    os.write(self.stdin, _END_OF_INPUT * (2 if self.in_line else 1))
             os.close(self.stdin)
             self.stdin = -1
 

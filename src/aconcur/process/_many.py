@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from aconcur._core.beside import tasks_beside
+from aconcur._core.numbers import check_count
 from aconcur.process._command import Runnable
 from aconcur.process._results import Completed
 from aconcur.process._run import DEFAULT_GRACE, DEFAULT_LINGER, Options, run_stages
@@ -124,9 +125,13 @@ class Outcomes(AsyncIterator[Outcome]):
         self._busy += 1
 
     async def _run(self, index: int, job: Job, options: Options) -> None:
-        command, given = job if isinstance(job, tuple) else (job, None)
+        command, given = job if isinstance(job, tuple) and len(job) == 2 else (job, None)
         completed, error = None, None
         try:
+            if not isinstance(command, Runnable):
+                raise TypeError(
+                    f"run_many needs commands, or pairs of one and its input, not {job!r}"
+                )
             completed = await run_stages(
                 command._stages,  # noqa: SLF001 - the same package
                 replace(options, input=given),
@@ -177,6 +182,7 @@ async def run_many(
 
     Raises:
         ValueError: ``limit`` is below 1, or a number is out of its range.
+        TypeError: of what is no command, as its outcome's error.
 
     **Cancelled**, or left early: all that runs is ended as by ``run()``, and nothing more starts.
 
@@ -190,8 +196,8 @@ async def run_many(
         linger=linger,
         max_output=max_output,
     )
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit must be at least 1, not {limit}")
+    if limit is not None:
+        check_count("limit", limit, 1)
     outcomes = Outcomes(commands, limit or _default_limit(), ordered)
     async with tasks_beside() as tasks:
         tasks.start_soon(outcomes.start_all, tasks, options)  # noqa: ASYNC113 - any time will do

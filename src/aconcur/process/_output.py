@@ -92,6 +92,8 @@ class OutputReader:
     async def _attempt(self) -> bytes:
         """Read once; if there is nothing yet, wait and return ``b""``."""
         fd = self._driver.group.stdout
+        if fd < 0:
+            raise RuntimeError("the output can be read only inside of its block")
         try:
             data = os.read(fd, self._read_size)
         except BlockingIOError:

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 import anyio
 
+from aconcur._core.numbers import check_count, check_seconds
 from aconcur.process._driver import Driver, Sink
 from aconcur.process._errors import CommandFailed, CommandTimeout, OutputTooLarge
 from aconcur.process._results import Completed, Progress
@@ -49,12 +50,15 @@ class Options:
         return checked_size(self.pty)
 
     def __post_init__(self) -> None:
-        if self.grace < 0:
-            raise ValueError(f"grace must be at least 0 seconds, not {self.grace}")
-        if self.linger is not None and self.linger < 0:
-            raise ValueError(f"linger must be at least 0 seconds or None, not {self.linger}")
-        if self.max_output is not None and self.max_output < 0:
-            raise ValueError(f"max_output must be at least 0 bytes, not {self.max_output}")
+        check_seconds("grace", self.grace)
+        if self.timeout is not None:
+            check_seconds("timeout", _left(self.timeout), also=" or None")
+        if self.linger is not None:
+            check_seconds("linger", self.linger, also=" or None")
+        if self.max_output is not None:
+            check_count("max_output", self.max_output, 0, " bytes")
+        if self.on_progress is not None and not callable(self.on_progress):
+            raise TypeError(f"on_progress must be a function, not {self.on_progress!r}")
         if self.max_output is not None and not _passes_us(self.output):
             raise ValueError(
                 f"max_output limits what is captured or given to a function, not {self.output!r}"
@@ -62,6 +66,11 @@ class Options:
         given = not (self.input is None or self.input is self.output is Wiring.PIPE)
         if self.size is not None and (given or self.output is not Wiring.PIPE):
             raise ValueError("pty= makes a terminal the input and the output: give neither")
+
+
+def _left(timeout: float) -> float:
+    """Return no time for less than none: a caller may have computed it from a deadline."""
+    return 0 if isinstance(timeout, int | float) and timeout < 0 else timeout
 
 
 def _passes_us(output: Output | Literal[Wiring.PIPE]) -> bool:

@@ -114,6 +114,9 @@ class Running:
 
         An iterator holds nothing: leave it where you like, and go on with another one.
 
+        Raises:
+            RuntimeError: the block has been left before all was read.
+
         **Cancelled**: no byte is lost; another iterator goes on.
 
         Cost: one copy. About 1.1 × a program in C that reads the same pipe.

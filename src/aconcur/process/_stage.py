@@ -10,7 +10,7 @@ __all__ = ("Argument", "EnvValue", "Stage", "shell_line")
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -43,11 +43,20 @@ class Stage:
         inherit_env: bool,
         cwd: str | os.PathLike[str] | None,
         stderr: Stderr,
-        ok_codes: frozenset[int],
+        ok_codes: Collection[int],
     ) -> Stage:
         """Return a stage that at least could be started."""
         if stderr not in _STDERRS:
             raise ValueError(f"stderr must be one of {_STDERRS}, not {stderr!r}")
+        if env is not None and not isinstance(env, Mapping):
+            # Not shown: it may hold what is secret.
+            raise TypeError(f"env must be a mapping of names to values, not {type(env).__name__}")
+        if cwd is not None and not isinstance(cwd, str | os.PathLike):
+            raise TypeError(f"cwd must be a str or a path, not {cwd!r}")
+        if not isinstance(ok_codes, Collection) or not all(
+            isinstance(code, int) for code in ok_codes
+        ):
+            raise TypeError(f"ok_codes must be statuses, such as {{0, 1}}, not {ok_codes!r}")
         if not ok_codes:
             raise ValueError("ok_codes must name at least one status: 0 is the usual one")
         return cls(
@@ -56,7 +65,7 @@ class Stage:
             inherit_env,
             None if cwd is None else os.fspath(cwd),
             stderr,
-            ok_codes,
+            frozenset(ok_codes),
         )
 
     @property

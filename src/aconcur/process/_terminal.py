@@ -56,10 +56,13 @@ def checked_size(pty: bool | Size) -> Size | None:
     """
     if pty is False:
         return None
-    rows, columns = _USUAL if pty is True else pty
-    if not (0 < rows <= _MOST and 0 < columns <= _MOST):
-        raise ValueError(f"pty must be (rows, columns), each from 1 to {_MOST}, not {pty}")
-    return rows, columns
+    match pty:
+        case True:
+            return _USUAL
+        case (int(rows), int(columns)) if 0 < rows <= _MOST and 0 < columns <= _MOST:
+            return rows, columns
+        case _:
+            raise ValueError(f"pty must be (rows, columns), each from 1 to {_MOST}, not {pty!r}")
 
 
 def open_terminal(size: Size) -> tuple[int, int]:
