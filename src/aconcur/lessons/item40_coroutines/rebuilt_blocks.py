@@ -86,9 +86,10 @@ def serve(
     item = sim.send(None)
     while isinstance(item, Block):
         y, x = item
-        three = rows[y : y + 3]
+        above, here, below = rows[y : y + 3]
+        part = slice(x, x + 3)
         item = sim.send(
-            "".join(row[x : x + 3] for row in three)
+            above[part] + here[part] + below[part]
         )
     if isinstance(item, Tick):
         return False
