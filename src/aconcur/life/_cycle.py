@@ -61,17 +61,16 @@ async def cycle(
         raise ValueError(f"limit must be at least 0, not {limit}")
     found = plan(start, rule, topology=topology, engine=engine)
     driver = Driver(found.make, slow=found.takes_long)
+    lives = await driver.engine()
     seen: dict[bytes, tuple[int, int, int]] = {}
     while limit is None or driver.number <= limit:
-        lives = await driver.engine()
         # 128 bits: no two of 10⁹ generations share them by chance.
         state = blake2b(lives.state(), digest_size=16).digest()
         top, left = _corner(lives, found.topology)
         before = seen.setdefault(state, (driver.number, top, left))
         if before[0] < driver.number:
             return Cycle(before[0], driver.number - before[0], top - before[1], left - before[2])
-        await driver.rest_if_due()
-        await driver.live_until(driver.number + 1)
+        lives = await driver.live_until(driver.number + 1)
     return None
 
 

@@ -71,7 +71,7 @@ class HashLife:
             pass
         return lived
 
-    def _leap(self, j: int) -> None:
+    def _leap(self, j: int, *, cleared: bool = False) -> None:
         """Live 2 ** j generations at once, or in halves where there is no room for that."""
         tree = self._tree
         while self._root.level < max(j, LEVEL) + 3 or not _is_central(self._root):
@@ -81,12 +81,15 @@ class HashLife:
         except Full:
             tree.forget()
             self._root = tree.again(self._root)
-            if not j:
+            if not cleared:
+                self._leap(j, cleared=True)
+            elif j:
+                self._leap(j - 1)
+                self._leap(j - 1)
+            else:
                 raise MemoryError(
                     f"a generation of {self.population} cells needs too much memory"
                 ) from None
-            self._leap(j - 1)
-            self._leap(j - 1)
 
     def state(self) -> bytes:
         """Return the cells in some form, wherever on the plane they are."""

@@ -11,10 +11,10 @@ __all__ = ("Driver",)
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
-from typing import Final, TypeVar, final
+from typing import Final, TypeVar, cast, final
 
-from anyio import CapacityLimiter
-from anyio.lowlevel import checkpoint
+import anyio
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from aconcur._core.waiting import in_worker_thread
 from aconcur.life._engine import Engine, PausingEngine
@@ -41,12 +41,21 @@ class Driver:
         slow: whether that, or the first step, takes so long that a thread must do it.
     """
 
-    __slots__ = ("_chunk", "_cost", "_engine", "_limiter", "_make", "_since", "_slow", "number")
+    __slots__ = (
+        "_chunk",
+        "_cost",
+        "_engine",
+        "_make",
+        "_pauses",
+        "_since",
+        "_slow",
+        "number",
+    )
 
     def __init__(self, make: Callable[[], Engine], *, slow: bool = False) -> None:
         self._make, self._slow = make, slow
         self._engine: Engine | None = None
-        self._limiter: CapacityLimiter | None = None
+        self._pauses = False
         self._chunk = 1
         self._cost = 0.0
         self._since = perf_counter()
@@ -56,43 +65,45 @@ class Driver:
     async def engine(self) -> Engine:
         """Return the engine, made when it is first asked for."""
         if self._engine is None:
-            self._engine = await self._in_thread(self._make) if self._slow else self._make()
+            engine = await self._in_thread(self._make) if self._slow else self._make()
+            # isinstance() would ask the engine for its population, to see whether it has one.
+            self._pauses = hasattr(engine, "step_within")
+            self._engine = engine
         return self._engine
 
-    async def live_until(self, number: int) -> None:
-        """Live on until so many generations have been lived in all.
+    async def live_until(self, number: int) -> Engine:
+        """Live on until so many generations have been lived in all; return the engine.
 
         **Cancelled**: :attr:`number` tells how far it came, and the next call goes on from there.
         """
-        engine = await self.engine()
-        while self.number < number:
+        engine = self._engine or await self.engine()
+        while True:
+            # The clock is looked at once a chunk: others are due, or the chunk begins now.
+            now = perf_counter()
+            if now - self._since >= BUDGET:
+                await checkpoint()
+                self._since = now = perf_counter()
             left = number - self.number
+            if left <= 0:
+                return engine
             if self._is_for_thread(engine, left):
-                await self._in_thread(partial(self._live, engine, left, BATCH))
+                await self._in_thread(partial(self._live, engine, left, BATCH, now))
                 self._since = perf_counter()
             else:
-                await self.rest_if_due()
-                self._live(engine, left, INLINE if engine.nogil else BUDGET)
-
-    async def rest_if_due(self) -> None:
-        """Let others run if the loop has been held for a millisecond."""
-        if perf_counter() - self._since >= BUDGET:
-            await checkpoint()
-            self._since = perf_counter()
+                self._live(engine, left, INLINE if engine.nogil else BUDGET, now)
 
     def _is_for_thread(self, engine: Engine, left: int) -> bool:
         if self._slow:
             return True
-        if isinstance(engine, PausingEngine):
+        if self._pauses:
             return engine.nogil and self._cost > INLINE
         if engine.nogil:
             return self._cost * left > INLINE
         return self._cost > TOO_LONG_TO_HOLD
 
-    def _live(self, engine: Engine, left: int, seconds: float) -> None:
-        began = perf_counter()
-        if isinstance(engine, PausingEngine):
-            self.number += engine.step_within(left, seconds)
+    def _live(self, engine: Engine, left: int, seconds: float, began: float) -> None:
+        if self._pauses:
+            self.number += cast("PausingEngine", engine).step_within(left, seconds)
             self._cost = perf_counter() - began
         else:
             lived = min(left, self._chunk)
@@ -104,18 +115,18 @@ class Driver:
         self._slow = False
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        if self._limiter is None:
-            self._limiter = CapacityLimiter(1)
         done: list[T] = []
         failed: list[BaseException] = []
 
         def run() -> None:
             try:
                 done.append(work())
-            except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+            except BaseException as error:  # noqa: BLE001, ASYNC103 - raised where it is awaited
                 failed.append(error)
 
-        await in_worker_thread(run, self._limiter)
+        await in_worker_thread(run, anyio.CapacityLimiter(1))
+        # trio's nursery forgets a cancellation if its last task ends well all the same.
+        await checkpoint_if_cancelled()
         if failed:
             raise failed[0]
         return done[0]

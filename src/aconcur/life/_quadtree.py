@@ -50,7 +50,7 @@ class Node:
 class Quadtree:
     """All nodes of a universe, and what became of them."""
 
-    def __init__(self, rule: Rule, most: int = MOST_NODES) -> None:
+    def __init__(self, rule: Rule) -> None:
         # Four leaves are stepped as one square with nothing around it: what is wrong at its edge
         # moves inwards by a cell a generation, and only the middle is kept.
         self.stride: Final = 2 * SIDE
@@ -58,7 +58,7 @@ class Quadtree:
         row = (1 << SIDE) - 1
         self._leaf_mask = sum(row << y * self.stride for y in range(SIDE))
         self._step = compile_step(rule, torus=False)
-        self._most = most
+        self._most = MOST_NODES
         self.until = float("inf")
         self.forget()
 

@@ -124,11 +124,9 @@ class _Stream:
         """Live until the next generation that is due, and return the engine."""
         if self._stop is not None and self._next > self._stop:
             raise StopAsyncIteration
-        driver = self._driver
-        await driver.rest_if_due()
-        await driver.live_until(self._next)
+        engine = await self._driver.live_until(self._next)
         self._next += self._every
-        return await driver.engine()
+        return engine
 
 
 @final
