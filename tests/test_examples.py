@@ -39,6 +39,11 @@ def test_find_a_race() -> None:
     assert "with a lock: asyncio, bounded: none of all " in out
 
 
+def test_life_server() -> None:
+    """What it does for its viewers is in test_life_server.py."""
+    assert "One Game of Life for many viewers" in run("examples/life_server.py", "--help")
+
+
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_the_readme_runs(snippet: str) -> None:
     assert run("-c", snippet)

@@ -209,13 +209,13 @@ def test_a_file_says_where_it_lives(tmp_path: Path) -> None:
     assert (line["height"], line["width"]) == (8, 9)
 
 
-@pytest.mark.parametrize("suffix", ["rle", "cells", "lif"])
+@pytest.mark.parametrize("suffix", ["rle", "mc", "cells", "lif"])
 def test_writes_a_generation_as_a_pattern(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     done = life("glider", "--generations", "40", "--to", path)
     assert done.code == 0, done.stderr
     assert set(read(path).at(10, 10).cells()) == set(classic("glider").at(10, 10).cells())
-    if suffix == "rle":
+    if suffix in ("rle", "mc"):
         assert read(path).offset == (10, 10)
 
 

@@ -6,7 +6,14 @@ from itertools import pairwise
 
 import pytest
 
-from aconcur.life import Pattern, UnknownPatternError, classic, classics, write_rle
+from aconcur.life import (
+    Pattern,
+    UnknownPatternError,
+    classic,
+    classics,
+    make_engine,
+    write_rle,
+)
 from aconcur.life._bigint import BigInt
 
 OSCILLATORS = {
@@ -32,8 +39,11 @@ SPACESHIPS = {
 GUNS = {"gosper-glider-gun": 30, "simkin-glider-gun": 120}
 # How long they live, and how many cells are left; some of the latter fly on for ever.
 METHUSELAHS = {"r-pentomino": (1103, 116), "diehard": (130, 0)}
-GROWING = {"switch-engine", "growing-line", "growing-square"}
-ELSEWHERE = {"acorn", "lidka", "replicator"}
+LONG_LIVED = {"acorn": (5206, 633)}
+# How many switch engines they leave behind.
+GROWING = {"switch-engine": 1, "growing-line": 2, "growing-square": 1}
+# Lidka's end takes some seconds without numba: benchmarks.life looks at it.
+ELSEWHERE = {"lidka", "replicator"}
 
 
 def generations(pattern: Pattern, *numbers: int, size: int = 64) -> list[Pattern]:
@@ -47,7 +57,7 @@ def generations(pattern: Pattern, *numbers: int, size: int = 64) -> list[Pattern
 
 
 def test_every_pattern_has_its_facts() -> None:
-    told = {*OSCILLATORS, *SPACESHIPS, *GUNS, *METHUSELAHS, *GROWING, *ELSEWHERE}
+    told = {*OSCILLATORS, *SPACESHIPS, *GUNS, *METHUSELAHS, *LONG_LIVED, *GROWING, *ELSEWHERE}
     assert told == set(classics())
 
 
@@ -93,6 +103,28 @@ def test_methuselahs_settle_when_they_are_said_to(name: str, end: tuple[int, int
     before, at, later = generations(classic(name), number - 1, number, number + 12, size=640)
     assert at.population == later.population == left
     assert before.population != left or left == 116
+
+
+@pytest.mark.parametrize(("name", "end"), LONG_LIVED.items())
+def test_the_longest_lived_settle_on_the_plane(name: str, end: tuple[int, int]) -> None:
+    number, left = end
+    engine = make_engine(classic(name))
+    engine.step(number)
+    assert engine.population == left
+    engine.step(2)
+    assert engine.population == left
+
+
+@pytest.mark.parametrize("name", sorted(GROWING))
+def test_some_grow_for_ever_by_eight_blocks_in_288_generations(name: str) -> None:
+    engine = make_engine(classic(name))
+    engine.step(288 * 30)
+    populations = [engine.population]
+    for _ in range(3):
+        engine.step(288)
+        populations.append(engine.population)
+    grown = [b - a for a, b in pairwise(populations)]
+    assert grown == [32 * GROWING[name]] * 3
 
 
 def test_the_replicator_makes_two_of_itself() -> None:

@@ -9,7 +9,7 @@ from aconcur.life import Pattern, PatternError, read, write
 GLIDER = Pattern([(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)])
 
 
-@pytest.mark.parametrize("suffix", [".rle", ".RLE", ".cells", ".lif", ".life"])
+@pytest.mark.parametrize("suffix", [".rle", ".RLE", ".cells", ".mc", ".lif", ".life"])
 def test_the_name_tells_the_format(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"glider{suffix}"
     write(GLIDER, path)
@@ -17,7 +17,7 @@ def test_the_name_tells_the_format(tmp_path: Path, suffix: str) -> None:
     assert read(str(path)) == GLIDER
 
 
-@pytest.mark.parametrize("suffix", [".rle", ".cells", ".lif"])
+@pytest.mark.parametrize("suffix", [".rle", ".cells", ".mc", ".lif"])
 def test_the_content_tells_it_where_the_name_does_not(tmp_path: Path, suffix: str) -> None:
     write(GLIDER, tmp_path / f"glider{suffix}")
     renamed = (tmp_path / f"glider{suffix}").rename(tmp_path / "glider.txt")

@@ -41,7 +41,7 @@ class Page:
         while "Page.loadEventFired" not in self._events:
             self._hear()
 
-    def tell(self, method: str, **parameters: object) -> dict[str, object]:
+    def tell(self, method: str, **parameters: object) -> dict[str, Any]:
         """Send a command of the protocol; return its result."""
         self._sent += 1
         message = {"id": self._sent, "method": method, "params": parameters, **self._session}
@@ -49,7 +49,7 @@ class Page:
         while (answer := self._hear()).get("id") != self._sent:
             pass
         assert "error" not in answer, answer
-        result: dict[str, object] = answer["result"]
+        result: dict[str, Any] = answer["result"]
         return result
 
     def _hear(self) -> dict[str, Any]:
@@ -57,21 +57,18 @@ class Page:
         self._events.add(said.get("method", ""))
         return said
 
-    def value(self, script: str) -> object:
+    def value(self, script: str) -> Any:  # noqa: ANN401 - whatever the script makes
         """Return what an expression is, once its promise is kept."""
         said = self.tell(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
         result = said["result"]
-        assert isinstance(result, dict)
         assert "exceptionDetails" not in said, said
         return result["value"]
 
     def picture(self) -> bytes:
         """Return what the page looks like, as PNG."""
-        data = self.tell("Page.captureScreenshot", format="png")["data"]
-        assert isinstance(data, str)
-        return base64.b64decode(data)
+        return base64.b64decode(self.tell("Page.captureScreenshot", format="png")["data"])
 
 
 @contextmanager

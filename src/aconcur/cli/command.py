@@ -154,7 +154,7 @@ def _add_life(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         epilog="Sizes are HEIGHTxWIDTH. A pattern that says where it lives needs no option for it.",
     )
     add = parser.add_argument
-    add("pattern", nargs="?", metavar="FILE|NAME", help="RLE, .cells, Life 1.06; or a known name")
+    add("pattern", nargs="?", metavar="FILE|NAME", help=".rle, .cells, .mc, .lif; or a known name")
     add("--list", action="store_true", help="print the names that are known")
     add("--rule", metavar="RULE", help="like B36/S23 or highlife (default: the pattern's own)")
     where = parser.add_mutually_exclusive_group()
@@ -173,8 +173,8 @@ def _add_life(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add(
         "--to",
         metavar="FILE",
-        help=".gif or .apng: all generations; .png, .rle, .cells or .lif: the last one, or the "
-        "first one without --generations",
+        help=".gif or .apng: all generations; .png, .rle, .mc, .cells or .lif: the last one, or "
+        "the first one without --generations",
     )
     add("--scale", type=int, metavar="N", help="a cell is N pixels wide (default: easy to see)")
     add("--ms", type=int, default=50, help="milliseconds a frame (default: 50)")

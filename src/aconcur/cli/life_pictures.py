@@ -24,7 +24,7 @@ from aconcur.life import (
 )
 
 _FRAMES: Final = 100
-_PATTERNS: Final = (".rle", ".cells", ".lif", ".life")
+_PATTERNS: Final = (".rle", ".cells", ".mc", ".lif", ".life")
 _ANIMATIONS: Final = (".gif", ".apng")
 # Cells: what a screen shows. What grows beyond it is cut off.
 _LARGEST_SIDE: Final = 1024

@@ -4,7 +4,7 @@
 :class:`Rule`       which cells live next: ``Rule("B3/S23")``
 :class:`Grid`       a generation as a value
 :class:`Pattern`    live cells with a name, a rule and comments: what files hold
-:func:`read`        a pattern from a file: RLE, .cells, Life 1.06
+:func:`read`        a pattern from a file: RLE, .cells, Life 1.06, macrocell
 :func:`classic`     a pattern that everybody knows: ``classic("gosper-glider-gun")``
 :func:`draw`        the lines of text that a :class:`View` shows
 :func:`animate`     generations as an animated PNG or GIF; :func:`write_png` one of them
@@ -50,11 +50,13 @@ __all__ = (
     "read",
     "read_cells",
     "read_life106",
+    "read_macrocell",
     "read_rle",
     "simulate",
     "write",
     "write_cells",
     "write_life106",
+    "write_macrocell",
     "write_png",
     "write_rle",
 )
@@ -81,6 +83,8 @@ from aconcur.life._grid import Grid as Grid
 from aconcur.life._grid import GridTooLargeError as GridTooLargeError
 from aconcur.life._life106 import read_life106 as read_life106
 from aconcur.life._life106 import write_life106 as write_life106
+from aconcur.life._macrocell import read_macrocell as read_macrocell
+from aconcur.life._macrocell import write_macrocell as write_macrocell
 from aconcur.life._pattern import Bounds as Bounds
 from aconcur.life._pattern import Pattern as Pattern
 from aconcur.life._picture import Look as Look

@@ -12,6 +12,8 @@ from typing import Final, Protocol
 
 from aconcur.life._errors import PatternError
 from aconcur.life._life106 import HEADER, read_life106, write_life106
+from aconcur.life._macrocell import HEADER as MACROCELL
+from aconcur.life._macrocell import read_macrocell, write_macrocell
 from aconcur.life._pattern import Pattern
 from aconcur.life._plaintext import read_cells, write_cells
 from aconcur.life._rle import read_rle, write_rle
@@ -29,22 +31,24 @@ _READERS: Final[dict[str, Reader]] = {
     ".cells": read_cells,
     ".lif": read_life106,
     ".life": read_life106,
+    ".mc": read_macrocell,
 }
 _WRITERS: Final[dict[str, Callable[[Pattern], str]]] = {
     ".rle": write_rle,
     ".cells": write_cells,
     ".lif": write_life106,
     ".life": write_life106,
+    ".mc": write_macrocell,
 }
 # The first line of a picture: of RLE, it could only be a lone ! or dots.
 _PICTURE: Final = re.compile(rb"\s*(?:!|[.O*]+[ \t\r]*$)", re.MULTILINE)
 
 
 def read(path: str | os.PathLike[str]) -> Pattern:
-    """Read a pattern from a file: .rle, .cells, .lif or .life (Life 1.06).
+    """Read a pattern from a file: .rle, .cells, .mc (macrocell), .lif or .life (Life 1.06).
 
-    The first line tells Life 1.06 whatever the file is called; where the name tells nothing, the
-    content tells a picture from RLE. A large file takes a while: in a coroutine use
+    The first line tells Life 1.06 and macrocell, whatever the file is called; where the name tells
+    nothing, the content tells a picture from RLE. A large file takes a while: in a coroutine use
     ``await anyio.to_thread.run_sync(read, path)``.
 
     Args:
@@ -64,15 +68,17 @@ def read(path: str | os.PathLike[str]) -> Pattern:
 def _reader(suffix: str, data: bytes) -> Reader:
     if data.startswith(HEADER.encode()):
         return read_life106
+    if data.startswith(MACROCELL.encode()):
+        return read_macrocell
     if suffix in _READERS:
         return _READERS[suffix]
     return read_cells if _PICTURE.match(data) else read_rle
 
 
 def write(pattern: Pattern, path: str | os.PathLike[str]) -> None:
-    """Write a pattern to a file whose name ends in .rle, .cells, .lif or .life (Life 1.06).
+    """Write a pattern to a file whose name ends in .rle, .cells, .mc, .lif or .life (Life 1.06).
 
-    RLE keeps everything; what the others lose, their own functions say.
+    RLE and macrocell keep everything; what the others lose, their own functions say.
 
     Raises:
         ValueError: the name ends in something else.

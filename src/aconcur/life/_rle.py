@@ -12,19 +12,17 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final, NoReturn
 
-from aconcur.life._engine import Topology
 from aconcur.life._errors import PatternError, PatternSizeError
 from aconcur.life._pattern import Bounds, Pattern
 from aconcur.life._rle_body import blame, read_body
 from aconcur.life._rule import LIFE
-from aconcur.life._text import as_text, place_of, rule_at
+from aconcur.life._text import as_text, notation_of, place_of, rule_and_bounds
 
 _LINE: Final = 70  # characters, as the format asks
 
 _HEADER: Final = re.compile(
     r"\s*x\s*=\s*\d+\s*,\s*y\s*=\s*\d+\s*(?:,\s*rule\s*=\s*(?P<rule>\S(?:.*\S)?)\s*)?", re.ASCII
 )
-_BOUNDS: Final = re.compile(r"(?P<rule>[^:]*):(?P<kind>[TP])(?P<width>\d+)(?:,(?P<height>\d+))?")
 _COMMENT: Final = re.compile(r"\s*#\s?(?P<kind>CXRLE\b|[A-Za-z]?)(?P<rest>.*)")
 _PLACE: Final = re.compile(r"(?:.*\bPos\s*=)?\s*(?P<x>[-+]?\d+)[\s,]+(?P<y>[-+]?\d+).*", re.ASCII)
 _COMMENT_OR_END: Final = re.compile(r"(?m:^[ \t]*#.*$)|!(?s:.*)")
@@ -120,13 +118,8 @@ class _Head:
             self._hear_rule(found["rule"], begin + found.start("rule"))
 
     def _hear_rule(self, notation: str, begin: int) -> None:
-        if found := _BOUNDS.fullmatch(notation):
-            notation, kind, width, height = found.groups()
-            topology: Topology = "torus" if kind == "T" else "box"
-            self.bounds = Bounds(topology, int(height or width), int(width))
-            if 0 in self.bounds:
-                self._refuse("a field of which one side is unbounded is not known", begin)
-        self.rule = rule_at(notation, *place_of(self._text, begin), self._source)
+        place = place_of(self._text, begin)
+        self.rule, self.bounds = rule_and_bounds(notation, *place, self._source)
 
     def _hear(self, line: str, begin: int) -> None:
         found = _COMMENT.fullmatch(line)
@@ -166,17 +159,10 @@ def write_rle(pattern: Pattern) -> str:
     y, x = pattern.offset
     if x or y:
         lines.append(f"#CXRLE Pos={x},{y}")
-    lines.append(f"x = {pattern.width}, y = {pattern.height}, rule = {_notation(pattern)}")
+    lines.append(f"x = {pattern.width}, y = {pattern.height}, rule = {notation_of(pattern)}")
     body = "".join(_items(pattern))
     lines += re.findall(rf".{{0,{_LINE - 1}}}[bo$!]", body)
     return "\n".join(lines) + "\n"
-
-
-def _notation(pattern: Pattern) -> str:
-    if pattern.bounds is None:
-        return str(pattern.rule)
-    topology, height, width = pattern.bounds
-    return f"{pattern.rule}:{'T' if topology == 'torus' else 'P'}{width},{height}"
 
 
 def _items(pattern: Pattern) -> Iterator[str]:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ("as_text", "place_of", "rule_at")
+__all__ = ("as_text", "notation_of", "place_of", "rule_and_bounds", "rule_at")
 
+import re
+from typing import Final
+
+from aconcur.life._engine import Topology
 from aconcur.life._errors import PatternError, RuleError
+from aconcur.life._pattern import Bounds, Pattern
 from aconcur.life._rule import Rule
+
+# Golly's: T for a torus, P for a part of the plane with dead cells around.
+_BOUNDS: Final = re.compile(r"(?P<rule>[^:]*):(?P<kind>[TP])(?P<width>\d+)(?:,(?P<height>\d+))?")
 
 
 def as_text(text: str | bytes) -> str:
@@ -37,3 +45,30 @@ def rule_at(notation: str, line: int, column: int, source: str) -> Rule:
         return Rule(notation)
     except RuleError as error:
         raise PatternError(str(error), line, column, source) from None
+
+
+def rule_and_bounds(
+    notation: str, line: int, column: int, source: str
+) -> tuple[Rule, Bounds | None]:
+    """Return the rule that stands at a place in a file, and the field behind it: B3/S23:T30,20.
+
+    Raises:
+        PatternError: they are none, or the field has no end.
+    """
+    bounds = None
+    if found := _BOUNDS.fullmatch(notation):
+        notation, kind, width, height = found.groups()
+        topology: Topology = "torus" if kind == "T" else "box"
+        bounds = Bounds(topology, int(height or width), int(width))
+        if 0 in bounds:
+            why = "a field of which one side is unbounded is not known"
+            raise PatternError(why, line, column, source)
+    return rule_at(notation, line, column, source), bounds
+
+
+def notation_of(pattern: Pattern) -> str:
+    """Return a pattern's rule and field as :func:`rule_and_bounds` reads them."""
+    if pattern.bounds is None:
+        return str(pattern.rule)
+    topology, height, width = pattern.bounds
+    return f"{pattern.rule}:{'T' if topology == 'torus' else 'P'}{width},{height}"
