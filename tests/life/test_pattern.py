@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aconcur.life import LIFE, Bounds, Grid, Pattern, PatternSizeError, Rule
-from tests.support.patterns import cells, patterns
+from tests.support.patterns import UNHURRIED, cells, patterns
 
 GLIDER = Pattern([(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)], name="glider")
 
@@ -27,6 +27,7 @@ def test_an_empty_pattern_has_no_size_but_makes_a_grid() -> None:
     assert (0, 0) not in empty
 
 
+@UNHURRIED
 @given(cells)
 def test_keeps_the_cells_in_order(given: frozenset[tuple[int, int]]) -> None:
     pattern = Pattern(list(given) * 2)
@@ -41,11 +42,13 @@ def test_keeps_the_cells_in_order(given: frozenset[tuple[int, int]]) -> None:
         assert ((y - 1, x) in pattern) == ((y - 1, x) in given)
 
 
+@UNHURRIED
 @given(patterns)
 def test_travels_between_processes(pattern: Pattern) -> None:
     assert pickle.loads(pickle.dumps(pattern)) == pattern
 
 
+@UNHURRIED
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 999))
 def test_grid_and_pattern_are_two_forms_of_the_same_cells(
     height: int, width: int, seed: int

@@ -29,9 +29,11 @@ class Player:
 
     def __init__(self, title: str, grid: Grid, size: tuple[int, int]) -> None:
         self._title, self._grid, self._number = title, grid, 0
-        self.view = View.fit(grid, *_above_status(size))
+        self.view: View = View.fit(grid, *_above_status(size))
         self._columns = size[1]
-        self.paused = self.quit = self.ended = False
+        self.paused: bool = False
+        self.quit: bool = False
+        self.ended: bool = False
         self._speed = 4
         self._steps = 0
 

@@ -13,7 +13,7 @@ from functools import partial
 from time import perf_counter
 from typing import Final, TypeVar, cast, final
 
-from anyio import CapacityLimiter
+import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from aconcur._core.waiting import in_worker_thread
@@ -45,7 +45,6 @@ class Driver:
         "_chunk",
         "_cost",
         "_engine",
-        "_limiter",
         "_make",
         "_pauses",
         "_since",
@@ -56,7 +55,6 @@ class Driver:
     def __init__(self, make: Callable[[], Engine], *, slow: bool = False) -> None:
         self._make, self._slow = make, slow
         self._engine: Engine | None = None
-        self._limiter: CapacityLimiter | None = None
         self._pauses = False
         self._chunk = 1
         self._cost = 0.0
@@ -117,18 +115,16 @@ class Driver:
         self._slow = False
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        if self._limiter is None:
-            self._limiter = CapacityLimiter(1)
         done: list[T] = []
         failed: list[BaseException] = []
 
         def run() -> None:
             try:
                 done.append(work())
-            except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+            except BaseException as error:  # noqa: BLE001, ASYNC103 - raised where it is awaited
                 failed.append(error)
 
-        await in_worker_thread(run, self._limiter)
+        await in_worker_thread(run, anyio.CapacityLimiter(1))
         # trio's nursery forgets a cancellation if its last task ends well all the same.
         await checkpoint_if_cancelled()
         if failed:
