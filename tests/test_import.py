@@ -26,6 +26,10 @@ def test_the_pipeline_loads_nothing_heavy() -> None:
     assert not _modules_after("import aconcur.pipeline") & HEAVY
 
 
+def test_life_loads_nothing_heavy() -> None:
+    assert not _modules_after("import aconcur.life") & (HEAVY | {"numba"})
+
+
 def test_the_command_loads_nothing_heavy_before_it_knows_what_to_do() -> None:
     assert not _modules_after("import aconcur.cli") & HEAVY
 

@@ -108,15 +108,23 @@ def padded(grid: Grid, by: int) -> Grid:
     return Grid.from_cells(moved, grid.height + 2 * by, grid.width + 2 * by)
 
 
-@pytest.mark.parametrize("rule", [Rule("life"), Rule("B2/S"), *drawn_rules(6)], ids=str)
-def test_the_plane_is_a_box_that_nothing_reaches_the_edge_of(rule: Rule) -> None:
+@pytest.mark.parametrize(
+    ("rule", "engine"),
+    [(Rule("life"), "numba"), (Rule("B36/S125"), "numba")]
+    + [(rule, "hashlife") for rule in (Rule("life"), Rule("B2/S"), *drawn_rules(5))],
+    ids=str,
+)
+def test_the_plane_is_a_box_that_nothing_reaches_the_edge_of(
+    rule: Rule, engine: EngineName
+) -> None:
     rule = Rule.of(rule.born - {0}, rule.survives)
     chance = Random(str(rule))
     for _ in range(6):
         height, width, n = (chance.randint(1, 50) for _ in range(3))
         bits = Grid.random(height, width, seed=n).bits
         top, left = chance.randint(-200, 200), chance.randint(-200, 200)
-        plane = make_engine(Grid(height, width, bits, top=top, left=left), rule, topology="plane")
+        start = Grid(height, width, bits, top=top, left=left)
+        plane = make_engine(start, rule, topology="plane", engine=engine)
         plane.step(n)
         box = make_engine(padded(Grid(height, width, bits), n), rule, topology="box")
         box.step(n)
@@ -129,6 +137,7 @@ def test_the_plane_is_a_box_that_nothing_reaches_the_edge_of(rule: Rule) -> None
             assert list(laid.cells()) == want
 
 
+@pytest.mark.parametrize("engine", ["hashlife", "numba"])
 @pytest.mark.parametrize(
     ("name", "generations", "population"),
     [
@@ -141,10 +150,10 @@ def test_the_plane_is_a_box_that_nothing_reaches_the_edge_of(rule: Rule) -> None
         ("gosper-glider-gun", 30 * 10**4, 36 + 5 * 10**4),
     ],
 )
-def test_known_patterns(name: str, generations: int, population: int) -> None:
-    engine = make_engine(classic(name))
-    engine.step(generations)
-    assert engine.population == population
+def test_known_patterns(engine: EngineName, name: str, generations: int, population: int) -> None:
+    lives = make_engine(classic(name), engine=engine)
+    lives.step(generations)
+    assert lives.population == population
 
 
 def test_settled_means_that_only_gliders_leave() -> None:

@@ -42,7 +42,7 @@ class Plan(NamedTuple):
     def make(self) -> Engine:
         """Return the engine."""
         if isinstance(self.start, Pattern) or self.topology == "plane":
-            return HashLife(self.start, self.rule)
+            return HashLife(self.start, self.rule, compiled=self.name == "numba")
         torus = self.topology == "torus"
         if self.name == "bigint":
             return BigInt(self.start, self.rule, torus=torus)
