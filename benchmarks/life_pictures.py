@@ -84,7 +84,7 @@ def _ms_a_frame(began: float, frames: Sequence[object]) -> float:
 def main() -> None:
     """Measure; print a table each."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.life_pictures", description=__doc__)
-    parser.add_argument("--frames", type=int, default=10, help="frames a round (10)")
+    parser.add_argument("--frames", type=int, default=30, help="frames a round (30)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds (5)")
     options = parser.parse_args()
     print(f"CPython {platform.python_version()}; 3 cells of 10 are alive, by lot")
