@@ -63,9 +63,16 @@ class Runs(NamedTuple):
         """Return top, left, height and width of the smallest box around the cells."""
         if not self:
             return 0, 0, 0, 0
-        left = min(self.x)
-        right = max(map(int.__add__, self.x, self.n))
+        left, right = self._sides()
         return self.y[0], left, self.y[-1] - self.y[0] + 1, right - left
+
+    def _sides(self) -> tuple[int, int]:
+        if len(self.y) < _WORTH_NUMPY or "numpy" not in sys.modules:
+            return min(self.x), max(map(int.__add__, self.x, self.n))
+        import numpy as np
+
+        x, n = np.frombuffer(self.x, np.int64), np.frombuffer(self.n, np.int64)
+        return int(x.min()), int((x + n).max())
 
 
 def of_rows(runs: Iterable[tuple[int, int, int]]) -> Runs:
