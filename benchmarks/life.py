@@ -53,9 +53,9 @@ def rolled(cells: Any, n: int) -> Any:
 
 
 def lifelib_session() -> Any:
-    """Return a lifetree of lifelib, or None."""
+    """Return lifelib, compiled for Conway's rule; or None."""
     with suppress(ImportError):
-        return import_module("lifelib").load_rules("b3s23").lifetree(n_layers=1, memory=1000)
+        return import_module("lifelib").load_rules("b3s23")
     return None
 
 
@@ -77,7 +77,7 @@ def forms() -> None:
 
 def torus() -> None:
     """Every engine on a soup whose edges meet."""
-    tree = lifelib_session()
+    session = lifelib_session()
     for size, slow, fast in ((64, 20, 400), (256, 10, 200), (1024, 2, 40), (4096, 1, 4)):
         soup = Grid.random(size, size, seed=1)
         cells = soup.to_numpy()
@@ -88,8 +88,8 @@ def torus() -> None:
             engine.step(2)
             n = fast * (8 if name == "numba" else 1)
             cases[name] = cost(partial(engine.step, n), n)
-        if tree is not None:
-            pattern = tree.pattern("", rule="b3s23")
+        if session is not None:
+            pattern = session.lifetree(memory=1000).pattern("", rule="b3s23")
             pattern[0:size, 0:size] = cells.T
             # The plane: what leaves the square is lived as well.
             cases["lifelib, on the plane"] = cost(partial(pattern.__getitem__, fast), fast)
@@ -123,7 +123,7 @@ def rules() -> None:
 
 def plane() -> None:
     """Known patterns from the first generation to the last, reading the pattern included."""
-    tree = lifelib_session()
+    session = lifelib_session()
     tasks = [("r-pentomino", 1103), ("acorn", 5206), ("lidka", 30_000)]
     tasks += [("gosper-glider-gun", 10**6), ("gosper-glider-gun", 2**40)]
 
@@ -135,11 +135,11 @@ def plane() -> None:
     for name, n in tasks:
         text = write_rle(classic(name))
         cases: dict[str, Cost] = {}
-        if tree is not None:
+        if session is not None:
 
             def peer(text: str = text, n: int = n) -> int:
-                fresh = import_module("lifelib").load_rules("b3s23").lifetree(memory=1000)
-                found: int = fresh.pattern(text)[n].population
+                # A tree that knows nothing yet.
+                found: int = session.lifetree(memory=200).pattern(text)[n].population
                 return found
 
             cases["lifelib"] = cost(peer, 1000)

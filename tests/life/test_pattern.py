@@ -60,6 +60,19 @@ def test_grid_and_pattern_are_two_forms_of_the_same_cells(
         assert pattern.grid(height, width, at=pattern.offset) == grid
 
 
+@pytest.mark.parametrize("with_numpy", [True, False])
+def test_many_runs_are_laid_out_with_numpy_and_without(
+    with_numpy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if with_numpy:
+        pytest.importorskip("numpy")
+    monkeypatch.setattr("aconcur.life._runs._WORTH_NUMPY", 1 if with_numpy else 10**9)
+    for density in (0.1, 0.5, 0.9, 1.0):
+        grid = Grid.random(61, 67, density=density, seed=3)
+        pattern = Pattern.from_grid(grid)
+        assert pattern.grid(61, 67, at=pattern.offset) == grid
+
+
 def test_a_grid_far_out_keeps_its_place() -> None:
     for bits in (0b1, 0b111111):
         grid = Grid(2, 3, bits, top=-7, left=10**12)
