@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aconcur.life import LIFE, Bounds, Grid, Pattern, PatternSizeError, Rule
+from aconcur.life import (
+    LIFE,
+    Bounds,
+    Grid,
+    GridTooLargeError,
+    Pattern,
+    PatternSizeError,
+    Rule,
+    classic,
+    make_engine,
+)
 from tests.support.patterns import UNHURRIED, cells, patterns
 
 GLIDER = Pattern([(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)], name="glider")
@@ -88,7 +98,7 @@ def test_stands_in_the_middle_or_where_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize(("size", "at"), [((3, 2), None), ((9, 9), (7, 0)), ((9, 9), (0, -1))])
 def test_what_does_not_fit_is_refused(size: tuple[int, int], at: tuple[int, int] | None) -> None:
-    with pytest.raises(PatternSizeError, match=r"'glider'.* does not fit into \d × \d cells at"):
+    with pytest.raises(PatternSizeError, match=r"'glider'.* does not fit into \d × \d cells"):
         GLIDER.grid(*size, at=at)
 
 
@@ -146,3 +156,23 @@ def test_words_are_lines() -> None:
         Pattern(comments=["a\nb"])
     with pytest.raises(ValueError, match="a name is one line"):
         Pattern(name=" x")
+
+
+@pytest.mark.parametrize("side", [10**6, 10**11])
+def test_a_grid_that_no_memory_holds_is_refused_before_it_is_made(side: int) -> None:
+    with pytest.raises(GridTooLargeError, match=f"{side} × {side} cells is too large"):
+        GLIDER.grid(side, side)
+
+
+def test_what_grew_too_large_to_keep_is_refused_before_it_is_laid_out() -> None:
+    gun = make_engine(classic("gosper-glider-gun"), engine="hashlife")
+    gun.step(2**40)
+    with pytest.raises(GridTooLargeError):
+        Pattern.from_grid(gun.snapshot())
+
+
+def test_what_flew_too_far_out_is_refused() -> None:
+    glider = make_engine(GLIDER, engine="hashlife")
+    glider.step(2**80)
+    with pytest.raises(PatternSizeError, match="too far out"):
+        Pattern.from_grid(glider.snapshot())
