@@ -302,10 +302,17 @@ def test_what_cannot_be_done_is_said_without_a_traceback(
     assert done.stderr.count("\n") == 1
 
 
-def test_too_little_memory_is_said_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhaust(*_: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr("aconcur.cli.life.simulate", exhaust)
-    with pytest.raises(SystemExit, match="aconcur: there is not enough memory for this"):
-        main(["life", "glider"])
+def test_too_little_memory_is_said_without_a_traceback() -> None:
+    code = (
+        "import aconcur.cli.life as life\n"
+        "def fail(*_, **__):\n"
+        "    raise MemoryError\n"
+        "life.simulate = fail\n"
+        "from aconcur.cli import main\n"
+        "main(['life', 'glider'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "aconcur: there is not enough memory for this\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -247,3 +248,19 @@ def test_what_does_not_go_together_is_refused() -> None:
         make_engine(grid, engine="cuda")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"topology must be one of .*, not 'klein'"):
         make_engine(grid, topology="klein")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", ["bigint", "numpy", "numba", "hashlife"])
+def test_no_engine_lives_backwards(engine: EngineName) -> None:
+    start = classic("glider") if engine == "hashlife" else Grid.random(5, 9, seed=1)
+    lives = make_engine(start, engine=engine)
+    before = lives.snapshot()
+    with pytest.raises(ValueError, match="generations to live must be at least 0, not -1"):
+        lives.step(-1)
+    assert lives.snapshot() == before
+
+
+def test_what_is_no_generation_is_named() -> None:
+    unfit: Any = "glider"
+    with pytest.raises(TypeError, match=r"must be a Grid or a Pattern, .*not 'glider'"):
+        make_engine(unfit)

@@ -312,3 +312,14 @@ async def test_what_never_repeats_within_the_limit_has_no_cycle() -> None:
     assert await cycle(classic("gosper-glider-gun"), limit=40) is None
     with pytest.raises(ValueError, match="limit must be at least 0, not -1"):
         await cycle(SOUP, limit=-1)
+
+
+async def test_a_second_consumer_at_a_time_is_refused() -> None:
+    stream = simulate(SOUP, every=10**9, engine="bigint")
+    assert (await anext(stream)).number == 0
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(anext, stream)
+        await checkpoint()
+        with pytest.raises(anyio.BusyResourceError):
+            await anext(stream)
+        tasks.cancel_scope.cancel()

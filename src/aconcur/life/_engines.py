@@ -86,6 +86,11 @@ def plan(
     engine: EngineName = "auto",
 ) -> Plan:
     """Find out what :func:`make_engine` would make; imports nothing that takes long."""
+    if not isinstance(start, Grid | Pattern):
+        raise TypeError(
+            f"the first generation must be a Grid or a Pattern, as read() and classic() return, "
+            f"not {start!r:.80}"
+        )
     if isinstance(start, Pattern):
         rule = start.rule if rule is None else rule
         topology = topology or (start.bounds.topology if start.bounds else "plane")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import Final, final
 
+from aconcur.life._engine import check_count
 from aconcur.life._errors import UnboundedRuleError
 from aconcur.life._grid import Grid
 from aconcur.life._pattern import Pattern
@@ -60,6 +61,7 @@ class HashLife:
 
     def step(self, n: int = 1, /) -> None:
         """Live ``n`` generations, in as many steps as ``n`` has ones in binary."""
+        check_count(n)
         self.step_within(n, float("inf"))
 
     def step_within(self, n: int, seconds: float, /) -> int:
