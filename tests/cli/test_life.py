@@ -257,6 +257,7 @@ def test_lists_what_it_knows() -> None:
         (["glider", "--every", "0"], "--every must be at least 1, not 0"),
         (["glider", "--to", "a.jpg"], "--to must end in one of .png, .gif, .apng"),
         (["glider", "--scale", "65", "--to", "a.png"], "--scale must be at most 64, not 65"),
+        (["glider", "--ms", "65536", "--to", "a.gif"], "--ms must be at most 65535, not 65536"),
         (["glider", "--play", "--to", "a.png"], "--play shows and --to writes"),
         (["glider", "--play"], "--play needs a terminal at stdin and stdout"),
         (["glider", "--torus", "8x8", "--plane"], "not allowed with"),
@@ -276,7 +277,8 @@ def test_a_wrong_command_line_is_refused(arguments: list[str], why: str) -> None
         ("bo$2z!", [], "line 1, column 5: 'z' is no cell"),
         ("9o!", ["--torus", "8x8"], "does not fit into 8 × 8 cells"),
         ("x = 1, y = 1, rule = B0/S\no!", [], "brings the whole empty plane to life"),
-        ("o!", ["--to", "absent/a.png"], "No such file or directory"),
+        ("o!", ["--to", "absent/a.png"], "No such file or directory: 'absent/a.png'"),
+        ("o!", ["--torus", "99999999999x99999999999"], "cells is too large to lay out"),
     ],
 )
 def test_what_cannot_be_done_is_said_without_a_traceback(
@@ -294,3 +296,19 @@ def test_what_cannot_be_done_is_said_without_a_traceback(
     assert done.stderr.startswith("aconcur: ")
     assert why in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_too_little_memory_is_said_without_a_traceback() -> None:
+    code = (
+        "import aconcur.cli.life as life\n"
+        "def fail(*_, **__):\n"
+        "    raise MemoryError\n"
+        "life.simulate = fail\n"
+        "from aconcur.cli import main\n"
+        "main(['life', 'glider'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "aconcur: there is not enough memory for this\n"

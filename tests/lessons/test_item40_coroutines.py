@@ -37,8 +37,12 @@ from aconcur.lessons.item40_coroutines.work import GLIDER, Grid, random_life
 LESSON = "item40_coroutines"
 PACKAGE = f"aconcur.lessons.{LESSON}"
 FOLDER = Path(work.__file__).parent
-ON_A_LOOP = sorted(file.stem for file in FOLDER.glob("rebuilt*.py"))
-VERSIONS = sorted(file.stem for file in FOLDER.glob("original*.py")) + ON_A_LOOP
+ORIGINALS = sorted(file.stem for file in FOLDER.glob("original*.py"))
+# What asks cell by cell, in ten questions; what asks for more at once; what asks nobody.
+CELL_BY_CELL = ["rebuilt", "rebuilt_asend", "rebuilt_yield"]
+COARSER = ["rebuilt_blocks", "rebuilt_rows"]
+ON_A_LOOP = CELL_BY_CELL + COARSER
+VERSIONS = [*ORIGINALS, *ON_A_LOOP, "rebuilt_tasks", "toolkit"]
 
 
 Call: TypeAlias = Callable[..., Awaitable[Any]]
@@ -148,10 +152,11 @@ async def test_rows_that_are_no_grid_are_refused(call: Call, rows: list[str], me
         await call(rows, 1)
 
 
-@pytest.mark.entry("run")
+@pytest.mark.asyncio_only
+@pytest.mark.parametrize("name", [*ORIGINALS, *CELL_BY_CELL])
 @pytest.mark.parametrize("questions", [0, 1, 5, 9, 13])
 async def test_an_error_in_an_answer_leaves_no_coroutine_open(
-    call: Call, monkeypatch: pytest.MonkeyPatch, questions: int
+    name: str, monkeypatch: pytest.MonkeyPatch, questions: int
 ) -> None:
     asked = count()
 
@@ -162,8 +167,9 @@ async def test_an_error_in_an_answer_leaves_no_coroutine_open(
 
     for grid in (Grid, import_module(f"{PACKAGE}.original_py2").Grid):
         monkeypatch.setattr(grid, "query", query)
+    run = import_module(f"{PACKAGE}.{name}").run
     with pytest.raises(LookupError, match="no answer") as failed:
-        await call(["**", "**"], 1)
+        await run(["**", "**"], 1) if name in CELL_BY_CELL else run(["**", "**"], 1)
     assert still_open() == [], f"while {failed.traceback} keeps the frames"
 
 
@@ -210,7 +216,7 @@ async def transcript(sim: Sim, grid: Grid, tick: object) -> list[tuple[Any, ...]
 
 
 @pytest.mark.asyncio_only
-@pytest.mark.parametrize("name", VERSIONS)
+@pytest.mark.parametrize("name", [*ORIGINALS, *CELL_BY_CELL])
 async def test_every_version_asks_the_same_questions(name: str) -> None:
     version = import_module(f"{PACKAGE}.{name}")
     cells = getattr(version, "simulate_cells", None) or version.simulate
@@ -229,6 +235,31 @@ async def test_every_version_asks_the_same_questions(name: str) -> None:
             assert sorted(asked) == around
             assert told == (y, x, after[y][x])
     assert first == []
+    assert still_open() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "questions"), [("blocks", "Block", 1), ("rows", "RowQuery", None)]
+)
+def test_bigger_questions_are_fewer(name: str, cells: str, questions: int | None) -> None:
+    version = import_module(f"{PACKAGE}.rebuilt_{name}")
+    grid = Grid.from_rows(random_rows(5, 7))
+    sim = getattr(version, f"simulate_{name}")(5, 7)
+    answers = version.framed(grid) if questions else version.to_bits(grid.to_rows())
+    asked: Counter[str] = Counter()
+    answer = None
+    while (item := sim.send(answer)) is not version.TICK:
+        asked[type(item).__name__] += 1
+        answer = None
+        if type(item).__name__ == cells:
+            answer = (
+                "".join(row[item.x : item.x + 3] for row in answers[item.y : item.y + 3])
+                if questions
+                else answers[item.y % 5]
+            )
+    sim.close()
+    told = sum(asked.values()) - asked[cells]
+    assert (asked[cells], told) == ((35, 35) if questions else (5 + 2, 5))
     assert still_open() == []
 
 
@@ -267,7 +298,7 @@ async def another_task() -> AsyncIterator[Callable[[], int]]:
 
 
 @pytest.mark.asyncio_only
-@pytest.mark.parametrize("name", ON_A_LOOP)
+@pytest.mark.parametrize("name", CELL_BY_CELL)
 async def test_another_task_runs_in_the_middle_of_one_generation(name: str) -> None:
     version = import_module(f"{PACKAGE}.{name}")
     async with another_task() as turns:
@@ -276,7 +307,7 @@ async def test_another_task_runs_in_the_middle_of_one_generation(name: str) -> N
 
 
 @pytest.mark.asyncio_only
-@pytest.mark.parametrize("name", ON_A_LOOP)
+@pytest.mark.parametrize("name", [*CELL_BY_CELL, "rebuilt_blocks"])
 async def test_the_loop_has_its_turn_once_a_budget(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

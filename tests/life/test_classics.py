@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from itertools import pairwise
 
 import pytest
@@ -42,7 +43,6 @@ METHUSELAHS = {"r-pentomino": (1103, 116), "diehard": (130, 0)}
 LONG_LIVED = {"acorn": (5206, 633)}
 # How many switch engines they leave behind.
 GROWING = {"switch-engine": 1, "growing-line": 2, "growing-square": 1}
-# Lidka's end takes some seconds without numba: benchmarks.life looks at it.
 ELSEWHERE = {"lidka", "replicator"}
 
 
@@ -113,6 +113,19 @@ def test_the_longest_lived_settle_on_the_plane(name: str, end: tuple[int, int]) 
     assert engine.population == left
     engine.step(2)
     assert engine.population == left
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="without numba this takes a minute")
+def test_lidka_settles_into_two_numbers_of_cells() -> None:
+    engine = make_engine(classic("lidka"))
+    engine.step(29_053)
+    populations = []
+    for _ in range(5):
+        populations.append(engine.population)
+        engine.step(1)
+    assert populations == [1628, 1625, 1625, 1623, 1625]
+    engine.step(10_000)
+    assert engine.population == 1623
 
 
 @pytest.mark.parametrize("name", sorted(GROWING))

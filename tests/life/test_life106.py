@@ -10,7 +10,7 @@ from aconcur.life import (
     read_life106,
     write_life106,
 )
-from tests.support.patterns import cells, words
+from tests.support.patterns import UNHURRIED, cells, words
 
 
 def test_reads_cells_in_any_order() -> None:
@@ -20,6 +20,7 @@ def test_reads_cells_in_any_order() -> None:
     assert write_life106(pattern) == "#Life 1.06\n#a remark\n0 -2\n-1 5\n"
 
 
+@UNHURRIED
 @given(cells, words)
 def test_what_is_written_reads_back(given: frozenset[tuple[int, int]], comment: str) -> None:
     pattern = Pattern(given, comments=[comment])

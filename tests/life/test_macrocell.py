@@ -13,7 +13,7 @@ from aconcur.life import (
     read_macrocell,
     write_macrocell,
 )
-from tests.support.patterns import patterns
+from tests.support.patterns import UNHURRIED, patterns
 
 GLIDER = [(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
 
@@ -43,6 +43,7 @@ def test_equal_squares_are_written_once() -> None:
     assert read_macrocell("\n".join(lines)) == pattern
 
 
+@UNHURRIED
 @given(patterns)
 def test_what_is_written_reads_back(pattern: Pattern) -> None:
     assert read_macrocell(write_macrocell(pattern)) == pattern

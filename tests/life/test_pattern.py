@@ -6,8 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aconcur.life import LIFE, Bounds, Grid, Pattern, PatternSizeError, Rule
-from tests.support.patterns import cells, patterns
+from aconcur.life import (
+    LIFE,
+    Bounds,
+    Grid,
+    GridTooLargeError,
+    Pattern,
+    PatternSizeError,
+    Rule,
+    classic,
+    make_engine,
+)
+from tests.support.patterns import UNHURRIED, cells, patterns
 
 GLIDER = Pattern([(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)], name="glider")
 
@@ -27,6 +37,7 @@ def test_an_empty_pattern_has_no_size_but_makes_a_grid() -> None:
     assert (0, 0) not in empty
 
 
+@UNHURRIED
 @given(cells)
 def test_keeps_the_cells_in_order(given: frozenset[tuple[int, int]]) -> None:
     pattern = Pattern(list(given) * 2)
@@ -41,11 +52,13 @@ def test_keeps_the_cells_in_order(given: frozenset[tuple[int, int]]) -> None:
         assert ((y - 1, x) in pattern) == ((y - 1, x) in given)
 
 
+@UNHURRIED
 @given(patterns)
 def test_travels_between_processes(pattern: Pattern) -> None:
     assert pickle.loads(pickle.dumps(pattern)) == pattern
 
 
+@UNHURRIED
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 999))
 def test_grid_and_pattern_are_two_forms_of_the_same_cells(
     height: int, width: int, seed: int
@@ -55,6 +68,19 @@ def test_grid_and_pattern_are_two_forms_of_the_same_cells(
         pattern = Pattern.from_grid(grid)
         assert set(pattern.cells()) == set(grid.cells())
         assert pattern.grid(height, width, at=pattern.offset) == grid
+
+
+@pytest.mark.parametrize("with_numpy", [True, False])
+def test_many_runs_are_laid_out_with_numpy_and_without(
+    with_numpy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if with_numpy:
+        pytest.importorskip("numpy")
+    monkeypatch.setattr("aconcur.life._runs._WORTH_NUMPY", 1 if with_numpy else 10**9)
+    for density in (0.1, 0.5, 0.9, 1.0):
+        grid = Grid.random(61, 67, density=density, seed=3)
+        pattern = Pattern.from_grid(grid)
+        assert pattern.grid(61, 67, at=pattern.offset) == grid
 
 
 def test_a_grid_far_out_keeps_its_place() -> None:
@@ -72,7 +98,7 @@ def test_stands_in_the_middle_or_where_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize(("size", "at"), [((3, 2), None), ((9, 9), (7, 0)), ((9, 9), (0, -1))])
 def test_what_does_not_fit_is_refused(size: tuple[int, int], at: tuple[int, int] | None) -> None:
-    with pytest.raises(PatternSizeError, match=r"'glider'.* does not fit into \d × \d cells at"):
+    with pytest.raises(PatternSizeError, match=r"'glider'.* does not fit into \d × \d cells"):
         GLIDER.grid(*size, at=at)
 
 
@@ -130,3 +156,23 @@ def test_words_are_lines() -> None:
         Pattern(comments=["a\nb"])
     with pytest.raises(ValueError, match="a name is one line"):
         Pattern(name=" x")
+
+
+@pytest.mark.parametrize("side", [10**6, 10**11])
+def test_a_grid_that_no_memory_holds_is_refused_before_it_is_made(side: int) -> None:
+    with pytest.raises(GridTooLargeError, match=f"{side} × {side} cells is too large"):
+        GLIDER.grid(side, side)
+
+
+def test_what_grew_too_large_to_keep_is_refused_before_it_is_laid_out() -> None:
+    gun = make_engine(classic("gosper-glider-gun"), engine="hashlife")
+    gun.step(2**40)
+    with pytest.raises(GridTooLargeError):
+        Pattern.from_grid(gun.snapshot())
+
+
+def test_what_flew_too_far_out_is_refused() -> None:
+    glider = make_engine(GLIDER, engine="hashlife")
+    glider.step(2**80)
+    with pytest.raises(PatternSizeError, match="too far out"):
+        Pattern.from_grid(glider.snapshot())

@@ -106,7 +106,8 @@ async def test_a_window_keeps_the_frames_of_a_plane_alike(tmp_path: Path) -> Non
     ("name", "options", "why"),
     [
         ("a.jpg", {}, "'a.jpg' must end in one of .png, .apng, .gif"),
-        ("a.png", {"ms": 0}, "ms must be at least 1, not 0"),
+        ("a.png", {"ms": 0}, "ms must be from 1 to 65535, not 0"),
+        ("a.gif", {"ms": 65_536}, "ms must be from 1 to 65535, not 65536"),
     ],
 )
 async def test_what_cannot_be_is_refused(

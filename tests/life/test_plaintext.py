@@ -11,7 +11,7 @@ from aconcur.life import (
     read_cells,
     write_cells,
 )
-from tests.support.patterns import patterns
+from tests.support.patterns import UNHURRIED, patterns
 
 GLIDER = [(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
 
@@ -34,6 +34,7 @@ def test_is_written_as_others_write_it() -> None:
     assert write_cells(Pattern([(0, 0), (2, 1)])) == "O.\n..\n.O\n"
 
 
+@UNHURRIED
 @given(patterns)
 def test_what_is_written_reads_back_but_for_place_and_field(pattern: Pattern) -> None:
     if pattern.height * (pattern.width + 1) > 1 << 30:

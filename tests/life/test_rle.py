@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from aconcur.life import Bounds, Pattern, PatternError, Rule, read_rle, write_rle
-from tests.support.patterns import patterns
+from tests.support.patterns import UNHURRIED, patterns
 
 GLIDER = [(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
 
@@ -61,6 +61,7 @@ def test_old_words_for_rule_and_place() -> None:
     assert read_rle("#R 5 -6\no!").offset == (-6, 5)
 
 
+@UNHURRIED
 @given(patterns)
 def test_what_is_written_reads_back(pattern: Pattern) -> None:
     text = write_rle(pattern)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aconcur.life import LIFE, NAMED_RULES, Rule, RuleError
+from tests.support.patterns import UNHURRIED
 
 counts = st.frozensets(st.integers(0, 8))
 
@@ -38,6 +39,7 @@ def test_either_side_may_be_empty_or_have_zero(text: str, canonical: str | None)
     assert str(Rule(text)) == (canonical or text)
 
 
+@UNHURRIED
 @given(counts, counts)
 def test_what_is_written_reads_back(born: frozenset[int], survives: frozenset[int]) -> None:
     rule = Rule.of(born, survives)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aconcur.life import Grid, View, draw
+from tests.support.patterns import UNHURRIED
 
 GLIDER = Grid.from_text(".O.\n..O\nOOO")
 
@@ -26,6 +27,7 @@ def test_at_zero_a_cell_is_half_a_character() -> None:
     assert draw(GLIDER, View(-1, 1, 2, 2)) == ["▄ ", "▄█"]
 
 
+@UNHURRIED
 @given(st.integers(-3, -1), st.integers(-9, 9), st.integers(-9, 9), st.integers(0, 99))
 def test_further_off_a_dot_lives_if_one_of_its_cells_does(
     zoom: int, y: int, x: int, seed: int
@@ -46,6 +48,7 @@ def test_further_off_a_dot_lives_if_one_of_its_cells_does(
     }
 
 
+@UNHURRIED
 @given(st.integers(-12, 1), st.integers(1, 9), st.integers(2, 9))
 def test_fills_its_rows_and_columns_wherever_it_looks(zoom: int, rows: int, columns: int) -> None:
     for y in (-10_000, -1, 0, 2, 10_000):

@@ -5,11 +5,13 @@ from hypothesis import strategies as st
 
 from aconcur.life import Grid, cut
 from aconcur.life._window import far_rows, window_rows
+from tests.support.patterns import UNHURRIED
 
 near = st.integers(-9, 9)
 sizes = st.integers(1, 20)
 
 
+@UNHURRIED
 @given(st.tuples(sizes, sizes), near, near, st.tuples(sizes, sizes), near, near)
 def test_a_window_shows_what_is_there_and_nothing_else(
     size: tuple[int, int], top: int, left: int, shown: tuple[int, int], y: int, x: int

@@ -14,12 +14,11 @@ def by_the_book(grid: Grid, rule: Rule, generations: int = 1, *, torus: bool = T
     h, w, live = grid.height, grid.width, set(grid.cells())
     around = [step for step in product((-1, 0, 1), repeat=2) if any(step)]
     for _ in range(generations):
-        before = live
-        live = set()
+        before, live = live, set()
         for y, x in product(range(h), range(w)):
-            near = [
-                ((y + dy) % h, (x + dx) % w) if torus else (y + dy, x + dx) for dy, dx in around
-            ]
+            near = [(y + dy, x + dx) for dy, dx in around]
+            if torus:
+                near = [(ny % h, nx % w) for ny, nx in near]
             if rule.lives((y, x) in before, sum(cell in before for cell in near)):
                 live.add((y, x))
     return Grid.from_cells(live, h, w)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ("cells", "patterns", "rules", "words")
+__all__ = ("UNHURRIED", "cells", "patterns", "rules", "words")
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from aconcur.life import Bounds, Pattern, Rule
+
+# A loaded machine is no reason to fail.
+UNHURRIED = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
 _counts = st.frozensets(st.integers(0, 8))
 

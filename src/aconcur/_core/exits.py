@@ -19,7 +19,7 @@ STREAMS = (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w"))
 
 @contextmanager
 def clean_exits(program: str) -> Iterator[None]:
-    """Run the block; exit with 1 on an error of ours or of the system, with 130 on Ctrl-C.
+    """Run the block; exit with 1 on an error of ours, of the system or of memory, 130 on Ctrl-C.
 
     SIGTERM ends the block exactly as Ctrl-C does, and exits with 143. A reader of stdout that has
     gone (``| head``) ends the program quietly, with 1. A standard stream that the shell closed
@@ -40,6 +40,9 @@ def clean_exits(program: str) -> Iterator[None]:
     except (AconcurError, OSError) as error:
         _forget_stdout()
         sys.exit(f"{program}: {error}")
+    except MemoryError:
+        _forget_stdout()
+        sys.exit(f"{program}: there is not enough memory for this")
 
 
 def _open_missing_streams() -> None:

@@ -26,6 +26,7 @@ from aconcur.life import (
     read,
     simulate,
 )
+from aconcur.life._animate import LONGEST_MS
 
 _SIZE: Final = re.compile(r"(?P<height>[1-9]\d*)x(?P<width>[1-9]\d*)", re.ASCII)
 _GENERATIONS: Final = 100
@@ -68,8 +69,10 @@ def _check_usage(chosen: argparse.Namespace) -> None:
         value = getattr(chosen, name)
         if value is not None and value < least:
             raise UsageError(f"--{name} must be at least {least}, not {value}")
-    if chosen.scale is not None and chosen.scale > _LARGEST_SCALE:
-        raise UsageError(f"--scale must be at most {_LARGEST_SCALE}, not {chosen.scale}")
+    for name, most in (("scale", _LARGEST_SCALE), ("ms", LONGEST_MS)):
+        value = getattr(chosen, name)
+        if value is not None and value > most:
+            raise UsageError(f"--{name} must be at most {most}, not {value}")
 
 
 def _check_engine(pattern: Pattern, chosen: argparse.Namespace) -> None:

@@ -33,6 +33,9 @@ class Film(Protocol):
         """Write the end."""
 
 
+LONGEST_MS: Final = 65_535
+"""Milliseconds that a frame can be shown: both formats have 16 bits for them."""
+
 _FILMS: Final[dict[str, Callable[[BinaryIO, Look, int], Film]]] = {
     ".png": Apng,
     ".apng": Apng,
@@ -74,7 +77,7 @@ async def animate(
         generations: what :func:`simulate` yields; all of one size, unless there is a window.
         path: the file.
         look: size and colours of a cell.
-        ms: how long a frame is shown, in milliseconds.
+        ms: how long a frame is shown, in milliseconds; at most 65535.
         window: top, left, height and width of what is shown, for a plane.
         on_frame: is called with the number of frames written, after each.
 
@@ -82,8 +85,8 @@ async def animate(
         The number of frames.
 
     Raises:
-        ValueError: the file's name ends in something else, ms is below 1, there is no generation,
-            or one has another size than the first.
+        ValueError: the file's name ends in something else, ms is out of range, there is no
+            generation, or one has another size than the first.
         MissingRequirementError: GIF is asked for, and Pillow is not installed.
         OSError: the file cannot be written.
     """
@@ -91,8 +94,8 @@ async def animate(
     film_of = _FILMS.get(path.suffix.lower())
     if film_of is None:
         raise ValueError(f"{path.name!r} must end in one of {', '.join(_FILMS)}")
-    if ms < 1:
-        raise ValueError(f"ms must be at least 1, not {ms}")
+    if not 1 <= ms <= LONGEST_MS:
+        raise ValueError(f"ms must be from 1 to {LONGEST_MS}, not {ms}")
     frames = 0
     size: tuple[int, int] | None = None
     with _new_file(path) as file:
@@ -122,6 +125,8 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
         with part.open("wb") as file:
             yield file
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(part):
+            error.filename = str(path)
         raise

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Final, Protocol, TypeAlias, cast, final
 
 from aconcur.life._circuit import circuit
+from aconcur.life._engine import check_count
 from aconcur.life._grid import Bounded, Grid
 from aconcur.life._rows import join_rows, split_rows
 from aconcur.life._rule import LIFE, Rule
@@ -138,6 +139,7 @@ class BigInt:
 
     def step(self, n: int = 1, /) -> None:
         """Live ``n`` generations."""
+        check_count(n)
         self._cells = self._step(self._layout, self._cells, n)
 
     def state(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Engine", "PausingEngine", "Topology")
+__all__ = ("Engine", "PausingEngine", "Topology", "check_count")
 
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -34,7 +34,11 @@ class Engine(Protocol):
         ...
 
     def step(self, n: int = 1, /) -> None:
-        """Live ``n`` generations."""
+        """Live ``n`` generations.
+
+        Raises:
+            ValueError: ``n`` is below 0.
+        """
         ...
 
     def snapshot(self) -> Grid:
@@ -52,3 +56,9 @@ class PausingEngine(Engine, Protocol):
         None may have been lived: the next call with the same ``n`` goes on where this one was.
         """
         ...
+
+
+def check_count(n: int) -> None:
+    """Raise ValueError for generations that would have to be lived backwards."""
+    if n < 0:
+        raise ValueError(f"generations to live must be at least 0, not {n}")

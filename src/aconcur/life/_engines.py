@@ -42,7 +42,7 @@ class Plan(NamedTuple):
     def make(self) -> Engine:
         """Return the engine."""
         if isinstance(self.start, Pattern) or self.topology == "plane":
-            return HashLife(self.start, self.rule)
+            return HashLife(self.start, self.rule, compiled=self.name == "numba")
         torus = self.topology == "torus"
         if self.name == "bigint":
             return BigInt(self.start, self.rule, torus=torus)
@@ -86,6 +86,11 @@ def plan(
     engine: EngineName = "auto",
 ) -> Plan:
     """Find out what :func:`make_engine` would make; imports nothing that takes long."""
+    if not isinstance(start, Grid | Pattern):
+        raise TypeError(
+            f"the first generation must be a Grid or a Pattern, as read() and classic() return, "
+            f"not {start!r:.80}"
+        )
     if isinstance(start, Pattern):
         rule = start.rule if rule is None else rule
         topology = topology or (start.bounds.topology if start.bounds else "plane")

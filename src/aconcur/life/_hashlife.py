@@ -1,4 +1,4 @@
-"""Life on the unbounded plane, with the standard library alone."""
+"""Life on the unbounded plane, with the standard library alone or leaves in machine code."""
 
 from __future__ import annotations
 
@@ -8,41 +8,51 @@ from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import Final, final
 
+from aconcur.life._engine import check_count
 from aconcur.life._errors import UnboundedRuleError
 from aconcur.life._grid import Grid
 from aconcur.life._pattern import Pattern
-from aconcur.life._quadtree import LEVEL, SIDE, Full, Late, Node, Quadtree
+from aconcur.life._quadtree import (
+    CompiledLeaves,
+    Full,
+    IntegerLeaves,
+    Late,
+    Leaves,
+    Node,
+    Quadtree,
+)
 from aconcur.life._rows import join_rows, ones
 from aconcur.life._rule import LIFE, Rule
-
-STRIDE: Final = 2 * SIDE
 
 
 @final
 class HashLife:
     """An engine for the plane: what is regular in space or time is lived once.
 
-    R-pentomino to its end takes some 50 ms, a gun a million generations about as long, 2⁴⁰ twice
-    that. A soup of 10⁵ cells is slow. Any rule but those with B0, in which the empty plane lives.
+    A gun lives 2⁴⁰ generations in a fraction of a second; a soup, in which nothing is regular, is
+    slow. Any rule but those with B0, in which the empty plane comes to life.
 
     Args:
         start: the first generation, where it lies on the plane.
         rule: which cells live next.
+        compiled: whether leaves live in machine code, which takes numba; the rest is Python.
 
     Raises:
+        MissingRequirementError: numba is needed and not installed.
         UnboundedRuleError: the rule has B0.
     """
 
-    __slots__ = ("_root", "_tree")
+    __slots__ = ("_leaves", "_root", "_tree")
 
     nogil: Final = False
 
-    def __init__(self, start: Grid | Pattern, rule: Rule = LIFE) -> None:
+    def __init__(self, start: Grid | Pattern, rule: Rule = LIFE, *, compiled: bool = False) -> None:
         if 0 in rule.born:
             raise UnboundedRuleError(rule)
-        self._tree = Quadtree(rule)
+        self._leaves: Leaves = CompiledLeaves(rule) if compiled else IntegerLeaves(rule)
+        self._tree = Quadtree(self._leaves)
         pattern = Pattern.from_grid(start) if isinstance(start, Grid) else start
-        self._root = _plant(self._tree, pattern.runs())
+        self._root = _plant(self._tree, self._leaves, pattern.runs())
 
     @property
     def population(self) -> int:
@@ -51,6 +61,7 @@ class HashLife:
 
     def step(self, n: int = 1, /) -> None:
         """Live ``n`` generations, in as many steps as ``n`` has ones in binary."""
+        check_count(n)
         self.step_within(n, float("inf"))
 
     def step_within(self, n: int, seconds: float, /) -> int:
@@ -71,22 +82,25 @@ class HashLife:
             pass
         return lived
 
-    def _leap(self, j: int) -> None:
+    def _leap(self, j: int, *, cleared: bool = False) -> None:
         """Live 2 ** j generations at once, or in halves where there is no room for that."""
         tree = self._tree
-        while self._root.level < max(j, LEVEL) + 3 or not _is_central(self._root):
+        while self._root.level < max(j, self._leaves.level) + 3 or not _is_central(self._root):
             self._root = _grown(tree, self._root)
         try:
             self._root = tree.later(self._root, j)
         except Full:
             tree.forget()
             self._root = tree.again(self._root)
-            if not j:
+            if not cleared:
+                self._leap(j, cleared=True)
+            elif j:
+                self._leap(j - 1)
+                self._leap(j - 1)
+            else:
                 raise MemoryError(
                     f"a generation of {self.population} cells needs too much memory"
                 ) from None
-            self._leap(j - 1)
-            self._leap(j - 1)
 
     def state(self) -> bytes:
         """Return the cells in some form, wherever on the plane they are."""
@@ -95,7 +109,7 @@ class HashLife:
 
     def snapshot(self) -> Grid:
         """Return this generation, in the smallest box; costs nothing until somebody looks."""
-        return Grid.from_source(_Planted(self._root))
+        return Grid.from_source(_Planted(self._root, self._leaves))
 
 
 def _is_central(node: Node) -> bool:
@@ -115,19 +129,19 @@ def _grown(tree: Quadtree, node: Node) -> Node:
     )
 
 
-def _plant(tree: Quadtree, runs: Iterable[tuple[int, int, int]]) -> Node:
+def _plant(tree: Quadtree, of: Leaves, runs: Iterable[tuple[int, int, int]]) -> Node:
     """Return the smallest square around the origin, its corner of four, that has these cells."""
+    level, side = of.level, 1 << of.level
     leaves: dict[tuple[int, int], int] = {}
     for y, x, length in runs:
-        row = y % SIDE * STRIDE
+        row = y % side * of.stride
         while length > 0:
-            here = min(length, SIDE - x % SIDE)
-            place = y >> LEVEL, x >> LEVEL
-            leaves[place] = leaves.get(place, 0) | ((1 << here) - 1) << row + x % SIDE
+            here = min(length, side - x % side)
+            place = y >> level, x >> level
+            leaves[place] = leaves.get(place, 0) | ((1 << here) - 1) << row + x % side
             x, length = x + here, length - here
     nodes = {place: tree.leaf(bits) for place, bits in leaves.items()}
-    level = LEVEL
-    while any(not -1 <= at <= 0 for place in nodes for at in place) or level < LEVEL + 2:
+    while any(not -1 <= at <= 0 for place in nodes for at in place) or level < of.level + 2:
         none = tree.empty(level)
         nodes = {
             (y, x): tree.join(
@@ -144,10 +158,10 @@ def _plant(tree: Quadtree, runs: Iterable[tuple[int, int, int]]) -> Node:
 class _Planted:
     """The cells of a generation as a quadtree around the origin."""
 
-    __slots__ = ("_root",)
+    __slots__ = ("_leaf", "_root")
 
-    def __init__(self, root: Node) -> None:
-        self._root = root
+    def __init__(self, root: Node, leaf: Leaves) -> None:
+        self._root, self._leaf = root, leaf
 
     def population(self) -> int:
         return self._root.population
@@ -155,7 +169,7 @@ class _Planted:
     def box(self) -> tuple[int, int, int, int]:
         if not self._root.population:
             return 0, 0, 1, 1
-        top, left, bottom, right = _extent(self._root, {})
+        top, left, bottom, right = _extent(self._root, self._leaf, {})
         half = 1 << self._root.level - 1
         return top - half, left - half, bottom - top, right - left
 
@@ -163,14 +177,14 @@ class _Planted:
         top, left, height, width = self.box()
         rows = [0] * height
         for y0, x0, leaf in self._leaves():
-            for y, row in _leaf_rows(leaf):
+            for y, row in _leaf_rows(leaf, self._leaf):
                 at = x0 - left
                 rows[y0 + y - top] |= row << at if at >= 0 else row >> -at
         return join_rows(rows, width)
 
     def cells(self) -> Iterator[tuple[int, int]]:
         for y0, x0, leaf in self._leaves():
-            for y, row in _leaf_rows(leaf):
+            for y, row in _leaf_rows(leaf, self._leaf):
                 for x in ones(row):
                     yield y0 + y, x0 + x
 
@@ -181,7 +195,7 @@ class _Planted:
             y, x, node = stack.pop()
             if not node.population:
                 continue
-            if node.level == LEVEL:
+            if node.level == self._leaf.level:
                 yield y, x, node
                 continue
             half = 1 << node.level - 1
@@ -193,19 +207,22 @@ class _Planted:
             )
 
 
-def _leaf_rows(leaf: Node) -> Iterator[tuple[int, int]]:
-    mask = (1 << SIDE) - 1
-    for y in range(SIDE):
-        if row := leaf.bits >> y * STRIDE & mask:
+def _leaf_rows(leaf: Node, of: Leaves) -> Iterator[tuple[int, int]]:
+    side = 1 << of.level
+    mask = (1 << side) - 1
+    for y in range(side):
+        if row := leaf.bits >> y * of.stride & mask:
             yield y, row
 
 
-def _extent(node: Node, known: dict[Node, tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
+def _extent(
+    node: Node, of: Leaves, known: dict[Node, tuple[int, int, int, int]]
+) -> tuple[int, int, int, int]:
     """Return top, left, bottom and right of the live cells, from the node's own corner."""
     found = known.get(node)
     if found is None:
-        if node.level == LEVEL:
-            rows = list(_leaf_rows(node))
+        if node.level == of.level:
+            rows = list(_leaf_rows(node, of))
             columns = 0
             for _, row in rows:
                 columns |= row
@@ -223,7 +240,7 @@ def _extent(node: Node, known: dict[Node, tuple[int, int, int, int]]) -> tuple[i
                 (y + top, x + left, y + bottom, x + right)
                 for y, x, quarter in quarters
                 if quarter.population
-                for top, left, bottom, right in [_extent(quarter, known)]
+                for top, left, bottom, right in [_extent(quarter, of, known)]
             ]
             tops, lefts, bottoms, rights = zip(*extents, strict=True)
             found = min(tops), min(lefts), max(bottoms), max(rights)

@@ -10,6 +10,7 @@ __all__ = ("Numba",)
 from typing import Final, final
 
 from aconcur.errors import MissingRequirementError
+from aconcur.life._engine import check_count
 from aconcur.life._grid import Grid, import_numpy
 from aconcur.life._rule import LIFE, Rule
 from aconcur.life._stripes import StripedCells, Stripes
@@ -52,6 +53,7 @@ class Numba:
 
     def step(self, n: int = 1, /) -> None:
         """Live ``n`` generations; other threads run meanwhile, but must leave this engine alone."""
+        check_count(n)
         np, stripes = import_numpy(), self._stripes
         wrap, full, long = map(np.uint64, (stripes.count - 1, stripes.full, stripes.long))
         self._kernel(self._words, self._other, n, wrap, full, long, self._torus)

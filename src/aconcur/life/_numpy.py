@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias, final
 
 from aconcur.life._circuit import Circuit, circuit
+from aconcur.life._engine import check_count
 from aconcur.life._grid import Grid, import_numpy
 from aconcur.life._rule import LIFE, Rule
 from aconcur.life._stripes import StripedCells, Stripes, Words
@@ -61,6 +62,7 @@ class Numpy:
 
     def step(self, n: int = 1, /) -> None:
         """Live ``n`` generations."""
+        check_count(n)
         words, torus, calls = self._words, self._torus, self._calls
         left, right, first, last = words[:, 0], words[:, -1], words[:, 1], words[:, -2]
         for _ in range(n):

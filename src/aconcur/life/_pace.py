@@ -45,7 +45,6 @@ class Driver:
         "_chunk",
         "_cost",
         "_engine",
-        "_limiter",
         "_make",
         "_pauses",
         "_since",
@@ -56,7 +55,6 @@ class Driver:
     def __init__(self, make: Callable[[], Engine], *, slow: bool = False) -> None:
         self._make, self._slow = make, slow
         self._engine: Engine | None = None
-        self._limiter: anyio.CapacityLimiter | None = None
         self._pauses = False
         self._chunk = 1
         self._cost = 0.0
@@ -117,8 +115,6 @@ class Driver:
         self._slow = False
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(1)
         done: list[T] = []
         failed: list[BaseException] = []
 
@@ -128,7 +124,7 @@ class Driver:
             except BaseException as error:  # noqa: ASYNC103, BLE001 - raised where it is awaited
                 failed.append(error)
 
-        await in_worker_thread(run, self._limiter)
+        await in_worker_thread(run, anyio.CapacityLimiter(1))
         # trio's nursery forgets a cancellation if its last task ends well all the same.
         await checkpoint_if_cancelled()
         if failed:

@@ -6,14 +6,17 @@ __all__ = ("Bounds", "Pattern")
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, TypeAlias, final
+from typing import Final, NamedTuple, TypeAlias, final
 
 from aconcur.life import _runs
 from aconcur.life._engine import Topology
 from aconcur.life._errors import PatternSizeError
-from aconcur.life._grid import Grid
+from aconcur.life._grid import LARGEST, Grid, GridTooLargeError
 from aconcur.life._rule import LIFE, Rule, as_rule
 from aconcur.life._runs import Runs
+
+# About 150 bytes each, for a moment. A guess: what a program can spare.
+_MOST_ONE_BY_ONE: Final = 1 << 24
 
 
 class Bounds(NamedTuple):
@@ -96,8 +99,14 @@ class Pattern:
         """Make a pattern of a grid's live cells, where the grid lies on the plane.
 
         Takes time and memory in proportion to the grid, or to its live cells if they are few.
+
+        Raises:
+            GridTooLargeError: there are too many cells, and live ones, to lay out.
+            PatternSizeError: a cell is further out than 2⁶¹.
         """
-        few = grid.population * 64 < grid.height * grid.width
+        _runs.check_reach(grid.top, grid.left)
+        _runs.check_reach(grid.top + grid.height, grid.left + grid.width)
+        few = grid.population < min(grid.height * grid.width // 64, _MOST_ONE_BY_ONE)
         runs = (
             _runs.of_cells(grid.cells()) if few else _runs.of_bits(grid.rows(), grid.top, grid.left)
         )
@@ -160,7 +169,7 @@ class Pattern:
     def runs(self) -> Iterator[tuple[int, int, int]]:
         """Yield (y, first x, length) of each run of live cells, in the same order.
 
-        No two of them touch in a row. About 0.1 µs a run.
+        No two of them touch in a row.
         """
         return self._runs.each()
 
@@ -205,15 +214,17 @@ class Pattern:
 
         Raises:
             PatternSizeError: the pattern does not fit there.
+            GridTooLargeError: the grid would have more than 2³³ cells.
             ValueError: the grid would have no cell.
         """
         height = max(self.height, 1) if height is None else height
         width = max(self.width, 1) if width is None else width
         y, x = at or ((height - self.height) // 2, (width - self.width) // 2)
         if not (0 <= y <= height - self.height and 0 <= x <= width - self.width):
-            raise PatternSizeError(
-                f"{self!r} does not fit into {height} × {width} cells at ({y}, {x})"
-            )
+            where = f" at ({y}, {x})" if at else ""
+            raise PatternSizeError(f"{self!r} does not fit into {height} × {width} cells{where}")
+        if height * width > LARGEST:
+            raise GridTooLargeError(height, width)
         top, left = self.offset
         inside = _runs.shifted(self._runs, y - top, x - left)
         return Grid(height, width, _runs.to_bits(inside, height, width))

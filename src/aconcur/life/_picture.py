@@ -51,6 +51,12 @@ class Look:
         pixels.
         """
         size = (grid.width * self.scale + 7) // 8
+        if self.scale == 1 and grid.width % 8 == 0:
+            # Each row begins on a byte: all of them are turned round at once.
+            cells = grid.bits.to_bytes(size * grid.height, "little").translate(_REVERSED)
+            for begin in range(0, len(cells), size):
+                yield cells[begin : begin + size]
+            return
         for row in grid.rows():
             yield self._widened(row).to_bytes(size, "little").translate(_REVERSED)
 

@@ -2,22 +2,21 @@
 
 Source: R. W. Gosper, "Exploiting regularities in large cellular spaces", Physica D 10 (1984).
 
-Rule: a node never changes. Leaves are squares of 32 × 32 cells in one integer, stepped all at once.
+Rule: a node never changes. A leaf is a square of cells in one integer, stepped all at once.
 """
 
 from __future__ import annotations
 
-__all__ = ("Full", "Late", "Node", "Quadtree")
+__all__ = ("CompiledLeaves", "Full", "IntegerLeaves", "Late", "Leaves", "Node", "Quadtree")
 
+from functools import partial
 from time import perf_counter
-from typing import Final, final
+from typing import Final, Protocol, final
 
+from aconcur.errors import MissingRequirementError
 from aconcur.life._bigint import compile_step
+from aconcur.life._grid import import_numpy
 from aconcur.life._rule import Rule
-
-LEVEL: Final = 5
-"""A leaf has 2⁵ cells a side."""
-SIDE: Final = 1 << LEVEL
 
 # About 300 bytes each. A guess: what a program can spare.
 MOST_NODES: Final = 2_000_000
@@ -46,19 +45,87 @@ class Node:
     se: Node
 
 
+class Leaves(Protocol):
+    """How large leaves are, and how they live."""
+
+    @property
+    def level(self) -> int:
+        """A leaf has ``2 ** level`` cells a side."""
+        ...
+
+    @property
+    def stride(self) -> int:
+        """Bits from one row of a leaf to the next."""
+        ...
+
+    def middle(self, node: Node, n: int) -> int:
+        """Return the middle of four leaves after ``n`` generations, at most half a side."""
+        ...
+
+
+@final
+class IntegerLeaves:
+    """Leaves of 32 × 32 cells that need the standard library alone."""
+
+    __slots__ = ("_mask", "_step")
+
+    level: Final = 5
+    stride: Final = 64
+    # Four leaves live as one square with nothing around it: what is wrong at its edge comes inwards
+    # by a cell a generation, and only the middle is kept.
+    inner: Final = (1 << 64 * 64) - 1
+
+    def __init__(self, rule: Rule) -> None:
+        self._mask: int = sum(((1 << 32) - 1) << 64 * y for y in range(32))
+        self._step = compile_step(rule, torus=False)
+
+    def middle(self, node: Node, n: int) -> int:
+        """Return the middle of four leaves after ``n`` generations, at most 16."""
+        cells = node.nw.bits | node.ne.bits << 32
+        cells |= (node.sw.bits | node.se.bits << 32) << 64 * 32
+        return self._step(self, cells, n) >> 16 * 65 & self._mask
+
+
+@final
+class CompiledLeaves:
+    """Leaves of 64 × 64 cells that live in machine code.
+
+    Raises:
+        MissingRequirementError: numba is not installed.
+    """
+
+    __slots__ = ("_from_bytes", "_kernel", "_out", "_sums")
+
+    level: Final = 6
+    stride: Final = 64
+
+    def __init__(self, rule: Rule) -> None:
+        np = import_numpy()
+        try:
+            from aconcur.life._leaf_kernel import make_leaf_kernel
+        except ImportError:
+            raise MissingRequirementError("numba", "install aconcur[life]") from None
+        self._kernel = make_leaf_kernel(rule)
+        self._from_bytes = partial(np.frombuffer, dtype=np.uint64)
+        self._sums = np.empty((6, 130), np.uint64)
+        self._out = np.empty(64, np.uint64)
+
+    def middle(self, node: Node, n: int) -> int:
+        """Return the middle of four leaves after ``n`` generations, at most 32."""
+        # 64 rows of eight bytes a leaf.
+        four = node.nw.bits | node.ne.bits << 4096 | node.sw.bits << 8192 | node.se.bits << 12288
+        self._kernel(self._from_bytes(four.to_bytes(2048, "little")), n, self._sums, self._out)
+        return int.from_bytes(self._out.tobytes(), "little")
+
+
 @final
 class Quadtree:
     """All nodes of a universe, and what became of them."""
 
-    def __init__(self, rule: Rule, most: int = MOST_NODES) -> None:
-        # Four leaves are stepped as one square with nothing around it: what is wrong at its edge
-        # moves inwards by a cell a generation, and only the middle is kept.
-        self.stride: Final = 2 * SIDE
-        self.inner: Final = (1 << self.stride * self.stride) - 1
-        row = (1 << SIDE) - 1
-        self._leaf_mask = sum(row << y * self.stride for y in range(SIDE))
-        self._step = compile_step(rule, torus=False)
-        self._most = most
+    def __init__(self, leaves: Leaves) -> None:
+        self._of_leaves = leaves
+        self._bottom = leaves.level
+        self._most = MOST_NODES
         self.until = float("inf")
         self.forget()
 
@@ -78,7 +145,7 @@ class Quadtree:
         node = self._leaves.get(bits)
         if node is None:
             node = self._leaves[bits] = Node()
-            node.bits, node.level, node.population = bits, LEVEL, bits.bit_count()
+            node.bits, node.level, node.population = bits, self._bottom, bits.bit_count()
         return node
 
     def join(self, nw: Node, ne: Node, sw: Node, se: Node) -> Node:
@@ -94,10 +161,10 @@ class Quadtree:
 
     def empty(self, level: int) -> Node:
         """Return the square of that size without a live cell."""
-        while len(self._empty) <= level - LEVEL:
+        while len(self._empty) <= level - self._bottom:
             last = self._empty[-1]
             self._empty.append(self.join(last, last, last, last))
-        return self._empty[level - LEVEL]
+        return self._empty[level - self._bottom]
 
     def again(self, node: Node) -> Node:
         """Return the same square, made of nodes of this tree."""
@@ -108,23 +175,16 @@ class Quadtree:
             if new is None:
                 new = copies[old] = (
                     self.leaf(old.bits)
-                    if old.level == LEVEL
+                    if old.level == self._bottom
                     else self.join(copy(old.nw), copy(old.ne), copy(old.sw), copy(old.se))
                 )
             return new
 
         return copy(node)
 
-    def _middle_bits(self, node: Node, generations: int) -> Node:
-        """Return the middle of four leaves later, by at most as many generations as half a side."""
-        cells = node.nw.bits | node.ne.bits << SIDE
-        cells |= (node.sw.bits | node.se.bits << SIDE) << self.stride * SIDE
-        later = self._step(self, cells, generations)
-        return self.leaf(later >> (SIDE // 2) * (self.stride + 1) & self._leaf_mask)
-
     def _middle(self, node: Node) -> Node:
-        if node.level == LEVEL + 1:
-            return self._middle_bits(node, 0)
+        if node.level == self._bottom + 1:
+            return self.leaf(self._of_leaves.middle(node, 0))
         return self.join(node.nw.se, node.ne.sw, node.sw.ne, node.se.nw)
 
     def later(self, node: Node, j: int) -> Node:
@@ -148,8 +208,8 @@ class Quadtree:
             raise Late
         if len(self._nodes) > self._most:
             raise Full
-        if node.level == LEVEL + 1:
-            found = self._middle_bits(node, 1 << j)
+        if node.level == self._bottom + 1:
+            found = self.leaf(self._of_leaves.middle(node, 1 << j))
         else:
             found = self._later_of_nine(node, j)
         known[node] = found

@@ -19,6 +19,7 @@ __all__ = (
 )
 
 import re
+import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -34,6 +35,8 @@ if TYPE_CHECKING:  # an extra, and slower to import than all of this package
 FURTHEST: Final = 2**61
 
 _LIVE: Final = re.compile("1+")
+# A guess: fewer runs are laid out one by one before numpy's calls are made.
+_WORTH_NUMPY: Final = 1000
 
 
 class Runs(NamedTuple):
@@ -60,9 +63,16 @@ class Runs(NamedTuple):
         """Return top, left, height and width of the smallest box around the cells."""
         if not self:
             return 0, 0, 0, 0
-        left = min(self.x)
-        right = max(map(int.__add__, self.x, self.n))
+        left, right = self._sides()
         return self.y[0], left, self.y[-1] - self.y[0] + 1, right - left
+
+    def _sides(self) -> tuple[int, int]:
+        if len(self.y) < _WORTH_NUMPY or "numpy" not in sys.modules:
+            return min(self.x), max(map(int.__add__, self.x, self.n))
+        import numpy as np
+
+        x, n = np.frombuffer(self.x, np.int64), np.frombuffer(self.n, np.int64)
+        return int(x.min()), int((x + n).max())
 
 
 def of_rows(runs: Iterable[tuple[int, int, int]]) -> Runs:
@@ -111,11 +121,25 @@ def to_bits(runs: Runs, height: int, width: int) -> int:
 
     Takes a byte a cell for a moment, and time in proportion to it.
     """
+    if len(runs.y) >= _WORTH_NUMPY and "numpy" in sys.modules:
+        return _to_bits_by_numpy(runs, height, width)
     digits = bytearray(b"0") * (height * width)
     for y, x, n in runs.each():
         begin = y * width + x
         digits[begin : begin + n] = b"1" * n
     return int(digits[::-1] or b"0", 2)
+
+
+def _to_bits_by_numpy(runs: Runs, height: int, width: int) -> int:
+    import numpy as np
+
+    y, x, n = (np.frombuffer(array, np.int64) for array in runs)
+    changes = np.zeros(height * width + 1, np.int8)
+    begins = y * width + x
+    changes[begins] += 1
+    changes[begins + n] -= 1
+    cells = np.cumsum(changes[:-1], dtype=np.int8).view(np.bool_)
+    return int.from_bytes(np.packbits(cells, bitorder="little").tobytes(), "little")
 
 
 def of_bits(rows: Iterable[int], top: int, left: int) -> Runs:

@@ -6,6 +6,8 @@ __all__ = ("Census", "Censuses", "Generation", "Simulation", "generations", "sim
 
 from typing import NamedTuple, Self, final
 
+from anyio import BusyResourceError
+
 from aconcur.life._engine import Engine, Topology
 from aconcur.life._engines import EngineName, plan
 from aconcur.life._grid import Grid
@@ -55,7 +57,8 @@ def simulate(
 
     Nothing runs ahead: what is not asked for is not lived. To ``break`` is safe; there is nothing
     to close. The loop is held for about a millisecond at a time, and engines that let go of the GIL
-    work in a thread wherever that takes longer. One consumer at a time.
+    work in a thread wherever that takes longer. One consumer at a time: a second one that asks
+    meanwhile gets :class:`anyio.BusyResourceError`.
 
     **Cancelled** while it waits for a generation: within 30 ms; the iterator can be asked again and
     goes on where it was. Only a single generation that takes an engine longer than that is waited
@@ -107,11 +110,12 @@ def _check(every: int, stop: int | None) -> None:
 class _Stream:
     """What is common: when to live on, and when to stop."""
 
-    __slots__ = ("_driver", "_every", "_next", "_stop")
+    __slots__ = ("_busy", "_driver", "_every", "_next", "_stop")
 
     def __init__(self, driver: Driver, every: int, stop: int | None) -> None:
         self._driver, self._every, self._stop = driver, every, stop
         self._next = 0
+        self._busy = False
 
     def __repr__(self) -> str:
         end = "" if self._stop is None else f" of {self._stop}"
@@ -122,9 +126,15 @@ class _Stream:
 
     async def _live(self) -> Engine:
         """Live until the next generation that is due, and return the engine."""
+        if self._busy:
+            raise BusyResourceError("iterating over")
         if self._stop is not None and self._next > self._stop:
             raise StopAsyncIteration
-        engine = await self._driver.live_until(self._next)
+        self._busy = True
+        try:
+            engine = await self._driver.live_until(self._next)
+        finally:
+            self._busy = False
         self._next += self._every
         return engine
 

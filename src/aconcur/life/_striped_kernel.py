@@ -8,7 +8,7 @@ one kernel for each rule: the first use of a rule takes one to two seconds, the 
 
 from __future__ import annotations
 
-__all__ = ("make_kernel",)
+__all__ = ("ONE", "ZEROS", "add", "constants", "make_kernel", "next_cells", "njit")
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -32,8 +32,60 @@ ZEROS, ONES, ONE = np.uint64(0), np.uint64(2**64 - 1), np.uint64(1)
 
 
 @njit(inline="always")
-def _pick(digit: Any, low: Any, high: Any) -> Any:  # noqa: ANN401
+def pick(digit: Any, low: Any, high: Any) -> Any:  # noqa: ANN401
+    """Return ``high`` where the digit is 1, ``low`` where it is 0."""
     return low ^ (digit & (low ^ high))
+
+
+@njit(inline="always")
+def next_cells(
+    north: tuple[Any, Any],
+    here: tuple[Any, Any],
+    south: tuple[Any, Any],
+    c: Any,  # noqa: ANN401
+    rule: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    """Return the next state of 64 cells ``c`` from the sums of three in three rows."""
+    conway, dead, live = rule
+    n0, n1 = north
+    c0, c1 = here
+    d0, d1 = south
+    a = n0 ^ c0
+    t0 = a ^ d0
+    k = (n0 & c0) | (a & d0)
+    u = n1 ^ c1
+    w = d1 ^ k
+    t1 = u ^ w
+    v = n1 & c1
+    z = d1 & k
+    q = u & w
+    t2 = v ^ z ^ q
+    if conway:
+        # _circuit finds this, too; here it costs no compile time.
+        return (t0 ^ t2) & (t1 ^ (t2 & (t1 | c)))
+    of01 = pick(t0, dead[0] & ~c, (dead[1] & ~c) | (live[0] & c))
+    of23 = pick(t0, (dead[2] & ~c) | (live[1] & c), (dead[3] & ~c) | (live[2] & c))
+    of45 = pick(t0, (dead[4] & ~c) | (live[3] & c), (dead[5] & ~c) | (live[4] & c))
+    of67 = pick(t0, (dead[6] & ~c) | (live[5] & c), (dead[7] & ~c) | (live[6] & c))
+    of89 = pick(t0, (dead[8] & ~c) | (live[7] & c), live[8])
+    low = pick(t2, pick(t1, of01, of23), pick(t1, of45, of67))
+    return pick((v & z) | ((v ^ z) & q), low, of89)
+
+
+@njit(inline="always")
+def add(left: Any, middle: Any, right: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """Return the ones and the twos of the sum of three cells."""
+    a = left ^ right
+    return a ^ middle, (left & right) | (a & middle)
+
+
+def constants(rule: Rule) -> tuple[bool, tuple[Any, ...], tuple[Any, ...]]:
+    """Return what becomes of a dead and of a live cell in a block of 3 × 3, T of them alive."""
+    return (
+        rule == LIFE,
+        tuple(ONES if total in rule.born else ZEROS for total in range(9)),
+        tuple(ONES if total - 1 in rule.survives else ZEROS for total in range(1, 10)),
+    )
 
 
 @njit(nogil=True, cache=True)
@@ -70,12 +122,7 @@ def make_kernel(rule: Rule) -> Kernel:
     It lives n generations without the GIL; the last one is in ``words`` if n is even, else in
     ``other``.
     """
-    conway = rule == LIFE
-    # What becomes of a dead and of a live cell in a block of 3 × 3 cells of which T are alive.
-    dead = [ONES if total in rule.born else ZEROS for total in range(9)]
-    live = [ONES if total - 1 in rule.survives else ZEROS for total in range(1, 10)]
-    b0, b1, b2, b3, b4, b5, b6, b7, b8 = dead
-    s0, s1, s2, s3, s4, s5, s6, s7, s8 = live
+    of_rule = constants(rule)
 
     @njit(nogil=True, cache=True, boundscheck=False)
     def kernel(
@@ -94,37 +141,13 @@ def make_kernel(rule: Rule) -> Kernel:
                 above, here, below, out = words[r - 1], words[r], words[r + 1], other[r]
                 for x in range(1, width + 1):
                     # Nine loads, and no sums kept from row to row: measured the fastest.
-                    a = above[x - 1] ^ above[x + 1]
-                    n1 = (above[x - 1] & above[x + 1]) | (a & above[x])
-                    n0 = a ^ above[x]
-                    a = here[x - 1] ^ here[x + 1]
-                    c1 = (here[x - 1] & here[x + 1]) | (a & here[x])
-                    c0 = a ^ here[x]
-                    a = below[x - 1] ^ below[x + 1]
-                    d1 = (below[x - 1] & below[x + 1]) | (a & below[x])
-                    d0 = a ^ below[x]
-                    c = here[x]
-                    a = n0 ^ c0
-                    t0 = a ^ d0
-                    k = (n0 & c0) | (a & d0)
-                    u = n1 ^ c1
-                    w = d1 ^ k
-                    t1 = u ^ w
-                    v = n1 & c1
-                    z = d1 & k
-                    q = u & w
-                    t2 = v ^ z ^ q
-                    if conway:
-                        # _circuit finds this, too; here it costs no compile time.
-                        out[x] = (t0 ^ t2) & (t1 ^ (t2 & (t1 | c)))
-                    else:
-                        of01 = _pick(t0, b0 & ~c, (b1 & ~c) | (s0 & c))
-                        of23 = _pick(t0, (b2 & ~c) | (s1 & c), (b3 & ~c) | (s2 & c))
-                        of45 = _pick(t0, (b4 & ~c) | (s3 & c), (b5 & ~c) | (s4 & c))
-                        of67 = _pick(t0, (b6 & ~c) | (s5 & c), (b7 & ~c) | (s6 & c))
-                        of89 = _pick(t0, (b8 & ~c) | (s7 & c), s8)
-                        low = _pick(t2, _pick(t1, of01, of23), _pick(t1, of45, of67))
-                        out[x] = _pick((v & z) | ((v ^ z) & q), low, of89) & full
+                    out[x] = full & next_cells(
+                        add(above[x - 1], above[x], above[x + 1]),
+                        add(here[x - 1], here[x], here[x + 1]),
+                        add(below[x - 1], below[x], below[x + 1]),
+                        here[x],
+                        of_rule,
+                    )
             words, other = other, words
 
     chosen: Kernel = kernel

@@ -1,0 +1,230 @@
+"""Life beside its peers: ``python -m benchmarks.life [forms|torus|rules|plane|stream …]``.
+
+The peers are what one writes with numpy.roll, and python-lifelib, which compiles itself with g++ at
+its first use (about a minute) and knows the plane only; it is left out where it is not installed.
+Golly's torus is not measured: Golly is no package, and its Python module needs its application.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from random import Random
+from time import perf_counter
+from typing import Any, TypeAlias
+
+import anyio
+import numpy as np
+
+from aconcur.compare.figures import spread
+from aconcur.lessons.item40_coroutines import original
+from aconcur.lessons.item40_coroutines.work import Grid as Rows
+from aconcur.life import EngineName, Grid, Rule, classic, generations, make_engine, write_rle
+from aconcur.life._circuit import circuit
+from benchmarks.side_by_side import compare_costs
+
+Cost: TypeAlias = Callable[[], float]
+ROUNDS = 9
+LESSON = "aconcur.lessons.item40_coroutines"
+
+
+def cost(work: Callable[[], object], per: float = 1.0) -> Cost:
+    """Return what does the work and tells how many µs it took, for one of so many."""
+
+    def timed() -> float:
+        began = perf_counter()
+        work()
+        return (perf_counter() - began) * 1e6 / per
+
+    return timed
+
+
+def rolled(cells: Any, n: int) -> Any:
+    """Live as most tutorials do."""
+    for _ in range(n):
+        total = sum(
+            np.roll(cells, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx
+        )
+        cells = ((total == 3) | ((cells == 1) & (total == 2))).astype(np.uint8)
+    return cells
+
+
+def lifelib_session() -> Any:
+    """Return lifelib, compiled for Conway's rule; or None."""
+    with suppress(ImportError):
+        return import_module("lifelib").load_rules("b3s23")
+    return None
+
+
+def forms() -> None:
+    """Life as a protocol: what a generation costs, by the size of a question."""
+    rows = Rows.random(64, 64, Random(40)).to_rows()
+
+    async def awaited(name: str, n: int) -> None:
+        await import_module(f"{LESSON}.{name}").run(rows, n)
+
+    cases = {"generators, yield from": cost(partial(original.run, rows, 2), 2)}
+    for name in ("yield", "asend", "", "tasks", "blocks", "rows"):
+        module = f"rebuilt_{name}".rstrip("_")
+        # A loop comes and goes with each run, in about a millisecond.
+        n = 400 if name == "rows" else 2
+        cases[module] = cost(partial(anyio.run, awaited, module, n), n)
+    compare_costs("forms, 64 × 64", cases, unit="µs a generation", rounds=ROUNDS)
+
+
+def torus() -> None:
+    """Every engine on a soup whose edges meet."""
+    session = lifelib_session()
+    for size, slow, fast in ((64, 20, 400), (256, 10, 200), (1024, 2, 40), (4096, 1, 4)):
+        soup = Grid.random(size, size, seed=1)
+        cells = soup.to_numpy()
+        cases = {"numpy.roll": cost(partial(rolled, cells, slow), slow)}
+        names: tuple[EngineName, ...] = ("bigint", "numpy", "numba")
+        for name in names:
+            engine = make_engine(soup, engine=name)
+            engine.step(2)
+            n = fast * (8 if name == "numba" else 1)
+            cases[name] = cost(partial(engine.step, n), n)
+        if session is not None:
+            pattern = session.lifetree(memory=1000).pattern("", rule="b3s23")
+            pattern[0:size, 0:size] = cells.T
+            # The plane: what leaves the square is lived as well.
+            cases["lifelib, on the plane"] = cost(partial(pattern.__getitem__, fast), fast)
+        if size == 4096:
+            words = np.ones(size * size // 64, np.uint64)
+            cases["copying the bits"] = cost(partial(np.copyto, np.zeros_like(words), words))
+        compare_costs(f"torus {size} × {size}", cases, unit="µs a generation", rounds=ROUNDS)
+
+
+def rules() -> None:
+    """The rule with the largest circuit of many, against Conway's."""
+    chance = Random(1)
+    drawn = [
+        Rule.of(*([n for n in range(9) if chance.random() < 0.5] for _ in range(2)))
+        for _ in range(200)
+    ]
+    worst = max(drawn, key=lambda rule: len(circuit(rule).gates))
+    print(f"\nof 200 rules by lot {worst} takes most: {len(circuit(worst).gates)} gates")
+    names: tuple[EngineName, ...] = ("bigint", "numpy", "numba")
+    for name in names:
+        cases: dict[str, Cost] = {}
+        for rule in (Rule("life"), worst):
+            # The same work whatever the cells are.
+            engine = make_engine(Grid.random(1024, 1024, seed=1), rule, engine=name)
+            engine.step(2)
+            n = 200 if name == "numba" else 10
+            cases[str(rule)] = cost(partial(engine.step, n), n)
+        title = f"rules on {name}, 1024 × 1024"
+        compare_costs(title, cases, unit="µs a generation", rounds=ROUNDS)
+
+
+def plane() -> None:
+    """Known patterns from the first generation to the last, reading the pattern included."""
+    session = lifelib_session()
+    tasks = [("r-pentomino", 1103), ("acorn", 5206), ("lidka", 30_000)]
+    tasks += [("gosper-glider-gun", 10**6), ("gosper-glider-gun", 2**40)]
+
+    def lived(name: str, n: int, engine: EngineName) -> int:
+        lives = make_engine(classic(name), engine=engine)
+        lives.step(n)
+        return lives.population
+
+    for name, n in tasks:
+        text = write_rle(classic(name))
+        cases: dict[str, Cost] = {}
+        if session is not None:
+
+            def peer(text: str = text, n: int = n) -> int:
+                # A tree that knows nothing yet.
+                found: int = session.lifetree(memory=200).pattern(text)[n].population
+                return found
+
+            cases["lifelib"] = cost(peer, 1000)
+        engines: tuple[EngineName, ...] = ("numba", "hashlife")
+        for engine in engines:
+            lived(name, 100, engine)
+            cases[f"HashLife, {engine}"] = cost(partial(lived, name, n, engine), 1000)
+        compare_costs(f"plane, {name}, generation {n}", cases, unit="ms", rounds=5)
+
+
+async def _stream(name: EngineName, size: int, every: int, chunks: int) -> tuple[float, float]:
+    soup = Grid.random(size, size, seed=1)
+    bare, streamed = (make_engine(soup, engine=name) for _ in range(2))
+    bare.step(every)
+    streamed.step(every)
+
+    def loop() -> None:
+        for _ in range(chunks):
+            bare.step(every)
+            _ = bare.population
+
+    alone = cost(loop, chunks)()
+    began = perf_counter()
+    async for _ in generations(streamed, every=every, stop=every * chunks):
+        pass
+    return alone, (perf_counter() - began) * 1e6 / chunks
+
+
+async def _lateness(name: EngineName, size: int, seconds: float) -> list[float]:
+    """Return by how many ms a task that sleeps a millisecond at a time is late."""
+    late: list[float] = []
+    engine = make_engine(Grid.random(size, size, seed=1), engine=name)
+    engine.step(1)
+
+    async def live() -> None:
+        async for _ in generations(engine, every=10):
+            pass
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(live)
+        await anyio.sleep(0.1)
+        until = perf_counter() + seconds
+        while (now := perf_counter()) < until:
+            await anyio.sleep(0.001)
+            late.append((perf_counter() - now - 0.001) * 1e3)
+        group.cancel_scope.cancel()
+    return late
+
+
+def stream() -> None:
+    """What the event loop costs an engine, and the engine the event loop."""
+    tasks: list[tuple[EngineName, int, int, int]] = [
+        ("bigint", 64, 10, 400),
+        ("bigint", 1024, 1, 40),
+        ("numpy", 1024, 1, 100),
+        ("numba", 1024, 2, 400),
+        ("numba", 4096, 20, 5),
+    ]
+    for backend in ("asyncio", "trio"):
+        for name, size, every, chunks in tasks:
+            pairs = [
+                anyio.run(_stream, name, size, every, chunks, backend=backend)
+                for _ in range(ROUNDS)
+            ]
+            speed = spread([alone / streamed for alone, streamed in pairs])
+            print(
+                f"{backend}: {name} {size}², chunks of {pairs[0][0]:.0f} µs: "
+                f"× {speed.middle:.2f} ({speed.low:.2f}–{speed.high:.2f}) of the bare loop's speed"
+            )
+        beside: list[tuple[EngineName, int]] = [("bigint", 64), ("numpy", 1024), ("numba", 4096)]
+        for name, size in beside:
+            late = sorted(anyio.run(_lateness, name, size, 2.0, backend=backend))
+            p99 = late[int(len(late) * 0.99)]
+            print(f"{backend}: beside {name} {size}² a sleeper is late by {p99:.2f} ms (p99)")
+
+
+CASES = {"forms": forms, "torus": torus, "rules": rules, "plane": plane, "stream": stream}
+
+
+def main(*names: str) -> None:
+    if strange := set(names) - set(CASES):
+        sys.exit(f"no such case: {', '.join(sorted(strange))}; known: {', '.join(CASES)}")
+    for name in names or CASES:
+        CASES[name]()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
