@@ -35,8 +35,8 @@ PREFACE = """\
 # Comparison
 
 Six systems from a well-known chapter on concurrency and parallelism in Python. Each stands here
-twice: the original on threads, generators or `Popen`, and the same system rebuilt on async/await;
-items 36 and 38 to 41 a third time, with this library or anyio, on asyncio and trio. The job itself is in a
+three times: the original on threads, generators or `Popen`; the same system rebuilt on async/await;
+and that again with this library (item 37: with anyio), on asyncio and trio. The job itself is in a
 `work.py` that all import, so that little but the concurrency differs; where more does (what a
 sensor waits for in item 38, the HTTP client in item 39, item 40's Python 2 form, which imports
 nothing), the sources show it. The originals were written from one reader's notes on the chapter's
