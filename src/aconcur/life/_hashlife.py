@@ -188,6 +188,33 @@ class _Planted:
                 for x in ones(row):
                     yield y0 + y, x0 + x
 
+    def dots(self, y: int, x: int, height: int, width: int, dot: int) -> Iterator[tuple[int, int]]:
+        half = 1 << self._root.level - 1
+        stack = [(-half - y, -half - x, self._root)]
+        while stack:
+            top, left, node = stack.pop()
+            side = 1 << node.level
+            outside = top >= height or left >= width or top + side <= 0 or left + side <= 0
+            if outside or not node.population:
+                continue
+            inside = top >= 0 and top + side <= height and left >= 0 and left + side <= width
+            last = side - 1
+            if inside and top // dot == (top + last) // dot and left // dot == (left + last) // dot:
+                yield top // dot, left // dot
+            elif node.level == self._leaf.level:
+                for row, bits in _leaf_rows(node, self._leaf):
+                    for column in ones(bits):
+                        if 0 <= top + row < height and 0 <= left + column < width:
+                            yield (top + row) // dot, (left + column) // dot
+            else:
+                half = side >> 1
+                stack += (
+                    (top, left, node.nw),
+                    (top, left + half, node.ne),
+                    (top + half, left, node.sw),
+                    (top + half, left + half, node.se),
+                )
+
     def _leaves(self) -> Iterator[tuple[int, int, Node]]:
         half = 1 << self._root.level - 1
         stack = [(-half, -half, self._root)]
