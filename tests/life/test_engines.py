@@ -19,6 +19,7 @@ from aconcur.life import (
     UnboundedRuleError,
     classic,
     make_engine,
+    read_rle,
 )
 from aconcur.life._circuit import circuit
 from aconcur.life._hashlife import HashLife
@@ -264,3 +265,21 @@ def test_what_is_no_generation_is_named() -> None:
     unfit: Any = "glider"
     with pytest.raises(TypeError, match=r"must be a Grid or a Pattern, .*not 'glider'"):
         make_engine(unfit)
+
+
+@pytest.mark.parametrize("engine", ["hashlife", "numba"])
+@pytest.mark.parametrize("at", [(0, 0), (-40, -7), (5, -20_000)])
+def test_long_runs_are_planted_where_they_lie(engine: EngineName, at: tuple[int, int]) -> None:
+    pattern = Pattern.from_runs([(0, 3, 20_000), (1, 0, 2), (70, 16_000, 9)]).at(*at)
+    grid = make_engine(pattern, engine=engine).snapshot()
+    assert (grid.top, grid.left, grid.height, grid.width) == (*at, 71, 20_003)
+    assert set(grid.cells()) == set(pattern.cells())
+
+
+@pytest.mark.parametrize("engine", ["hashlife", "numba"])
+def test_a_line_as_long_as_anybody_likes_lives(engine: EngineName) -> None:
+    lives = make_engine(read_rle("999999999999o!"), engine=engine)
+    lives.step()
+    assert lives.population == 3 * (10**12 - 3)
+    lives.step(1000)
+    assert lives.snapshot().width > 10**12 - 2000

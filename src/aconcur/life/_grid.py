@@ -6,11 +6,11 @@ looks at them first pays for that, once.
 
 from __future__ import annotations
 
-__all__ = ("Bounded", "Grid", "GridTooLargeError", "Source", "import_numpy")
+__all__ = ("Bounded", "Grid", "GridTooLargeError", "Source", "Zooming", "import_numpy")
 
 from collections.abc import Iterable, Iterator
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias, final, runtime_checkable
 
 from aconcur.errors import AconcurError, MissingRequirementError
 from aconcur.life._rows import ones, split_rows
@@ -54,6 +54,15 @@ class Source(Protocol):
 
     def cells(self) -> Iterator[tuple[int, int]]:
         """Yield (y, x) of each live cell, in any order; the box begins at (top, left)."""
+        ...
+
+
+@runtime_checkable
+class Zooming(Protocol):
+    """A :class:`Source` that can be seen from afar without going through its cells."""
+
+    def dots(self, y: int, x: int, height: int, width: int, dot: int) -> Iterator[tuple[int, int]]:
+        """Yield each dot of ``dot * dot`` cells in a window that has a live one, at least once."""
         ...
 
 
@@ -283,6 +292,25 @@ class Grid:
         for y, row in enumerate(self.rows(), top):
             for x in ones(row):
                 yield y, left + x
+
+    def dots(self, y: int, x: int, height: int, width: int, dot: int) -> Iterator[tuple[int, int]]:
+        """Yield (row, column) of dots with a live cell, in any order, each at least once.
+
+        Lays nothing out. On the plane it costs as much as there are dots, however many cells live.
+
+        Args:
+            y: the topmost row of the window.
+            x: the leftmost column of the window.
+            height: rows of cells in the window.
+            width: columns of cells in the window.
+            dot: how many cells each way are one dot.
+        """
+        if isinstance(self._source, Zooming):
+            yield from self._source.dots(y, x, height, width, dot)
+            return
+        for cell_y, cell_x in self.cells():
+            if 0 <= cell_y - y < height and 0 <= cell_x - x < width:
+                yield (cell_y - y) // dot, (cell_x - x) // dot
 
     def rows(self) -> Iterator[int]:
         """Yield each row as an integer: bit ``x`` is column ``x``."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 __all__ = ("HashLife",)
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from time import perf_counter
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 from aconcur.life._engine import check_count
 from aconcur.life._errors import UnboundedRuleError
@@ -23,6 +23,11 @@ from aconcur.life._quadtree import (
 )
 from aconcur.life._rows import join_rows, ones
 from aconcur.life._rule import LIFE, Rule
+
+_Parts: TypeAlias = tuple[tuple[int, int, int], ...]
+
+# A run of so many cells has so many leaves that most of them are worth making once. A guess.
+_LONG_RUN: Final = 1 << 14
 
 
 @final
@@ -52,7 +57,7 @@ class HashLife:
         self._leaves: Leaves = CompiledLeaves(rule) if compiled else IntegerLeaves(rule)
         self._tree = Quadtree(self._leaves)
         pattern = Pattern.from_grid(start) if isinstance(start, Grid) else start
-        self._root = _plant(self._tree, self._leaves, pattern.runs())
+        self._root = _plant(self._tree, self._leaves, pattern)
 
     @property
     def population(self) -> int:
@@ -129,8 +134,11 @@ def _grown(tree: Quadtree, node: Node) -> Node:
     )
 
 
-def _plant(tree: Quadtree, of: Leaves, runs: Iterable[tuple[int, int, int]]) -> Node:
+def _plant(tree: Quadtree, of: Leaves, pattern: Pattern) -> Node:
     """Return the smallest square around the origin, its corner of four, that has these cells."""
+    if max(pattern.run_arrays()[2], default=0) > _LONG_RUN:
+        return _plant_long(tree, of, pattern)
+    runs = pattern.runs()
     level, side = of.level, 1 << of.level
     leaves: dict[tuple[int, int], int] = {}
     for y, x, length in runs:
@@ -152,6 +160,41 @@ def _plant(tree: Quadtree, of: Leaves, runs: Iterable[tuple[int, int, int]]) -> 
         level += 1
     none = tree.empty(level)
     return tree.join(*(nodes.get((y, x), none) for y in (-1, 0) for x in (-1, 0)))
+
+
+def _plant_long(tree: Quadtree, of: Leaves, pattern: Pattern) -> Node:
+    """Do as :func:`_plant`, and plant squares that are equal once, however many there are."""
+    known: dict[tuple[int, _Parts], Node] = {}
+
+    def plant(level: int, runs: _Parts) -> Node:
+        if not runs:
+            return tree.empty(level)
+        node = known.get((level, runs))
+        if node is None:
+            if level == of.level:
+                node = tree.leaf(sum(((1 << n) - 1) << y * of.stride + x for y, x, n in runs))
+            else:
+                half = 1 << level - 1
+                quarters = [_part(runs, y, x, half) for y in (0, half) for x in (0, half)]
+                node = tree.join(*(plant(level - 1, quarter) for quarter in quarters))
+            known[level, runs] = node
+        return node
+
+    (top, left), (height, width) = pattern.offset, (pattern.height, pattern.width)
+    reach = max(-top, -left, top + height, left + width)
+    level = max(reach.bit_length() + 1, of.level + 3)
+    half = 1 << level - 1
+    return plant(level, tuple((y + half, x + half, n) for y, x, n in pattern.runs()))
+
+
+def _part(runs: _Parts, top: int, left: int, side: int) -> _Parts:
+    """Return what lies in a square, from its corner."""
+    found: list[tuple[int, int, int]] = []
+    for y, x, n in runs:
+        begin, end = max(x - left, 0), min(x + n - left, side)
+        if 0 <= y - top < side and begin < end:
+            found.append((y - top, begin, end - begin))
+    return tuple(found)
 
 
 @final
@@ -187,6 +230,33 @@ class _Planted:
             for y, row in _leaf_rows(leaf, self._leaf):
                 for x in ones(row):
                     yield y0 + y, x0 + x
+
+    def dots(self, y: int, x: int, height: int, width: int, dot: int) -> Iterator[tuple[int, int]]:
+        half = 1 << self._root.level - 1
+        stack = [(-half - y, -half - x, self._root)]
+        while stack:
+            top, left, node = stack.pop()
+            side = 1 << node.level
+            outside = top >= height or left >= width or top + side <= 0 or left + side <= 0
+            if outside or not node.population:
+                continue
+            inside = top >= 0 and top + side <= height and left >= 0 and left + side <= width
+            last = side - 1
+            if inside and top // dot == (top + last) // dot and left // dot == (left + last) // dot:
+                yield top // dot, left // dot
+            elif node.level == self._leaf.level:
+                for row, bits in _leaf_rows(node, self._leaf):
+                    for column in ones(bits):
+                        if 0 <= top + row < height and 0 <= left + column < width:
+                            yield (top + row) // dot, (left + column) // dot
+            else:
+                half = side >> 1
+                stack += (
+                    (top, left, node.nw),
+                    (top, left + half, node.ne),
+                    (top + half, left, node.sw),
+                    (top + half, left + half, node.se),
+                )
 
     def _leaves(self) -> Iterator[tuple[int, int, Node]]:
         half = 1 << self._root.level - 1

@@ -46,11 +46,9 @@ def window_rows(grid: Grid, y: int, x: int, height: int, width: int) -> Iterator
 
 
 def far_rows(grid: Grid, y: int, x: int, height: int, width: int, *, dot: int = 1) -> Iterator[int]:
-    """Yield the rows of a window where a bit stands for ``dot * dot`` cells, cell by cell."""
+    """Yield the rows of a window where a bit stands for ``dot * dot`` cells."""
     rows: dict[int, int] = {}
-    for cell_y, cell_x in grid.cells():
-        if 0 <= cell_y - y < height and 0 <= cell_x - x < width:
-            row = (cell_y - y) // dot
-            rows[row] = rows.get(row, 0) | 1 << (cell_x - x) // dot
+    for row, column in grid.dots(y, x, height, width, dot):
+        rows[row] = rows.get(row, 0) | 1 << column
     for row in range(height // dot):
         yield rows.get(row, 0)
