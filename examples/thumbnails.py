@@ -93,6 +93,8 @@ async def main(urls: list[str], folder: str, journal: Journal | None) -> list[Fa
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("usage: python examples/thumbnails.py URLS THUMBNAILS [JOURNAL]")
     sources = Path(sys.argv[1]).read_text().split()
     book = Journal(sys.argv[3]) if len(sys.argv) > 3 else None
     for failure in anyio.run(main, sources, sys.argv[2], book):

@@ -101,6 +101,11 @@ async def test_an_item_that_ended_the_run_is_tried_again(journal: Journal) -> No
     assert journal.failures() == []
 
 
+async def test_a_text_is_not_taken_for_its_letters(journal: Journal) -> None:
+    with pytest.raises(TypeError, match=r"keys must be several: \['abc'\]"):
+        journal.retry("abc")
+
+
 @pytest.mark.parametrize("on_error", [SKIP, COLLECT, lambda _: None])
 async def test_a_failed_item_is_kept_and_left_alone_until_retry(
     journal: Journal, on_error: Reaction

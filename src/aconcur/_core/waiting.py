@@ -44,8 +44,8 @@ async def until_readable_at_all_costs(
 async def in_worker_thread(call: Callable[[], None], limiter: anyio.CapacityLimiter) -> None:
     """Run a call in a thread, to its end.
 
-    **Cancelled**, natively too: waits for the thread, then raises. The call may have done its
-    work: let it leave the result where the caller can undo it.
+    **Cancelled**, natively too: waits for the thread, then raises; on trio what is awaited next
+    raises. The call may have done its work: let it leave the result where the caller can undo it.
 
     Raises:
         ExceptionGroup: holds what the call raised, if it may raise anything.

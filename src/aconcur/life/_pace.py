@@ -125,7 +125,6 @@ class Driver:
                 failed.append(error)
 
         await in_worker_thread(run, anyio.CapacityLimiter(1))
-        # trio's nursery forgets a cancellation if its last task ends well all the same.
         await checkpoint_if_cancelled()
         if failed:
             raise failed[0]

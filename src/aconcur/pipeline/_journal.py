@@ -150,8 +150,11 @@ class Journal:
             keys: of the items; all, if None. What did not fail is passed over.
 
         Raises:
+            TypeError: ``keys`` is one text or bytes, not several keys.
             JournalError: there is none, it cannot be written, or a run writes it now.
         """
+        if isinstance(keys, str | bytes):
+            raise TypeError(f"keys must be several: [{keys!r}], not {keys!r}")
         with opened(self.path, make=False) as file, claimed(self.path):
             return file.retry(None if keys is None else list(keys))
 
