@@ -92,14 +92,18 @@ def test_what_a_killed_child_did_to_the_terminal_is_undone(backend: str) -> None
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_ctrl_z_stops_the_child_and_us_and_both_go_on(tmp_path: Path, backend: str) -> None:
-    with open_pseudo_terminal("bash", "--norc", "-i") as terminal:
+    with open_pseudo_terminal("bash", "--norc", "-i", columns=1000) as terminal:
         program = tmp_path / "program"
         program.write_text(STOPPED)
         terminal.press(f"{sys.executable} {program} {backend}\n")
         terminal.wait_for_text("waiting\r\n")
         terminal.press("\x1a")
-        terminal.wait_for_text("Stopped")
+        named = f"{program} {backend}\r\n"
+        terminal.wait_for(lambda: named in terminal.screen.partition("Stopped")[2])
+        stopped = len(terminal.screen)
         terminal.press("fg\n")
+        # What is typed before the shell has handed the terminal over may be the shell's.
+        terminal.wait_for(lambda: named in terminal.screen[stopped:])
         terminal.press("hello\n")
         terminal.wait_for_text("done\r\n")
         assert "read hello\r\n" in terminal.screen
