@@ -25,8 +25,10 @@ from aconcur.parallel._starting import Method
 from aconcur.testing import Snapshot
 
 METHODS: Final[tuple[Method, ...]] = ("exec", "forkserver", "fork", "spawn")
-# A round of three maps takes a second or two: nobody who works needs so long.
+# A round of three maps takes a few seconds: nobody who works needs so long.
 _HUNG: Final = 60
+# In a round. On a slow machine workers would else be killed about as fast as they start.
+_KILLS: Final = 40
 
 
 @dataclass
@@ -66,15 +68,17 @@ def large(number: int) -> tuple[int, bytes]:
     return number, bytes(300_000)
 
 
-async def rounds_of_kills(start: Method, seconds: float, account: Account) -> None:
-    """Run rounds of three maps at once while a task kills their workers."""
+async def rounds_of_kills(
+    start: Method, seconds: float, account: Account, *, kills: int = _KILLS
+) -> None:
+    """Run rounds of three maps at once while a task kills workers, so many a round at most."""
     before = Snapshot.take()
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         try:
             with anyio.fail_after(_HUNG):
                 async with open_pool(2, start=start) as pool:
-                    await _round(pool, account)
+                    await _round(pool, account, kills)
         except TimeoutError:
             account.hangs += 1
         account.rounds += 1
@@ -82,9 +86,9 @@ async def rounds_of_kills(start: Method, seconds: float, account: Account) -> No
     account.left += sum("resource_tracker" not in _command(pid) for pid in left)
 
 
-async def _round(pool: Pool, account: Account) -> None:
+async def _round(pool: Pool, account: Account, kills: int) -> None:
     async with anyio.create_task_group() as killers:
-        killers.start_soon(_kill_at_random, pool, account)
+        killers.start_soon(_kill_at_random, pool, account, kills)
         async with anyio.create_task_group() as maps:
             maps.start_soon(_map, pool, "tiny", 20_000, account)
             maps.start_soon(_map, pool, "short", 600, account)
@@ -92,8 +96,8 @@ async def _round(pool: Pool, account: Account) -> None:
         killers.cancel_scope.cancel()
 
 
-async def _kill_at_random(pool: Pool, account: Account) -> None:
-    while True:
+async def _kill_at_random(pool: Pool, account: Account, kills: int) -> None:
+    for _ in range(kills):
         await anyio.sleep(random.uniform(0.005, 0.1))
         # Whoever kills faster than processes start ends all work, and proves nothing.
         while not pool.statistics().ready:

@@ -8,6 +8,6 @@ from benchmarks.parallel_kills import Account, rounds_of_kills
 
 async def test_no_item_is_lost_however_workers_die(start: Method) -> None:
     account = Account()
-    await rounds_of_kills(start, 0.01, account)
+    await rounds_of_kills(start, 0.01, account, kills=6)
     assert account.rounds == 1
     assert account.clean, account
