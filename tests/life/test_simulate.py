@@ -317,9 +317,15 @@ async def test_what_never_repeats_within_the_limit_has_no_cycle() -> None:
 async def test_a_second_consumer_at_a_time_is_refused() -> None:
     stream = simulate(SOUP, every=10**9, engine="bigint")
     assert (await anext(stream)).number == 0
+    asks = anyio.Event()
+
+    async def ask() -> None:
+        asks.set()
+        await anext(stream)
+
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(anext, stream)
-        await checkpoint()
+        tasks.start_soon(ask)
+        await asks.wait()
         with pytest.raises(anyio.BusyResourceError):
             await anext(stream)
         tasks.cancel_scope.cancel()
