@@ -182,11 +182,9 @@ async def test_an_async_input_may_wait_for_a_result(executor: Executor) -> None:
 
     async def answers_to_itself() -> AsyncIterator[int]:
         while had[-1] < 20:
-            yield had[-1] + 1
-            while had[-1] < len(had) - 1:
-                await checkpoint()
-            before = len(had)
-            while len(had) == before:
+            asked = had[-1] + 1
+            yield asked
+            while had[-1] < asked:
                 await checkpoint()
 
     await move(parallel.map(abs, answers_to_itself(), executor=executor), had)
