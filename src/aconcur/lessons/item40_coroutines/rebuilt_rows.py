@@ -173,6 +173,8 @@ async def main(size: int) -> None:
     for _ in range(size):
         rows = await run(rows, 1)
         film.show(Grid.from_rows(rows))
+        # One generation is too short for a rest of its own.
+        await asyncio.sleep(0)
     film.flush()
 
 
