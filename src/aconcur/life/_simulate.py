@@ -6,7 +6,7 @@ __all__ = ("Census", "Censuses", "Generation", "Simulation", "generations", "sim
 
 from typing import NamedTuple, Self, final
 
-from anyio import BusyResourceError
+import anyio
 
 from aconcur.life._engine import Engine, Topology
 from aconcur.life._engines import EngineName, plan
@@ -127,7 +127,7 @@ class _Stream:
     async def _live(self) -> Engine:
         """Live until the next generation that is due, and return the engine."""
         if self._busy:
-            raise BusyResourceError("iterating over")
+            raise anyio.BusyResourceError("iterating over")
         if self._stop is not None and self._next > self._stop:
             raise StopAsyncIteration
         self._busy = True
