@@ -92,18 +92,18 @@ def test_what_a_killed_child_did_to_the_terminal_is_undone(backend: str) -> None
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_ctrl_z_stops_the_child_and_us_and_both_go_on(tmp_path: Path, backend: str) -> None:
-    with open_pseudo_terminal("bash", "--norc", "-i", columns=1000) as terminal:
+    with open_pseudo_terminal("bash", "--norc", "-i", columns=1000, PS1="ready> ") as terminal:
         program = tmp_path / "program"
         program.write_text(STOPPED)
+        # What is typed while the shell takes or gives the terminal may be lost, or the shell's.
+        terminal.wait_for_text("ready> ")
         terminal.press(f"{sys.executable} {program} {backend}\n")
         terminal.wait_for_text("waiting\r\n")
         terminal.press("\x1a")
-        named = f"{program} {backend}\r\n"
-        terminal.wait_for(lambda: named in terminal.screen.partition("Stopped")[2])
+        terminal.wait_for(lambda: "ready> " in terminal.screen.partition("Stopped")[2])
         stopped = len(terminal.screen)
         terminal.press("fg\n")
-        # What is typed before the shell has handed the terminal over may be the shell's.
-        terminal.wait_for(lambda: named in terminal.screen[stopped:])
+        terminal.wait_for(lambda: f"{program} {backend}\r\n" in terminal.screen[stopped:])
         terminal.press("hello\n")
         terminal.wait_for_text("done\r\n")
         assert "read hello\r\n" in terminal.screen
