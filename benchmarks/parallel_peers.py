@@ -136,7 +136,7 @@ def _pebble() -> Iterator[Map]:
 
     with ProcessPool(WORKERS) as pool:
         yield lambda fn, items, chunk: list(pool.map(fn, items, chunksize=chunk).result())
-        pool.stop()  # type: ignore[no-untyped-call]
+        pool.stop()
 
 
 @contextmanager
