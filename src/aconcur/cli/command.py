@@ -66,7 +66,7 @@ def _add_compare(commands: Commands) -> None:
     )
     add = parser.add_argument
     add("items", nargs="*", metavar="ITEM", help="number or name: 39 or queue (default: all)")
-    add("--quick", action="store_true", help="small inputs, two rounds: under 20 s for all")
+    add("--quick", action="store_true", help="small inputs, two rounds: about 20 s for all")
     add("--json", action="store_true", help="raw figures as JSON instead of pages")
     page = parser.add_argument_group("keeping COMPARISON.md true (in a checkout)")
     add = page.add_argument
