@@ -283,6 +283,19 @@ COMMANDS_ALONE = ["aconcur.lessons.item36_subprocess.rebuilt", "--size", "1"]
 LOCK_ALONE = ["aconcur.lessons.item38_lock.rebuilt", "--size", "10"]
 
 
+def in_a_shell(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a module with output that is buffered, as it is for everybody but our developers."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": ""},
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("closed", "arguments"),
     [
@@ -293,17 +306,41 @@ LOCK_ALONE = ["aconcur.lessons.item38_lock.rebuilt", "--size", "10"]
         ),
     ],
 )
-def test_a_stream_that_the_shell_closed_leads_nowhere(closed: str, arguments: list[str]) -> None:
-    done = subprocess.run(
-        ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0
+def test_data_for_a_stdout_that_the_shell_closed_is_an_error(
+    closed: str, arguments: list[str]
+) -> None:
+    done = in_a_shell(closed, *arguments)
+    without_stdout = " >&-" in f" {closed}"
+    assert done.returncode == without_stdout
     assert "Traceback" not in done.stderr
-    assert bool(done.stdout) == (" >&-" not in f" {closed}")
+    assert bool(done.stdout) != without_stdout
+    told = "stdout is closed: send it to a file or a program\n"
+    assert done.stderr.endswith(told) == (closed == ">&-")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+@pytest.mark.parametrize(
+    ("arguments", "redirection", "code"),
+    [
+        (["--version"], "> /dev/full", 1),
+        (["--version"], ">&-", 1),
+        (["race"], "> /dev/full", 1),
+        (["life", "--list"], ">&-", 1),
+        (["gcd"], ">&-", 0),  # there is nothing to print
+        (["gcd"], "<&-", 1),
+        (["gcd"], "2> /dev/full", 1),
+        (["fly"], "2> /dev/full", 2),
+        (["journal", "show", "/nowhere"], "> /dev/full 2> /dev/full", 1),
+    ],
+)
+def test_what_cannot_be_said_is_an_exit_code_that_is_documented(
+    arguments: list[str], redirection: str, code: int
+) -> None:
+    done = in_a_shell(redirection, "aconcur", *arguments)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert bool(done.stderr) or "2>" in redirection
 
 
 @pytest.mark.parametrize("columns", [40, 120])

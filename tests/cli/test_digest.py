@@ -21,7 +21,7 @@ def digest(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
         [*DIGEST, *arguments],
         capture_output=True,
         text=True,
-        env=os.environ | {"ACONCUR_PASSWORD": PASSWORD} | environment,
+        env=os.environ | {"ACONCUR_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": ""} | environment,
         timeout=60,
         check=False,
     )
@@ -96,14 +96,54 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(
 ) -> None:
     missing, folder = tmp_path / "missing", tmp_path / "folder"
     folder.mkdir()
-    done = digest(missing, files[3], folder)
+    done = digest(missing, files[3], folder, "")
     assert done.returncode == 1
     assert done.stdout.splitlines() == [by_the_shell(files[3], "aes-256-ctr", "sha256")]
     assert f"aconcur: {missing}: No such file or directory\n" in done.stderr
     assert f"aconcur: {folder}: Is a directory\n" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("aconcur: 2 of 3 files could not be digested")
+    assert "aconcur: '': No such file or directory\n" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("aconcur: 3 of 4 files could not be digested")
     assert "Traceback" not in done.stderr
     assert PASSWORD not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here fails when read")
+def test_a_file_that_fails_while_it_is_read_has_no_digest() -> None:
+    done = digest("/proc/self/mem")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "aconcur: /proc/self/mem: Input/output error\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("cat > /dev/null; echo; echo no such digest >&2; exit 3", "exited with 3: no such digest"),
+        ("cat > /dev/null; exit 3", "exited with 3"),
+        ("kill -KILL $$", "was killed by SIGKILL"),
+        ("cat > /dev/null", "printed no digest"),
+    ],
+)
+def test_why_openssl_failed_is_said(
+    files: list[Path], tmp_path: Path, script: str, said: str
+) -> None:
+    openssl = tmp_path / "bin" / "openssl"
+    openssl.parent.mkdir()
+    openssl.write_text(f"#!/bin/sh\n{script}\n")
+    openssl.chmod(0o755)
+    done = digest(files[3], PATH=f"{openssl.parent}{os.pathsep}{os.environ['PATH']}")
+    assert (done.returncode, done.stdout) == (1, "")
+    first, *_ = done.stderr.splitlines()
+    assert first.startswith(f"aconcur: {files[3]}: openssl dgst ")
+    assert first.endswith(said)
+
+
+def test_an_openssl_that_cannot_be_run_is_not_blamed_on_the_file(
+    files: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "openssl").write_text("")
+    done = digest(files[3], PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "did not start: Permission denied" in done.stderr
 
 
 def test_an_odd_name_is_escaped_as_md5sum_does(tmp_path: Path) -> None:
@@ -122,12 +162,13 @@ def test_an_odd_name_is_escaped_as_md5sum_does(tmp_path: Path) -> None:
         (["--book", "--digest", "md5", "x"], "--book says cipher and digest by itself"),
         (["--digest", "crc", "x"], "invalid choice: 'crc'"),
         (["--password-env", "UNSET", "x"], "set the variable UNSET"),
+        (["--password-env", "EMPTY", "x"], "set the variable EMPTY"),
         (["--password-file", os.devnull, "x"], "has no first line"),
         (["--password-env", "A", "--password-file", "b", "x"], "not allowed with argument"),
     ],
 )
 def test_a_wrong_command_line_exits_with_two(arguments: list[str], complaint: str) -> None:
-    done = digest(*arguments)
+    done = digest(*arguments, EMPTY="")
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in done.stderr
 

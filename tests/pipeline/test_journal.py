@@ -527,6 +527,40 @@ async def test_a_disk_that_is_full_at_the_very_end(
     assert "not all of it was recorded: full" in caught.value.__notes__[-1]
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize(
+    ("suffix", "how"),
+    [("", "moved"), ("", "removed"), ("", "replaced"), ("-wal", "removed"), ("-lock", "removed")],
+)
+async def test_a_file_that_is_not_where_it_was_ends_the_run(
+    journal: Journal, suffix: str, how: str, resumed: bool
+) -> None:
+    if resumed:
+        await Work().pipeline().run(range(10), journal=journal)
+    file = journal.path.with_name(f"{journal.path.name}{suffix}")
+
+    async def source() -> AsyncIterator[int]:
+        for item in range(10, 100_000):
+            if item == 20:
+                file.rename(file.with_name("moved"))
+                if how == "replaced":
+                    file.write_bytes(b"")
+                elif how == "removed":
+                    file.with_name("moved").unlink()
+            yield item
+            await checkpoint()
+
+    with pytest.raises(JournalError, match=f"{file} was removed or replaced while the run"):
+        await Work().pipeline().run(source(), journal=journal)
+    if (suffix, how) == ("", "moved"):
+        file.unlink(missing_ok=True)
+        file.with_name("moved").rename(file)
+        recorded = done(journal)
+        work = Work()
+        await work.pipeline().run(range(10, 100), journal=journal)
+        assert set(work.calls) == set(range(10, 100)) - recorded
+
+
 @pytest.mark.parametrize("kind", ["map", "filter"])
 async def test_a_slow_disk_holds_the_last_stage(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, kind: str

@@ -89,6 +89,33 @@ async def test_a_function_that_fails_ends_the_run() -> None:
         await stage(same).run(queue, progress=fail, unwrap=True)
 
 
+class ClosesBadly(Told):
+    """A terminal that has hung up."""
+
+    def close(self, report: PipelineReport) -> None:
+        super().close(report)
+        raise OSError("hung up")
+
+
+@pytest.mark.parametrize("unwrap", [True, False])
+async def test_an_end_that_cannot_be_shown_does_not_hide_the_cause(unwrap: bool) -> None:
+    told = ClosesBadly()
+    with pytest.raises(ValueError if unwrap else ExceptionGroup) as caught:
+        await stage(odd_fails).run(range(3), progress=told, unwrap=unwrap)
+    assert caught.value.__notes__[-1] == "and the end could not be shown: OSError('hung up')"
+    with anyio.CancelScope() as scope:
+
+        async def cancel(_: int) -> None:
+            scope.cancel()
+            await anyio.sleep_forever()
+
+        await stage(cancel).run(range(3), progress=told)
+    assert scope.cancelled_caught
+    with pytest.raises(OSError, match="hung up"):
+        await stage(same).run(range(3), progress=told)
+    assert len(told.closed) == 3
+
+
 class Watched:
     """A run that is shown, and knows whether what shows it was closed."""
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import anyio
 import anyio.lowlevel
@@ -428,3 +429,56 @@ async def test_a_native_timeout_at_random_moments_loses_nothing(many: bool) -> N
         group.create_task(consume())
         group.create_task(consume())
     assert sorted(came) == list(range(size))
+
+
+# ------------------------------------------------- timeouts that are over
+
+
+@pytest.mark.parametrize("role", ["get", "put"])
+async def test_a_time_that_is_always_over_does_not_starve_who_need_not_wait(role: str) -> None:
+    queue = Queue[int](1000)
+    if role == "get":
+        await queue.put_many(range(1000))
+    done = tries = 0
+    while done < 1000 and tries < 1010:
+        tries += 1
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await (queue.get() if role == "get" else queue.put(1))
+            done += 1
+    assert done == 1000
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 3])
+@pytest.mark.parametrize("role", ["get", "put"])
+def test_what_is_reserved_does_not_go_round_among_those_whose_time_is_always_over(
+    role: str, tasks: int
+) -> None:
+    async def main() -> None:
+        queue = Queue[int](1)
+        if role == "put":
+            await queue.put(0)
+        tries, done, begun = 0, 0, False
+
+        async def insist() -> None:
+            nonlocal tries, done
+            while not done and tries < 100:
+                tries += begun
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0):
+                        await (queue.get() if role == "get" else queue.put(1))
+                        done += 1
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(tasks):
+                group.create_task(insist())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            begun = True
+            if role == "put":
+                queue.get_nowait()
+            else:
+                queue.put_nowait(1)
+        assert done == 1
+
+    asyncio.run(main())

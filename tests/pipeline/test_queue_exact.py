@@ -218,6 +218,65 @@ async def closed_while_all_that_is_left_is_reserved() -> None:
     assert came == [1]
 
 
+async def a_newcomer_takes_what_was_reserved_for_another() -> None:
+    """Of the closed queue's last item, while others wait for it too: all of them come to an end."""
+    queue = Queue[int](1)
+    came: list[int] = []
+    scope = anyio.CancelScope()
+
+    async def consume() -> None:
+        with suppress(QueueClosed):
+            came.append(await queue.get())
+
+    async def cancellable() -> None:
+        with scope:
+            await consume()
+
+    async def produce() -> None:
+        await queue.put(1)
+        queue.close()
+        scope.cancel()
+        await checkpoint()
+        await consume()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(cancellable)
+        group.start_soon(consume)
+        group.start_soon(consume)
+        group.start_soon(produce)
+    assert came == [1]
+
+
+async def a_place_that_was_promised_goes_to_another() -> None:
+    queue = Queue[int](1)
+    queue.put_nowait(0)
+    scope = anyio.CancelScope()
+    put: list[int] = []
+
+    async def produce(item: int) -> None:
+        await queue.put(item)
+        put.append(item)
+
+    async def cancellable() -> None:
+        with scope:
+            await produce(1)
+
+    async def consume() -> None:
+        await queue.get()
+        scope.cancel()
+        await checkpoint()
+        await produce(2)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(cancellable)
+        group.start_soon(produce, 3)
+        group.start_soon(consume)
+        for _ in range(2):
+            await checkpoint()
+            await queue.get()
+    assert queue.qsize() == len(put) - 2 >= 0
+
+
 async def joined_by_two() -> None:
     queue = Queue[int](2)
     done: list[int] = []
@@ -279,6 +338,8 @@ async def at_once_beside_those_who_wait() -> None:
     [
         shut_down_in_the_middle,
         closed_while_all_that_is_left_is_reserved,
+        a_newcomer_takes_what_was_reserved_for_another,
+        a_place_that_was_promised_goes_to_another,
         joined_by_two,
         at_once_beside_those_who_wait,
     ],

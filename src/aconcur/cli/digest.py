@@ -5,11 +5,13 @@ from __future__ import annotations
 __all__ = ("run",)
 
 import argparse
+import errno
 import os
+import stat
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+from contextlib import closing
+from typing import Final, final
 
 import anyio
 
@@ -19,6 +21,7 @@ from aconcur.process import (
     Command,
     CommandFailed,
     CommandNotFound,
+    CommandStartError,
     Outcome,
     Runnable,
     Secret,
@@ -61,17 +64,43 @@ def run(chosen: argparse.Namespace) -> None:
 
 def _password(chosen: argparse.Namespace) -> Secret:
     if chosen.password_file is not None:
-        lines = Path(chosen.password_file).read_bytes().splitlines()
+        with open(chosen.password_file, "rb") as file:  # noqa: PTH123 - a Path of "" is the folder
+            lines = file.read().splitlines()
         if not lines or not lines[0]:
             raise UsageError(f"--password-file {chosen.password_file} has no first line")
         return Secret(lines[0])
-    try:
-        return Secret(os.environb[os.fsencode(chosen.password_env)])
-    except KeyError:
+    password = os.environb.get(os.fsencode(chosen.password_env))
+    if not password:
         raise UsageError(
             f"there is no password: set the variable {chosen.password_env}, name another one with "
             "--password-env, or use --password-file"
-        ) from None
+        )
+    return Secret(password)
+
+
+@final
+class _File:
+    """A file that is opened when its turn comes."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._fd = name, -1
+
+    def fileno(self) -> int:
+        """Open it: called once, as the command starts."""
+        self._fd = os.open(self._name, os.O_RDONLY)
+        if stat.S_ISDIR(os.fstat(self._fd).st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        return self._fd
+
+    def check_end(self) -> None:
+        """Raise the error that ended the reading, if one did: openssl enc takes it for the end."""
+        if self._fd >= 0 and stat.S_ISREG(os.fstat(self._fd).st_mode):
+            os.read(self._fd, 1)
+
+    def close(self) -> None:
+        """Close it, if it was opened."""
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 def _chain(cipher: str, digest: str, salt: str, password: Secret) -> Runnable:
@@ -82,34 +111,42 @@ def _chain(cipher: str, digest: str, salt: str, password: Secret) -> Runnable:
     return encrypt | Command("openssl", "dgst", f"-{digest}", "-r")
 
 
-async def _digest_all(chain: Runnable, files: Sequence[str], jobs: int | None) -> int:
+async def _digest_all(chain: Runnable, names: Sequence[str], jobs: int | None) -> int:
     """Print a line for each file, in their order; return how many had none."""
     failed = 0
-    async with run_many(
-        ((chain, Path(file)) for file in files), limit=jobs, ordered=True
-    ) as outcomes:
+    files = [_File(name) for name in names]
+    async with run_many(((chain, file) for file in files), limit=jobs, ordered=True) as outcomes:
         async for outcome in outcomes:
-            _show_progress(outcome.index, len(files))
-            file = files[outcome.index]
-            if outcome.error is not None:
-                print(f"aconcur: {file}: {_reason(outcome)}", file=sys.stderr)
+            _show_progress(outcome.index, len(names))
+            name, file = names[outcome.index], files[outcome.index]
+            with closing(file):
+                digest, reason = _digest(outcome, file)
+            if reason:
+                print(f"aconcur: {name or repr(name)}: {reason}", file=sys.stderr)
                 failed += 1
             else:
-                print(_line(outcome.result().text().split()[0], file))
-    _show_progress(len(files), len(files))
+                print(_line(digest, name))
+    _show_progress(len(names), len(names))
     return failed
 
 
-def _reason(outcome: Outcome) -> str:
-    error = outcome.error
-    if isinstance(error, CommandNotFound):
-        raise error
-    if isinstance(error, CommandFailed):
-        return str(error)
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    assert error is not None
-    raise error
+def _digest(outcome: Outcome, file: _File) -> tuple[str, str]:
+    """Return the digest, or the reason why there is none."""
+    try:
+        words = outcome.result().text().split()
+        file.check_end()
+    except CommandNotFound:
+        raise
+    except CommandFailed as error:
+        stage = error.completed.failed
+        assert stage is not None
+        said = stage.stderr_text.strip().rpartition("\n")[2]
+        return "", f"{stage}: {said}" if said else str(stage)
+    except CommandStartError as error:
+        return "", str(error)
+    except OSError as error:
+        return "", error.strerror or str(error)
+    return (words[0], "") if words else ("", "openssl dgst printed no digest")
 
 
 def _line(digest: str, file: str) -> str:
@@ -124,4 +161,4 @@ def _show_progress(done: int, total: int) -> None:
         text = f"{done}/{total} files" if done < total else ""
         print(f"\r\x1b[K{text}\r", end="", file=sys.stderr, flush=True)
     elif done == total:
-        print(f"{total} files", file=sys.stderr)
+        print(f"{total} file{'s' if total > 1 else ''}", file=sys.stderr)

@@ -76,7 +76,9 @@ class Journal:
         report = await thumbs.run(urls, journal=Journal("run.db"))
 
     A value that names a file, an SQLite database. Runs of a pipeline write it, one at a time; it
-    can be read meanwhile. Beside it lies ``run.db-lock``, which is empty and stays.
+    can be read meanwhile. Beside it lies ``run.db-lock``, which is empty and stays, and during a
+    run ``run.db-wal`` and ``run.db-shm``. A run that finds the file, or one beside it, removed or
+    replaced ends with JournalError. Writing into the file with another program is not noticed.
 
     An item is *done* when all that it became has left the last stage or was filtered: it is never
     worked on again. One that a stage *failed* on, and that was skipped, collected or handed on, is

@@ -22,6 +22,7 @@ __all__ = (
     "sqlite_errors",
 )
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -53,6 +54,8 @@ INSERT INTO failed VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
 # Rows of one statement. SQLite gives the GIL back for each statement, and a busy event loop lets
 # the thread have it again only every 5 ms: a statement for each row would write 200 in a second.
 _ROWS: Final = (512, 64, 8, 1)
+# The journal, what is committed and not yet in it, and the lock.
+_SUFFIXES: Final = ("", "-wal", "-lock")
 
 
 class State(IntEnum):
@@ -91,6 +94,13 @@ class JournalFile:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path, self._connection = path, connection
+        self._files: dict[str, tuple[int, int]] = {}
+
+    def stay(self) -> None:
+        """Have :meth:`write` fail if one of the journal's files is removed or replaced."""
+        for name in (f"{self._path}{suffix}" for suffix in _SUFFIXES):
+            if (file := _identity(name)) is not None:
+                self._files[name] = file
 
     def about(self) -> dict[str, str]:
         """Return what it says of itself."""
@@ -129,7 +139,11 @@ class JournalFile:
         ]
 
     def write(self, records: Iterable[Done | Failed]) -> None:
-        """Record all of it or nothing."""
+        """Record all of it or nothing.
+
+        Raises:
+            JournalError: it cannot be written, or is not where it was: see :meth:`stay`.
+        """
         done: list[Key | bytes | None] = []
         mended: list[tuple[Key]] = []
         failed: list[Failed] = []
@@ -145,6 +159,13 @@ class JournalFile:
             self._insert_done(done)
             self._connection.executemany("DELETE FROM failed WHERE key = ?", mended)
             self._connection.executemany(_ADD_FAILED, failed)
+        for name, file in self._files.items():
+            if _identity(name) != file:
+                raise JournalError(
+                    f"journal {self._path}: {name} was removed or replaced while the run wrote it, "
+                    "and what was done since may be in no file: put it back, if it was moved, and "
+                    "run again"
+                )
 
     def _insert_done(self, values: Sequence[Key | None]) -> None:
         first = 0
@@ -178,6 +199,15 @@ class JournalFile:
             with suppress(sqlite3.Error):  # after some errors SQLite has rolled back by itself
                 self._connection.execute("ROLLBACK")
             raise
+
+
+def _identity(name: str) -> tuple[int, int] | None:
+    """Return what tells the file from all others; None if there is none."""
+    try:
+        found = os.stat(name)  # noqa: PTH116 - some names are no path's
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

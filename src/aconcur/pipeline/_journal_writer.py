@@ -126,6 +126,7 @@ async def writing(
             file = stack.enter_context(opened(path, make=True))
             with sqlite_errors(path):
                 begun.append(begin(file))
+            file.stay()
             thread = Thread(target=writer.serve, args=(file,), name="journal", daemon=True)
             stack.callback(thread.join)
             stack.callback(writer.stop)

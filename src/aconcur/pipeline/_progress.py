@@ -37,7 +37,10 @@ class Progress(Protocol):
         """Show the run as it is: called in the loop, ten times a second. What it raises ends it."""
 
     def close(self, report: PipelineReport) -> object:
-        """Show the end, whatever it was: called once, also after an error or a cancellation."""
+        """Show the end, whatever it was: called once, also after an error or a cancellation.
+
+        What it raises is raised if the run had no error, else it is a note of that error.
+        """
 
 
 Shown: TypeAlias = bool | Progress | Callable[[PipelineReport], object]
@@ -126,9 +129,18 @@ async def showing(progress: Progress) -> AsyncIterator[Beside]:
 
     try:
         yield show
-    finally:
-        if runs:
-            progress.close(runs[0].report)
+    except BaseException as error:
+        try:
+            _close(progress, runs)
+        except Exception as another:  # noqa: BLE001 - the cause comes first
+            error.add_note(f"and the end could not be shown: {another!r}")
+        raise
+    _close(progress, runs)
+
+
+def _close(progress: Progress, runs: list[Run[Any]]) -> None:
+    if runs:
+        progress.close(runs[0].report)
 
 
 def amount(report: PipelineReport) -> str:

@@ -42,7 +42,9 @@ class Queue(Shelf[T]):
     wait, but every 256th of them lets other tasks run.
 
     Cancelled natively or by a scope, at any step: a put() that was cancelled has not put, a get()
-    that was cancelled has taken nothing, and no other task waits in vain for it.
+    that was cancelled has taken nothing, and no other task waits in vain for it. What a task was
+    woken for and is cancelled before it has, goes to whoever comes first: so there is progress even
+    where the time of all who wait is over at each turn.
 
     Args:
         maxsize: the most items in it; 0: any number.
@@ -93,7 +95,7 @@ class Queue(Shelf[T]):
         if self._free() <= 0:
             raise QueueFull(self._maxsize)
         if len(self._items) >= self._high:
-            self._mark()
+            self._mark_put()
         self._items.append(item)
         self._put += 1
         if self._getters:

@@ -141,7 +141,7 @@ class Runs(Generic[In, Out]):
         """Yield the results in plain code: the pipeline runs in an event loop in a thread.
 
         It runs as far ahead as its buffers reach, and 128 results. Close the generator, or use it
-        up, to end the run.
+        up, to end the run. There is no journal here, as in :meth:`open`: use :meth:`run_sync`.
 
         Args:
             source: as for :meth:`open`; it is drawn from in that thread.

@@ -2,9 +2,13 @@
 
 Rule 1: an item stands in the deque until the step in which its getter returns: none is handed over.
 Rule 2: to wake a getter is to reserve an item, to wake a putter is to reserve a place. Newcomers
-leave alone what is reserved; who is cancelled gives it back, and the next is woken.
-Rule 3: a getter waits only if every item is reserved, a putter only if every place is.
-Rule 4: whatever can be cancelled comes before the deque is touched.
+leave alone what is reserved.
+Rule 3: what was reserved for one who is cancelled is free, and the next is woken to look: whoever
+comes first has it. Were it reserved again, it would go round for ever among those whose time is
+always over when they are woken.
+Rule 4: a getter waits only if every item is reserved or somebody is on the way to look; likewise a
+putter. Who looks in vain waits in front.
+Rule 5: whatever can be cancelled comes before the deque is touched.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final, Generic, TypeVar
 
-from aconcur._core.parking import Lot, new_waiter, pause
+from aconcur._core.parking import Bell, Lot, new_waiter, pause
 from aconcur.pipeline._errors import QueueClosed
 
 T = TypeVar("T")
@@ -62,34 +66,45 @@ class Shelf(Generic[T]):
     async def _until_room(self, operation: str) -> None:
         """Return when the caller may put one item, in this step."""
         if self._free() > 0 and not self._closed:
+            # First: who is cancelled here may put when it comes again.
+            self._mark_put()
             await pause()
+        again = False
         while not self._closed and self._free() <= 0:
-            if await self._parked(self._putters):
+            if await self._parked(self._putters, again):
                 self._promised -= 1
                 break
+            again = True
         if self._closed:
             raise QueueClosed(operation)
-        self._mark()
+        self._mark_put()
 
-    def _mark(self) -> None:
-        """Say when put() and get() are to yield next, from here."""
-        size = len(self._items)
-        self._high = min(self._limit - self._promised, size + STRIDE)
-        self._low = max(self._owed, size - STRIDE)
+    def _mark_put(self) -> None:
+        """Say when put() is to yield next, from here."""
+        self._high = min(self._limit - self._promised, len(self._items) + STRIDE)
+        self._low = max(self._owed, len(self._items) - STRIDE)
 
     async def _until_item(self, operation: str) -> None:
         """Return when the caller may take one item, in this step."""
         if len(self._items) > self._owed:
+            self._mark_get()
             await pause()
+        again = False
         while len(self._items) <= self._owed:
             if self._at_end():
+                self._getters.wake_all()
                 raise QueueClosed(operation)
-            if await self._parked(self._getters):
+            if await self._parked(self._getters, again):
                 self._owed -= 1
                 if self._items:
                     break
+            again = True
         if self._closed and len(self._items) == 1:
             self._getters.wake_all()  # the caller takes the last one
+        self._mark_get()
+
+    def _mark_get(self) -> None:
+        """Say when get() is to yield next, from here."""
         self._low = max(self._owed, len(self._items) - STRIDE)
 
     def _at_end(self) -> bool:
@@ -143,21 +158,35 @@ class Shelf(Generic[T]):
             self._reserve_places()
         return taken
 
-    async def _parked(self, lot: Lot) -> bool:
-        """Wait to be woken; return whether something is reserved for the caller."""
+    async def _parked(self, lot: Lot, again: bool = False) -> bool:
+        """Wait to be woken; return whether something is reserved for the caller.
+
+        Args:
+            lot: where.
+            again: in front of the others: the caller has waited before.
+        """
         waiter = new_waiter()
-        lot.append(waiter)
+        if again:
+            lot.appendleft(waiter)
+        else:
+            lot.append(waiter)
         try:
             return await waiter
         except BaseException:
-            if lot.leave(waiter):
-                self._give_back(lot)
+            self._left(lot, waiter)
             raise
 
-    def _give_back(self, lot: Lot) -> None:
+    def _left(self, lot: Lot, waiter: Bell) -> None:
+        """Let others have what was reserved for one who is gone: see rule 3."""
+        reserved = lot.leave(waiter)
         if lot is self._getters:
-            self._owed -= 1
-            self._reserve_items()
+            self._owed -= reserved
+            self._mark_get()
+            if len(self._items) > self._owed or self._at_end():
+                lot.wake(False)
         elif lot is self._putters:
-            self._promised -= 1
-            self._reserve_places()
+            self._promised -= reserved
+            if not self._closed:
+                self._mark_put()
+                if self._free() > 0:
+                    lot.wake(False)

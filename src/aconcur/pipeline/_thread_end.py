@@ -237,5 +237,5 @@ class ThreadEnd(Generic[T]):
             self._call_loop()
 
     def _leave(self, turn: _Turn | None, lot: Lot) -> None:
-        if turn is not None and lot.leave(turn):
-            self._queue._give_back(lot)
+        if turn is not None:
+            self._queue._left(lot, turn)

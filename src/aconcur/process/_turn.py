@@ -31,7 +31,8 @@ class _Starts:
     """One loop's starts."""
 
     def __init__(self) -> None:
-        self.limiter = anyio.CapacityLimiter(_THREADS)
+        self.turns = anyio.CapacityLimiter(_THREADS)
+        self.threads = anyio.CapacityLimiter(_THREADS)
         self.recent = 0.0
         self.alive = 0
 
@@ -87,7 +88,9 @@ async def _in_a_thread(starts: _Starts, start: Callable[[], Group]) -> Group:
             failures.append(error)
 
     try:
-        await in_worker_thread(work, starts.limiter)
+        # Cancelled in line, nobody waits for a turn: only a start that has begun is waited for.
+        async with starts.turns:
+            await in_worker_thread(work, starts.threads)
     except BaseException:
         for group in groups:
             group.abort()

@@ -1,0 +1,57 @@
+"""Starts take their turn; who is cancelled in line waits for nobody."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import cast
+
+import anyio
+
+from aconcur.process._group import Group
+from aconcur.process._turn import in_turn
+
+
+class Started:
+    """Stands for a group of processes."""
+
+    def __init__(self) -> None:
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+async def test_who_is_cancelled_in_line_starts_nothing_and_waits_for_nobody() -> None:
+    go_on, begun = Event(), list[Started]()
+
+    def start() -> Group:
+        begun.append(started := Started())
+        if len(begun) > 1:
+            go_on.wait()
+        return cast(Group, started)
+
+    async def run() -> None:
+        await in_turn(start)
+
+    await run()  # alone: inline; as long as it runs others start in threads, two at a time
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(run)
+            group.start_soon(run)
+            while len(begun) < 3:
+                await anyio.sleep(0.001)
+            with anyio.fail_after(30):
+                with anyio.CancelScope() as scope:
+                    group.start_soon(_cancel, scope)
+                    await in_turn(start)
+                assert scope.cancelled_caught
+            assert len(begun) == 3
+            go_on.set()
+    finally:
+        go_on.set()
+    assert not any(started.aborted for started in begun)
+
+
+async def _cancel(scope: anyio.CancelScope) -> None:
+    await anyio.wait_all_tasks_blocked()
+    scope.cancel()
