@@ -66,9 +66,11 @@ def work(
     stride = 1
     page[CHUNK] = chunk
     began = before = clock()
-    while (at := len(results)) < count and page[CANCELLED] != job:
+    while (at := len(results)) < count:
         until = min(at + stride, count)
         page[FROM], page[UNTIL] = at, until
+        if page[CANCELLED] == job:  # looked at last: see parallel/_recall.py
+            break
         if exact:
             page[SINCE] = time.monotonic_ns()
         try:

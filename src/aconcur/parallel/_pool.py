@@ -18,12 +18,11 @@ from aconcur._core.on_error import RAISE, OnError
 from aconcur._worker.main_module import is_being_read, origin_of_main
 from aconcur._worker.shared import Shared
 from aconcur._worker.start import Boot
-from aconcur.parallel._call import Call
 from aconcur.parallel._crew import WorkerCrew
 from aconcur.parallel._job import Job
 from aconcur.parallel._options import MapOptions, Progress, check_function, name_of
 from aconcur.parallel._results import Results
-from aconcur.parallel._sending import encode_arguments, encode_function, pickle_initializer
+from aconcur.parallel._sending import encode_function, pickle_initializer
 from aconcur.parallel._starting import Method, new_starter
 from aconcur.parallel._statistics import PoolStatistics
 
@@ -83,8 +82,7 @@ class Pool:
         if timeout is not None and timeout <= 0:
             raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
         self._crew.check("run()")
-        call = Call(fn, args, encode_arguments(fn, args), timeout)
-        result: R = await self._crew.call(call)
+        result: R = await self._crew.call(fn, args, timeout)
         return result
 
     def map(

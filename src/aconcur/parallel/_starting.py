@@ -27,7 +27,7 @@ import aconcur
 from aconcur._core.child_exit import exit_descriptor
 from aconcur._worker.codec import U64
 from aconcur._worker.start import UNKNOWN, Boot, forked, send_boot, spawned
-from aconcur.parallel._job import Death
+from aconcur.parallel._chunk import Death
 
 Method: TypeAlias = Literal["exec", "forkserver", "fork", "spawn"]
 

@@ -21,7 +21,7 @@ from aconcur._core.waiting import until_readable, until_readable_at_all_costs
 from aconcur._worker.codec import Encoded
 from aconcur._worker.frames import STOP, Frame
 from aconcur._worker.work import CANCELLED, CHUNK, FROM, SINCE, UNTIL, Page
-from aconcur.parallel._job import Chunk, Death
+from aconcur.parallel._chunk import Chunk, Death
 from aconcur.parallel._line import Line
 from aconcur.parallel._starting import Child
 
