@@ -21,13 +21,13 @@ from benchmarks.side_by_side import Cost, compare_costs
 _TABLES = "benchmarks.parallel_tables:TABLES"
 
 
-def measure(key: str, rounds: int, bound: float, only: str | None) -> None:
+def measure(key: str, rounds: int, bound: float, only: list[str] | None) -> None:
     """Run a table and print it."""
     table = TABLES[key]
     with ExitStack() as stack:
         cases: dict[str, Callable[[], float]] = {}
         for name in table.rivals:
-            if only is not None and only not in name:
+            if only and not any(word in name for word in only):
                 continue
             rival = stack.enter_context(RivalProcess(_TABLES, key, name, bound=bound))
             try:
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="default: all")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--bound", type=float, default=BOUND, help="seconds of a round, at most")
-    parser.add_argument("--only", help="rivals whose name holds this")
+    parser.add_argument("--only", action="append", help="rivals whose name holds this; again: or this")
     chosen = parser.parse_args()
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} processors, {WORKERS} workers")
     for case in chosen.cases or CASES:
