@@ -62,21 +62,28 @@ def compare_costs(
         cases: functions that run a case once and return its cost; one that raises is left out.
         unit: of what they return.
         rounds: how often each is run, at least 2.
+
+    Returns:
+        The costs of those that did not raise; their ratios are to the first of them.
     """
-    found: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(rounds):
-        for name, case in cases.items():
+    names = list(cases)
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        # Each round begins with another case, so that none is always first.
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            if name not in found:
+                continue
             gc.collect()
             try:
-                found[name].append(case())
+                found[name].append(cases[name]())
             except Exception as error:  # noqa: BLE001 - a peer's failure is a result
-                print(f"  ({name}: {type(error).__name__}: {error})")
-    base = next(iter(found.values()))
+                del found[name]
+                print(f"  ({name} is left out: {type(error).__name__}: {error})")
     print(f"\n{title}: {unit}, medians of {rounds} (quartiles), ratios to the first line")
+    base = next(iter(found.values()), [])
     compared: dict[str, Cost] = {}
     for name, costs in found.items():
-        if len(costs) < rounds:
-            continue
         ratio = spread([cost / of for cost, of in zip(costs, base, strict=True)])
         compared[name] = Cost(spread(costs), ratio)
         print(f"  {name:<42} {_quartiles(compared[name].each)}   × {_quartiles(ratio)}")

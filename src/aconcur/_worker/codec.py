@@ -21,11 +21,14 @@ __all__ = (
     "send_all",
 )
 
-import pickle
-import socket
+import _pickle as pickle
+import _socket as socket
 from collections.abc import Sequence
 from struct import Struct
-from typing import Any, Final, NamedTuple, TypeAlias
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final, TypeAlias
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -38,17 +41,23 @@ INLINE: Final = 128 * 1024
 _OUT_OF_BAND: Final = 16 * 1024
 # sendmsg(2): IOV_MAX is 1024.
 _PIECES: Final = 512
+# pickletools: protocol 5, then the opcode of a bytearray; the last opcode.
+_BYTEARRAY8: Final = b"\x80\x05\x96"
+_STOP: Final = b"."
 
 
-class Encoded(NamedTuple):
+class Encoded:
     """A message, ready to be sent."""
 
-    parts: Sequence[Buffer]
-    """What to send, in order."""
-    sizes: tuple[int, ...]
-    """The bytes of each buffer before the pickle."""
-    total: int
-    """The bytes of all parts."""
+    __slots__ = ("parts", "sizes", "total")
+
+    def __init__(self, parts: Sequence[Buffer], sizes: tuple[int, ...], total: int) -> None:
+        self.parts: Sequence[Buffer] = parts
+        """What to send, in order."""
+        self.sizes: tuple[int, ...] = sizes
+        """The bytes of each buffer before the pickle."""
+        self.total: int = total
+        """The bytes of all parts."""
 
 
 class _Sink:
@@ -144,12 +153,12 @@ class _Bytearray:
     """
 
     def __init__(self, file: SocketFile, size: int) -> None:
-        self._head = pickle.PROTO + b"\x05" + pickle.BYTEARRAY8 + U64.pack(size)
+        self._head = _BYTEARRAY8 + U64.pack(size)
         self.readinto, self.readline = file.readinto, file.readline
 
     def read(self, size: int) -> bytes:
         head, self._head = self._head[:size], self._head[size:]
-        return head or pickle.STOP
+        return head or _STOP
 
 
 def decode(file: SocketFile, sizes: Sequence[int]) -> Any:  # noqa: ANN401

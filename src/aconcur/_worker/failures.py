@@ -4,9 +4,11 @@ from __future__ import annotations
 
 __all__ = ("Packed", "pack", "pickled", "type_name")
 
-import pickle
-import traceback
-from typing import Any, TypeAlias
+import _pickle as pickle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 Packed: TypeAlias = tuple[bytes | None, str, str, str]
 """The exception's pickle, if it has one; its class's name, its text, its traceback."""
@@ -39,6 +41,8 @@ def pack(error: BaseException, *, skip: int = 1) -> Packed:
         error: what was raised. Its traceback is dropped.
         skip: the frames at the traceback's top that are ours.
     """
+    import traceback  # what it imports costs more than all of this package
+
     where = error.__traceback__
     for _ in range(skip):
         where = where.tb_next if where else None

@@ -21,11 +21,14 @@ __all__ = (
     "head",
 )
 
-import socket
+import _socket as socket
 from struct import Struct
-from typing import Final, NamedTuple, final
 
 from aconcur._worker.codec import INLINE, U64, Encoded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # From the pool.
 FUNCTION: Final = 1  # of a map
@@ -45,19 +48,32 @@ _HEADER: Final = Struct("<BBHIQQdQ")
 _ROOM: Final = 2 * INLINE
 
 
-class Frame(NamedTuple):
+class Frame:
     """A frame that has been read, or the beginning of one."""
 
-    kind: int
-    flags: int
-    job: int
-    chunk: int
-    seconds: float
-    total: int
-    sizes: tuple[int, ...]
-    """The bytes of each buffer of the message."""
-    body: memoryview
-    """The message, good until the next read; its beginning if ``total`` is more than INLINE."""
+    __slots__ = ("body", "chunk", "flags", "job", "kind", "seconds", "sizes", "total")
+
+    def __init__(
+        self,
+        kind: int,
+        flags: int,
+        job: int,
+        chunk: int,
+        seconds: float,
+        total: int,
+        sizes: tuple[int, ...],
+        body: memoryview,
+    ) -> None:
+        self.kind: int = kind
+        self.flags: int = flags
+        self.job: int = job
+        self.chunk: int = chunk
+        self.seconds: float = seconds
+        self.total: int = total
+        self.sizes: tuple[int, ...] = sizes
+        """The bytes of each buffer of the message."""
+        self.body: memoryview = body
+        """The message, good until the next read; its beginning if ``total`` is more than INLINE."""
 
 
 def head(
@@ -69,7 +85,6 @@ def head(
     return header + b"".join(map(U64.pack, sizes)) if sizes else header
 
 
-@final
 class Inbox:
     """The frames that come out of a socket."""
 

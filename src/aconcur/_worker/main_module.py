@@ -9,10 +9,12 @@ from __future__ import annotations
 __all__ = ("MainModule", "Origin", "install", "is_being_read", "origin_of_main")
 
 import os
-import runpy
 import sys
 from types import ModuleType
-from typing import Any, Final, TypeAlias
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final, TypeAlias
 
 Origin: TypeAlias = tuple[str, str] | None
 """Where a ``__main__`` comes from: ("module", its name) or ("path", its file); None: was typed."""
@@ -53,6 +55,8 @@ class MainModule(ModuleType):
     def _run(self) -> None:
         if self.origin is None:
             raise AttributeError("what was typed in has no file that a worker could read")
+        import runpy
+
         kind, where = self.origin
         self.state = "running"
         sys.modules[_NAME] = self

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 __all__ = ("EXACT", "KEEP_GOING", "send", "serve")
 
-import socket
+import _socket as socket
 import sys
 from contextlib import suppress
 from operator import methodcaller
-from typing import Any, Final, final
 
 from aconcur._worker.codec import INLINE, Encoded, SocketFile, decode, encode, load, send_all
 from aconcur._worker.failures import pack
@@ -26,8 +25,12 @@ from aconcur._worker.frames import (
     head,
 )
 from aconcur._worker.main_module import MainModule
-from aconcur._worker.shared import keep
+from aconcur._worker.kept import keep
 from aconcur._worker.work import Answer, Page, encode_answer, work
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 EXACT: Final = 1
 """A flag of ITEMS: tell before each item where the work is."""
@@ -54,7 +57,6 @@ def serve(sock: socket.socket, page: Page) -> None:
     _Service(sock, page).run()
 
 
-@final
 class _Service:
     def __init__(self, sock: socket.socket, page: Page) -> None:
         self._sock, self._page = sock, page

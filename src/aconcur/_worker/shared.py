@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("Shared", "keep")
+__all__ = ("Shared",)
 
 from itertools import count
 from typing import Any, Final, Generic, TypeVar, final
 
-T = TypeVar("T")
+from aconcur._worker.kept import kept
 
-# In a worker: the values by their numbers, or the error with which one could not be read.
-_RECEIVED: Final[dict[int, Any]] = {}
+T = TypeVar("T")
 
 _NUMBERS: Final = count(1)
 
@@ -42,23 +41,9 @@ class Shared(Generic[T]):
 
 def _received(number: int) -> Shared[Any]:
     try:
-        value = _RECEIVED[number]
+        return Shared(kept(number), number)
     except KeyError:
         raise LookupError(
             "this value was shared with another pool: share it with this one"
         ) from None
-    if isinstance(value, _Unreadable):
-        raise value.error
-    return Shared(value, number)
 
-
-class _Unreadable:
-    """A value that could not be read."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-def keep(number: int, value: object, error: BaseException | None = None) -> None:
-    """Keep a value for the messages to come."""
-    _RECEIVED[number] = value if error is None else _Unreadable(error)

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 __all__ = ("UNKNOWN", "Boot", "exec_main", "forked", "receive_boot", "send_boot", "spawned")
 
+import _pickle as pickle
+import _signal as signal  # type: ignore[import-not-found]
+import _socket as socket
 import mmap
 import os
-import pickle
 import select
-import signal
-import socket
 import sys
 from _thread import start_new_thread
 from contextlib import suppress
 from contextvars import Context
-from typing import Any, Final, NamedTuple
+from struct import Struct
 
 from aconcur._worker.codec import U64, SocketFile, encode
 from aconcur._worker.failures import pack
@@ -29,41 +29,68 @@ from aconcur._worker.main_module import Origin, install
 from aconcur._worker.serve import send, serve
 from aconcur._worker.work import Page
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
 _PAGE: Final = 4096
+_INT: Final = Struct("i")
 UNKNOWN: Final = 1 << 32
 """No wait status: nobody knows."""
 # poll(2): the peer has closed its end (Linux); elsewhere POLLHUP, which is always told.
 _HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)
 
 
-class Boot(NamedTuple):
-    """What a worker must know before anything else."""
+class Boot:
+    """What a worker must know before anything else.
 
-    parent: int
-    """The process with which it ends."""
-    path: list[str]
-    argv: list[str]
-    main: Origin
-    nice: int
-    initializer: bytes | None
-    """The pickle of a function and its arguments."""
-    serves: bool = False
-    """It is no worker: it forks them."""
+    Args:
+        parent: the process with which it ends.
+        path: where it finds modules.
+        argv: the parent's command line.
+        main: where the parent's ``__main__`` comes from.
+        nice: added to its niceness.
+        initializer: the pickle of a function and its arguments.
+        serves: it is no worker: it forks them.
+    """
+
+    __slots__ = ("argv", "initializer", "main", "nice", "parent", "path", "serves")
+
+    def __init__(
+        self,
+        parent: int,
+        path: list[str],
+        argv: list[str],
+        main: Origin,
+        nice: int,
+        initializer: bytes | None,
+        *,
+        serves: bool = False,
+    ) -> None:
+        self.parent: int = parent
+        self.path: list[str] = path
+        self.argv: list[str] = argv
+        self.main: Origin = main
+        self.nice: int = nice
+        self.initializer: bytes | None = initializer
+        self.serves: bool = serves
 
 
 _stopping = False
 
 
-def send_boot(sock: socket.socket, boot: Boot) -> None:
-    """Tell a fresh interpreter what it is."""
-    data = pickle.dumps(tuple(boot), 5)
+def send_boot(sock: socket.socket, boot: Boot, *, serves: bool = False) -> None:
+    """Tell a fresh interpreter what it is: a worker, or what forks them."""
+    told = boot.parent, boot.path, boot.argv, boot.main, boot.nice, boot.initializer
+    data = pickle.dumps((told, serves), 5)
     sock.sendall(U64.pack(len(data)) + data)
 
 
 def receive_boot(sock: socket.socket) -> Boot:
     """Hear from the pool what this interpreter is."""
     (size,) = U64.unpack(SocketFile(sock, b"", 8).read())
-    return Boot(*pickle.loads(SocketFile(sock, b"", size).read()))
+    told, serves = pickle.loads(SocketFile(sock, b"", size).read())
+    return Boot(*told, serves=serves)
 
 
 def exec_main(fd: int) -> None:
@@ -149,8 +176,19 @@ def _nothing(number: int, frame: object) -> None:
     """Ctrl-C is the parent's business."""
 
 
+def _receive_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
+    """Do as ``socket.recv_fds``."""
+    data, ancillary, _, _ = sock.recvmsg(size, socket.CMSG_SPACE(_INT.size))
+    fds = [fd for _, kind, sent in ancillary if kind == socket.SCM_RIGHTS for fd in _ints(sent)]
+    return data, fds
+
+
+def _ints(data: bytes) -> list[int]:
+    return [number for (number,) in _INT.iter_unpack(data)]
+
+
 def _receive_page(sock: socket.socket) -> Page:
-    data, fds, _, _ = socket.recv_fds(sock, 1, 1)
+    data, fds = _receive_fds(sock, 1)
     if not data:
         raise EOFError
     page = mmap.mmap(fds[0], _PAGE)
@@ -196,7 +234,7 @@ def _fork_on_demand(sock: socket.socket, boot: Boot) -> None:
     with suppress(AttributeError, OSError):
         poll.register(os.pidfd_open(boot.parent), select.POLLIN)
     while any(fd == sock.fileno() for fd, _ in poll.poll()):
-        data, fds, _, _ = socket.recv_fds(sock, 8, 1)
+        data, fds = _receive_fds(sock, 8)
         if len(data) < 8:
             return
         if not fds:

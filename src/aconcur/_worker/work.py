@@ -7,13 +7,16 @@ from __future__ import annotations
 
 __all__ = ("CANCELLED", "CHUNK", "FROM", "SINCE", "UNTIL", "Page", "encode_answer", "work")
 
-import pickle
+import _pickle as pickle
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
 
 from aconcur._worker.codec import Encoded, encode
 from aconcur._worker.failures import Packed, pack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final, TypeAlias
 
 Page: TypeAlias = memoryview
 """Memory that a worker shares with its pool: 64-bit integers."""
@@ -28,7 +31,7 @@ SINCE: Final = 4  # when the work on them began, in ns of the monotonic clock; 0
 # Seconds between two looks at clock and page. Measured: below this, they show.
 _BLOCK: Final = 0.0003
 
-Answer: TypeAlias = tuple[list[Any], dict[int, Packed]]
+Answer: TypeAlias = "tuple[list[Any], dict[int, Packed]]"
 
 
 def work(

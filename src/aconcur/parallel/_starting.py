@@ -220,7 +220,7 @@ class _ForkServer:
         self._sock = ours
         with theirs:
             self._popen = _exec(theirs)
-        send_boot(ours, self._boot._replace(serves=True))
+        send_boot(ours, self._boot, serves=True)
 
     def _ask(self, question: bytes, *sent: socket.socket) -> int:
         sock = self._sock

@@ -1,0 +1,512 @@
+"""The tables of benchmarks.parallel: who stands in each, what a round of it is, what is aimed at."""
+
+from __future__ import annotations
+
+__all__ = ("CASES", "TABLES", "Goal", "Table")
+
+import math
+import os
+import random
+import resource
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import parallel_work as work
+from benchmarks.parallel_peers import CALLERS, MAPPERS, WORKERS, loop_of, open_own
+from benchmarks.parallel_work import MIB
+from benchmarks.rival_process import Rival
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What our figure should be."""
+
+    text: str
+    """How it reads."""
+    peer: str | None = None
+    """The line to beat by so many times; "" is the best of the peers; None: no peer's."""
+    least: float = 0.0
+    """The ratio to that line, at least."""
+    most: float = math.inf
+    """Without a peer: the figure, at most."""
+    less: str | None = None
+    """A line whose figure is taken off ours before."""
+    own: str | None = None
+    """Our line; None: the first of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rivals on one input."""
+
+    title: str
+    unit: str
+    rivals: dict[str, Rival]
+    goals: tuple[Goal, ...] = ()
+
+
+Prepared = Callable[[], Sequence[Any]]
+
+
+@contextmanager
+def _mapped(
+    name: str, function: Callable[[Any], Any], items: Prepared, chunk: int, per: float
+) -> Iterator[Callable[[], float]]:
+    with MAPPERS[name]() as mapped:
+        given = items()
+
+        def run() -> float:
+            began = time.perf_counter()
+            mapped(function, given, chunk)
+            return (time.perf_counter() - began) / per
+
+        yield run
+
+
+def _maps(
+    function: Callable[[Any], Any], items: Prepared, chunks: dict[str, int], per: float
+) -> dict[str, Rival]:
+    return {
+        name: partial(_mapped, name, function, items, chunk, per) for name, chunk in chunks.items()
+    }
+
+
+# ------------------------------------------------------------------ tiny calls
+
+# The chunk with which each peer is quickest here; where there is nothing to set, 0.
+_TUNED: Final = {
+    "aconcur, collect()": 0,
+    "aconcur, async for": 0,
+    "aconcur, async for, uvloop": 0,
+    "aconcur, async for, trio": 0,
+    "ProcessPoolExecutor.map": 4096,
+    "multiprocessing.Pool.map": 0,
+    "multiprocessing.Pool.imap": 1024,
+    "anyio.to_process": 16384,
+    "trio-parallel": 16384,
+    "aiomultiprocess": 4096,
+    "loky": 4096,
+    "joblib": 0,
+    "mpire": 4096,
+    "pebble": 4096,
+    "dask": 16384,
+}
+
+
+_TINY: Final = 200_000
+_FEW: Final = 2000
+
+
+def _tiny() -> Table:
+    rivals = _maps(work.gcd_in, partial(work.pairs, _TINY), _TUNED, _TINY / 1e6)
+    default = {"ProcessPoolExecutor.map": 1, "aiomultiprocess": 1}
+    few = _maps(work.gcd_in, partial(work.pairs, _FEW), default, _FEW / 1e6)
+    return Table(
+        "200 000 × math.gcd, the peers with the chunk that suits them",
+        "µs an item",
+        rivals | {f"{name}, its default": rival for name, rival in few.items()},
+        (
+            Goal("at least 1.4 × the best tuned peer", "", 1.4),
+            Goal("at least 2 × ProcessPoolExecutor, tuned", "ProcessPoolExecutor.map", 2),
+            Goal("at least 100 × its default", "ProcessPoolExecutor.map, its default", 100),
+        ),
+    )
+
+
+# -------------------------------------------------------------------- payloads
+
+_SENT: Final = 12
+_CARRIERS: Final = {
+    "aconcur, async for": 1,
+    "aconcur, async for, uvloop": 1,
+    "aconcur, async for, trio": 1,
+    "ProcessPoolExecutor.map": 1,
+    "multiprocessing.Pool.imap": 1,
+    "anyio.to_process": 1,
+    "trio-parallel": 1,
+    "aiomultiprocess": 1,
+    "loky": 1,
+    "joblib": 1,
+    "mpire": 1,
+    "pebble": 1,
+}
+
+
+def _large_bytes() -> Sequence[Any]:
+    # Each its own: pickle sends one that comes again as a reference.
+    return [os.urandom(8 * MIB) for _ in range(_SENT)]
+
+
+def _large_arrays() -> Sequence[Any]:
+    import numpy
+
+    return [numpy.ones(MIB) for _ in range(_SENT)]
+
+
+def _numbers() -> Sequence[Any]:
+    return [0] * _SENT
+
+
+def _payload(title: str, function: Callable[[Any], Any], items: Prepared, least: float) -> Table:
+    return Table(
+        f"8 MiB of {title}, an item a message",
+        "ms an item",
+        _maps(function, items, _CARRIERS, _SENT / 1000),
+        (Goal(f"at least {least} × the best peer", "", least),),
+    )
+
+
+# -------------------------------------------------------------------- one call
+
+_CALLS: Final = 300
+
+
+@contextmanager
+def _calls(name: str, times: int) -> Iterator[Callable[[], float]]:
+    with CALLERS[name]() as call:
+
+        def run() -> float:
+            began = time.perf_counter()
+            call(times, math.gcd, (12, 18))
+            return (time.perf_counter() - began) / times * 1e6
+
+        yield run
+
+
+def _one_call() -> Table:
+    return Table(
+        "one call after the other",
+        "µs a call",
+        {name: partial(_calls, name, 30 if name == "dask" else _CALLS) for name in CALLERS},
+        (
+            Goal("at least 1.5 × anyio.to_process", "anyio.to_process", 1.5),
+            Goal(
+                "the same on trio", "anyio.to_process, trio", 1.5, own="aconcur, run(), trio"
+            ),
+            Goal("at least 3 × ProcessPoolExecutor", "ProcessPoolExecutor", 3),
+        ),
+    )
+
+
+# ---------------------------------------------------------------------- ticker
+
+
+async def _late(working: Callable[[], Any]) -> float:
+    """Return how late a ticker of 1 ms is at its 99th percentile, in ms, while work goes on."""
+    import anyio
+
+    late: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            due = time.perf_counter() + 0.001
+            await anyio.sleep(0.001)
+            late.append(time.perf_counter() - due)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tick)
+        await working()
+        tasks.cancel_scope.cancel()
+    late.sort()
+    return late[int(len(late) * 0.99)] * 1000
+
+
+@contextmanager
+def _ticked(
+    loop: str, function: Callable[[Any], Any], items: Prepared, times: int
+) -> Iterator[Callable[[], float]]:
+    with open_own(loop) as (portal, pool):
+        given = list(items()) * times
+
+        async def working() -> None:
+            async for _ in pool.map(function, given):
+                pass
+
+        yield lambda: float(portal.call(_late, working))
+
+
+@contextmanager
+def _ticked_beside(name: str, chunk: int) -> Iterator[Callable[[], float]]:
+    """Let a peer that blocks map in a thread of the loop."""
+    import anyio.to_thread
+
+    with MAPPERS[name]() as mapped:
+        given = _tiny_300k()
+        mapped(work.gcd_in, given[:10000], chunk)
+
+        async def working() -> None:
+            await anyio.to_thread.run_sync(mapped, work.gcd_in, given, chunk)
+
+        with loop_of("asyncio") as portal:
+            yield lambda: float(portal.call(_late, working))
+
+
+@contextmanager
+def _idle(loop: str) -> Iterator[Callable[[], float]]:
+    import anyio
+
+    with loop_of(loop) as portal:
+        yield lambda: float(portal.call(_late, partial(anyio.sleep, 0.5)))
+
+
+_tiny_300k: Final = partial(work.pairs, 300_000)
+
+
+def _ticker() -> Table:
+    def ours(loop: str) -> dict[str, Rival]:
+        return {
+            f"aconcur, 300 000 × math.gcd, {loop}": partial(
+                _ticked, loop, work.gcd_in, _tiny_300k, 1
+            ),
+            f"aconcur, 180 × 8 MiB, {loop}": partial(_ticked, loop, len, _large_bytes, 15),
+        }
+
+    peers = {"multiprocessing.Pool.imap": 1024, "ProcessPoolExecutor.map": 4096, "loky": 4096}
+    return Table(
+        "how late a 1 ms ticker is at its 99th percentile",
+        "ms",
+        {
+            "idle, asyncio": partial(_idle, "asyncio"),
+            "idle, trio": partial(_idle, "trio"),
+            **ours("asyncio"),
+            **ours("uvloop"),
+            **ours("trio"),
+            **{
+                f"{name}/{chunk}, in a thread": partial(_ticked_beside, name, chunk)
+                for name, chunk in peers.items()
+            },
+        },
+        tuple(
+            Goal(
+                f"at most {most} ms later than idle",
+                most=most,
+                less="idle, trio" if loop == "trio" else "idle, asyncio",
+                own=f"aconcur, {what}, {loop}",
+            )
+            for loop in ("asyncio", "uvloop", "trio")
+            for what, most in (("300 000 × math.gcd", 2.5), ("180 × 8 MiB", 0.3))
+        ),
+    )
+
+
+# ----------------------------------------------------------- uneven, and even
+
+_DRAW: Final = random.Random(41)
+_CLIFF: Final = [20e-6] * 6000 + [0.03] * 60
+_TAIL: Final = [min(_DRAW.paretovariate(1.2) * 50e-6, 0.2) for _ in range(8000)]
+
+
+def _cliff() -> Sequence[Any]:
+    return _CLIFF
+
+
+def _tail() -> Sequence[Any]:
+    return _TAIL
+
+
+def _uneven(title: str, items: Prepared) -> Table:
+    chunks = {
+        "aconcur, collect()": 0,
+        "aconcur, async for, trio": 0,
+        "ProcessPoolExecutor.map": 16,
+        "multiprocessing.Pool.imap": 16,
+        "multiprocessing.Pool.map": 0,
+        "joblib": 0,
+    }
+    share = Goal("at least 96 % of the ideal", most=1 / 0.96)
+    return Table(
+        f"uneven, {title}",
+        f"× the ideal of {WORKERS} workers",
+        _maps(work.spin, items, chunks, sum(items()) / WORKERS),
+        (share,),
+    )
+
+
+def _book_pairs() -> Sequence[Any]:
+    return work.BOOK
+
+
+@contextmanager
+def _here() -> Iterator[Callable[[], float]]:
+    def run() -> float:
+        began = time.perf_counter()
+        list(map(work.book_gcd, work.BOOK))
+        return time.perf_counter() - began
+
+    yield run
+
+
+def _book() -> Table:
+    chunks = {"aconcur, collect()": 0, "ProcessPoolExecutor.map": 1, "multiprocessing.Pool.map": 1}
+    return Table(
+        "the book's gcd",
+        "s",
+        _maps(work.book_gcd, _book_pairs, chunks, 1.0) | {"in one process": _here},
+        (Goal("at least 1.95 × one process", "in one process", 1.95),),
+    )
+
+
+# ------------------------------------------------------------------ cold start
+
+
+@contextmanager
+def _cold_own(start: str) -> Iterator[Callable[[], float]]:
+    import anyio
+
+    from aconcur.parallel import open_pool
+
+    async def once() -> float:
+        began = time.perf_counter()
+        async with open_pool(WORKERS, start=start) as pool:  # type: ignore[arg-type]
+            await pool.run(math.gcd, 12, 18)
+            return (time.perf_counter() - began) * 1000
+
+    yield lambda: anyio.run(once)
+
+
+@contextmanager
+def _cold_mp(method: str) -> Iterator[Callable[[], float]]:
+    import multiprocessing
+
+    def once() -> float:
+        began = time.perf_counter()
+        with multiprocessing.get_context(method).Pool(WORKERS) as pool:
+            pool.apply(math.gcd, (12, 18))
+            return (time.perf_counter() - began) * 1000
+
+    yield once
+
+
+@contextmanager
+def _cold_executor(kind: str) -> Iterator[Callable[[], float]]:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    def once() -> float:
+        began = time.perf_counter()
+        if kind == "loky":
+            import loky
+
+            executor: Any = loky.ProcessPoolExecutor(WORKERS)
+        else:
+            executor = ProcessPoolExecutor(WORKERS, multiprocessing.get_context(kind))
+        with executor:
+            executor.submit(math.gcd, 12, 18).result()
+            return (time.perf_counter() - began) * 1000
+
+    yield once
+
+
+@contextmanager
+def _cold_awaited(module: str) -> Iterator[Callable[[], float]]:
+    from importlib import import_module
+
+    import anyio
+
+    run: Any = import_module(module)
+
+    async def once() -> float:
+        began = time.perf_counter()
+        if module == "trio_parallel":
+            async with run.open_worker_context() as context:
+                await context.run_sync(math.gcd, 12, 18)
+                return (time.perf_counter() - began) * 1000
+        await run.run_sync(math.gcd, 12, 18)
+        return (time.perf_counter() - began) * 1000
+
+    backend = "trio" if module == "trio_parallel" else "asyncio"
+    yield lambda: anyio.run(once, backend=backend)
+
+
+def _cold() -> Table:
+    return Table(
+        f"cold start: from nothing to the first result of {WORKERS} workers",
+        "ms",
+        {
+            "aconcur, exec": partial(_cold_own, "exec"),
+            "aconcur, forkserver": partial(_cold_own, "forkserver"),
+            "aconcur, spawn": partial(_cold_own, "spawn"),
+            "aconcur, fork": partial(_cold_own, "fork"),
+            "anyio.to_process": partial(_cold_awaited, "anyio.to_process"),
+            "trio-parallel": partial(_cold_awaited, "trio_parallel"),
+            "multiprocessing.Pool, spawn": partial(_cold_mp, "spawn"),
+            "multiprocessing.Pool, fork": partial(_cold_mp, "fork"),
+            "ProcessPoolExecutor, spawn": partial(_cold_executor, "spawn"),
+            "loky": partial(_cold_executor, "loky"),
+        },
+        (Goal("at most 100 ms", most=100),),
+    )
+
+
+# ---------------------------------------------------------------------- memory
+
+_BUFFER: Final = 4
+_LARGE: Final = 8 * MIB
+
+
+@contextmanager
+def _memory(loop: str) -> Iterator[Callable[[], float]]:
+    import anyio
+
+    def source() -> Iterator[bytes]:
+        for _ in range(100):
+            yield os.urandom(_LARGE)
+
+    async def consume() -> None:
+        async for _ in pool.map(len, source(), buffer=_BUFFER):
+            await anyio.sleep(0.01)
+
+    def run() -> float:
+        # proc(5): 5 resets the peak.
+        Path("/proc/self/clear_refs").write_text("5")
+        before = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[1])
+        portal.call(consume)
+        status = Path("/proc/self/status").read_text()
+        (peak,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+        return (int(peak) * 1024 - before) / MIB
+
+    with open_own(loop) as (portal, pool):
+        yield run
+
+
+def _peak() -> Table:
+    held = _BUFFER * _LARGE / MIB
+    return Table(
+        f"memory at the peak, 100 × 8 MiB, slow consumer, buffer={_BUFFER} ({held:.0f} MiB)",
+        "MiB",
+        {f"aconcur, {loop}": partial(_memory, loop) for loop in ("asyncio", "uvloop", "trio")},
+        (Goal("at most the buffer + 10 %", most=held * 1.1),),
+    )
+
+
+TABLES: Final[dict[str, Table]] = {
+    "tiny": _tiny(),
+    "bytes in": _payload("bytes in", len, _large_bytes, 4),
+    "bytes out": _payload("bytes out", work.kept_bytes, _numbers, 6),
+    "numpy in": _payload("numpy's floats in", work.first, _large_arrays, 1.8),
+    "numpy out": _payload("numpy's floats out", work.kept_array, _numbers, 6),
+    "one call": _one_call(),
+    "ticker": _ticker(),
+    "cliff": _uneven("6 000 × 20 µs, then 60 × 30 ms", _cliff),
+    "tail": _uneven("8 000 items with a heavy tail", _tail),
+    "book": _book(),
+    "cold": _cold(),
+    "memory": _peak(),
+}
+
+CASES: Final[dict[str, Sequence[str]]] = {
+    "tiny": ["tiny"],
+    "payloads": ["bytes in", "bytes out", "numpy in", "numpy out"],
+    "one_call": ["one call"],
+    "ticker": ["ticker"],
+    "uneven": ["cliff", "tail"],
+    "book": ["book"],
+    "cold": ["cold"],
+    "memory": ["memory"],
+}
+"""Tables by the word on the command line."""
