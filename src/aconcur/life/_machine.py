@@ -35,12 +35,19 @@ if TYPE_CHECKING:
         """Return unsigned 16-bit integers."""
 
 else:
-    from functools import partial
-
     from numba import njit, types
     from numba.extending import intrinsic
 
-    kernel = partial(njit, nogil=True, cache=True, boundscheck=False)
+    def kernel(*, inline: str = "never") -> Any:  # noqa: ANN401
+        def compiled(function: Any) -> Any:  # noqa: ANN401
+            options = {"nogil": True, "boundscheck": False, "inline": inline}
+            try:
+                return njit(cache=True, **options)(function)
+            except RuntimeError:
+                # There is no folder to keep it in that can be written to.
+                return njit(**options)(function)
+
+        return compiled
 
     def _pointer_to(kind: Any) -> Any:  # noqa: ANN401
         # Arrays are counted references: to hand them from function to function takes longer than

@@ -68,7 +68,9 @@ BOTTOM: Final = 4
 HIGHEST: Final = 250
 """The level of the largest node that lives."""
 EMPTIES: Final = 256
+"""The number of the first node that is not empty."""
 LEAF: Final = 1 << 30
+"""Added to a leaf's number in a reference."""
 NUMBER: Final = LEAF - 1
 LOW: Final = (1 << 32) - 1
 

@@ -32,6 +32,8 @@ STEPS: Final = 1 << 10
 MOVES: Final = 1 << 13
 # If more than this is left of a table when all that can go has gone, it would be full again soon.
 MOST_LEFT: Final = 0.75
+# How often tables may be cleared in a leap: what is dropped has to be found out again. A guess.
+MOST_CLEARED: Final = 16
 
 
 @final
@@ -44,6 +46,7 @@ class NodeTables:
 
     __slots__ = (
         "_chores",
+        "_cleared",
         "_conway",
         "_is_in_vain",
         "_level",
@@ -68,6 +71,8 @@ class NodeTables:
         # The binary logarithm of the leap that is on the stack, or -1.
         self._under = -1
         self._chores: Iterator[None] = iter(())
+        # How often tables have been cleared in this leap, and whether that is of no use any more.
+        self._cleared = 0
         self._is_in_vain = False
 
     @property
@@ -126,7 +131,7 @@ class NodeTables:
                 if perf_counter() > until:
                     return Outcome.LATE
             if self._is_in_vain:
-                self._is_in_vain = False
+                self._is_in_vain, self._cleared = False, 0
                 self._give_up()
                 return Outcome.FULL
             found = self._go_on(j, until)
@@ -134,6 +139,7 @@ class NodeTables:
                 head = self._tables.head
                 self._part, self._level = head[k.ROOT], head[k.LEVEL] - 1
                 self._under = -1
+                self._cleared = 0
                 return Outcome.DONE
             if found == k.LATE:
                 return Outcome.LATE
@@ -182,12 +188,15 @@ class NodeTables:
                 yield
         names[0][: k.EMPTIES] = np.arange(k.EMPTIES)
         names[1][0] = 0
-        for what, begin, end in ((0, 1, leaves), (1, k.EMPTIES, nodes), (2, k.EMPTIES, nodes)):
-            for first in range(begin, end, MOVES):
+        for what, least, end in ((0, 1, leaves), (1, k.EMPTIES, nodes), (2, k.EMPTIES, nodes)):
+            for first in range(least, end, MOVES):
                 kernels.move(old.address, new.address, *to, what, first, min(first + MOVES, end))
                 yield
         self._part = int(kernels.rename_roots(new.address, self._part, *to))
         self._tables = new
         if not everything:
+            self._cleared += 1
             left = zip(new.used, room, strict=True)
-            self._is_in_vain = any(used > of * MOST_LEFT for used, of in left)
+            self._is_in_vain = self._cleared > MOST_CLEARED or any(
+                used > of * MOST_LEFT for used, of in left
+            )
