@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("HashLife",)
+__all__ = ("HashLife", "compile_plane")
 
 from time import perf_counter
 from typing import Final, final
 
 from aconcur.errors import MissingRequirementError
+from aconcur.life._compiling import Compilation
 from aconcur.life._engine import check_count
 from aconcur.life._errors import UnboundedRuleError
 from aconcur.life._grid import Grid
@@ -39,12 +40,13 @@ class HashLife:
         UnboundedRuleError: the rule has B0.
     """
 
-    __slots__ = ("_longest", "_plane", "nogil")
+    __slots__ = ("_longest", "_plane", "compilation", "nogil")
 
     def __init__(self, start: Grid | Pattern, rule: Rule = LIFE, *, compiled: bool = False) -> None:
         if 0 in rule.born:
             raise UnboundedRuleError(rule)
         self.nogil: Final = compiled
+        self.compilation: Final = Compilation(compile_plane) if compiled else None
         self._plane: Plane = _in_machine_code(rule) if compiled else Quadtree(rule)
         self._plane.plant(Pattern.from_grid(start) if isinstance(start, Grid) else start)
         # The binary logarithm of the longest leap for which there is memory.
@@ -104,3 +106,17 @@ def _in_machine_code(rule: Rule) -> Plane:
     except ImportError:
         raise MissingRequirementError("numba", "install aconcur[life]") from None
     return NodeTables(rule)
+
+
+def compile_plane() -> None:
+    """Compile what lives on the plane, by any rule, or load it if that has been done.
+
+    Raises:
+        MissingRequirementError: numba is not installed.
+    """
+    plane = _in_machine_code(LIFE)
+    plane.plant(Pattern([(0, 0), (0, 1), (0, 2)]))
+    plane.leap(4, 0.0)
+    plane.forget()
+    plane.leap(4, float("inf"))
+    assert plane.population == 3

@@ -148,6 +148,11 @@ class NodeTables:
             larger = self._larger()
             self._chores = self._moved(larger or self._tables.room, everything=larger is not None)
 
+    def forget(self) -> None:
+        """Leave behind whatever neither the root nor a leap that is under way needs."""
+        for _ in self._moved(self._tables.room, everything=False):
+            pass
+
     def _go_on(self, j: int, until: float) -> int:
         address, head = self._tables.address, self._tables.head
         if self._under != j:

@@ -84,6 +84,10 @@ class Plane(Protocol):
         """Make a pattern the first generation."""
         ...
 
+    def forget(self) -> None:
+        """Drop every node that nobody needs."""
+        ...
+
     def leap(self, j: int, until: float) -> Outcome:
         """Live 2 ** j generations at once.
 

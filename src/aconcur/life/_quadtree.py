@@ -92,17 +92,21 @@ class Quadtree:
         self._of_leaves = _Leaves(rule)
         self._most = MOST_NODES
         self._until = float("inf")
-        self._forget()
+        self._clear()
         self.root: Node = self.empty(self.bottom + 3)
 
-    def _forget(self) -> None:
-        """Drop every node and all that is known."""
+    def _clear(self) -> None:
         self._leaves: dict[int, Node] = {}
         self._nodes: dict[tuple[Node, Node, Node, Node], Node] = {}
         self._empty = [self.leaf(0)]
         # What a node's middle is 2 ** j generations later, for each j.
         self._known: dict[int, dict[Node, Node]] = {}
         self._is_bare = True
+
+    def forget(self) -> None:
+        """Drop all that is known, and every node but those of the cells as they are now."""
+        self._clear()
+        self.root = self._again(self.root)
 
     @property
     def population(self) -> int:
@@ -125,8 +129,7 @@ class Quadtree:
                 return Outcome.LATE
             except _Full:
                 was_bare = self._is_bare
-                self._forget()
-                self.root = self._again(self.root)
+                self.forget()
                 if was_bare:
                     return Outcome.FULL
             else:
