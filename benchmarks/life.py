@@ -22,7 +22,16 @@ import numpy as np
 from aconcur.compare.figures import spread
 from aconcur.lessons.item40_coroutines import original
 from aconcur.lessons.item40_coroutines.work import Grid as Rows
-from aconcur.life import EngineName, Grid, Rule, classic, generations, make_engine, write_rle
+from aconcur.life import (
+    EngineName,
+    Grid,
+    Rule,
+    classic,
+    generations,
+    make_engine,
+    read_rle,
+    write_rle,
+)
 from aconcur.life._circuit import circuit
 from benchmarks.side_by_side import compare_costs
 
@@ -127,8 +136,8 @@ def plane() -> None:
     tasks = [("r-pentomino", 1103), ("acorn", 5206), ("lidka", 30_000)]
     tasks += [("gosper-glider-gun", 10**6), ("gosper-glider-gun", 2**40)]
 
-    def lived(name: str, n: int, engine: EngineName) -> int:
-        lives = make_engine(classic(name), engine=engine)
+    def lived(text: str, n: int, engine: EngineName) -> int:
+        lives = make_engine(read_rle(text), engine=engine)
         lives.step(n)
         return lives.population
 
@@ -145,9 +154,9 @@ def plane() -> None:
             cases["lifelib"] = cost(peer, 1000)
         engines: tuple[EngineName, ...] = ("numba", "hashlife")
         for engine in engines:
-            lived(name, 100, engine)
-            cases[f"HashLife, {engine}"] = cost(partial(lived, name, n, engine), 1000)
-        compare_costs(f"plane, {name}, generation {n}", cases, unit="ms", rounds=5)
+            lived(text, 100, engine)
+            cases[f"HashLife, {engine}"] = cost(partial(lived, text, n, engine), 1000)
+        compare_costs(f"plane, {name}, generation {n}", cases, unit="ms", rounds=ROUNDS)
 
 
 async def _stream(name: EngineName, size: int, every: int, chunks: int) -> tuple[float, float]:

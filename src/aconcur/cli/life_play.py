@@ -27,7 +27,7 @@ async def play(pattern: Pattern, engine: EngineName, stop: int | None) -> None:
         stop: the last generation; None for no end.
     """
     found = plan(pattern, engine=engine)
-    driver = Driver(found.make, slow=found.takes_long)
+    driver = Driver(found.make, slow=found.takes_long, compilation=found.compilation)
     first = (await driver.engine()).snapshot()
     where = f"{found.topology} {first.height}×{first.width} " if pattern.bounds else ""
     title = f"{pattern.name or 'pattern'} · {where}{found.rule}"

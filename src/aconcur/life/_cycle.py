@@ -60,7 +60,7 @@ async def cycle(
     if limit is not None and limit < 0:
         raise ValueError(f"limit must be at least 0, not {limit}")
     found = plan(start, rule, topology=topology, engine=engine)
-    driver = Driver(found.make, slow=found.takes_long)
+    driver = Driver(found.make, slow=found.takes_long, compilation=found.compilation)
     lives = await driver.engine()
     seen: dict[bytes, tuple[int, int, int]] = {}
     while limit is None or driver.number <= limit:

@@ -9,11 +9,12 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from aconcur.errors import MissingRequirementError
 from aconcur.life._bigint import BigInt
+from aconcur.life._compiling import Compilation
 from aconcur.life._engine import Engine, Topology
 from aconcur.life._errors import UnboundedRuleError
 from aconcur.life._grid import Grid
-from aconcur.life._hashlife import HashLife
-from aconcur.life._numba import Numba
+from aconcur.life._hashlife import HashLife, compile_plane
+from aconcur.life._numba import Numba, compile_rule
 from aconcur.life._numpy import Numpy
 from aconcur.life._pattern import Pattern
 from aconcur.life._rule import LIFE, Rule, as_rule
@@ -36,8 +37,17 @@ class Plan(NamedTuple):
 
     @property
     def takes_long(self) -> bool:
-        """Whether :meth:`make` imports, and the first step compiles, for longer than a moment."""
+        """Whether :meth:`make`, or the first step, takes longer than a moment."""
         return self.name == "numba"
+
+    @property
+    def compilation(self) -> Compilation | None:
+        """What is better compiled before, if anything is."""
+        if self.name != "numba":
+            return None
+        if self.topology == "plane":
+            return Compilation(compile_plane)
+        return Compilation(compile_rule, (self.rule,))
 
     def make(self) -> Engine:
         """Return the engine."""

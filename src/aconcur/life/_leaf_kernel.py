@@ -1,65 +1,96 @@
-"""The leaves of HashLife for numba: 64 × 64 cells, a row a word.
+"""The leaves of the compiled HashLife: 16 × 16 cells that live in machine code.
 
 Rule: importing this imports numba, as :mod:`._striped_kernel` does.
+
+Four leaves are a square of 32 × 32, and that is sixteen words: word *i* holds rows *i* and
+*i* + 16, so that what is east of a cell is one bit up, what is south of it one word on. What comes
+across the edges of the square, and where the halves of a word meet, is wrong; it comes inwards by a
+cell a generation, and only the middle is kept.
 """
 
 from __future__ import annotations
 
-__all__ = ("make_leaf_kernel",)
+__all__ = ("WORK", "live_leaves", "masks_of")
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 
-from aconcur.life._rule import Rule
-from aconcur.life._striped_kernel import ONE, ZEROS, add, constants, next_cells, njit
+from aconcur.life._machine import Pointer, Word, kernel
+from aconcur.life._rule import LIFE, Rule
+from aconcur.life._striped_kernel import ONE, add, constants, next_cells
 
-LeafKernel: TypeAlias = Callable[[Any, int, Any, Any], None]
+# Sixteen words and one on either side, of cells and of the two digits of their sums.
+WORK: Final = 3 * 18
+ONES: Final = 18
+TWOS: Final = 36
 
-HALF, LAST = np.uint64(32), np.uint64(63)
+BYTE, ROW, HALF, FORTY = map(np.uint64, (8, 16, 32, 40))
+OF_LIFE: Final = constants(LIFE)
 
 
-@lru_cache(maxsize=64)
-def make_leaf_kernel(rule: Rule) -> LeafKernel:
-    """Return ``kernel(leaves, n, sums, out)``; compiled at its first call.
+def masks_of(rule: Rule) -> Any:  # noqa: ANN401 - an array
+    """Return a rule as :func:`live_leaves` takes it: what becomes of the dead, of the living."""
+    _, dead, live = constants(rule)
+    return np.array((*dead, *live), np.uint64)
 
-    It writes to ``out`` (64 words) the middle of four leaves (256 words: nw, ne, sw, se) after at
-    most 32 generations; ``sums`` are 6 × 130 words to work in.
+
+@kernel()
+def live_leaves(
+    rows: Pointer,
+    four: tuple[Word, Word, Word, Word],
+    n: Word,
+    masks: Pointer,
+    conway: bool,
+    work: Pointer,
+    to: Word,
+) -> None:
+    """Write as leaf ``to`` the middle of four leaves after at most 8 generations.
+
+    Args:
+        rows: the rows of all leaves, 16 bits each.
+        four: which leaves: north-west, north-east, south-west, south-east.
+        n: how many generations.
+        masks: the rule.
+        conway: whether that is Conway's, which is lived faster.
+        work: words to work in.
+        to: where the leaf goes.
     """
-    of_rule = constants(rule)
-
-    @njit(nogil=True, cache=True, boundscheck=False)
-    def kernel(leaves: Any, n: int, sums: Any, out: Any) -> None:  # noqa: ANN401
-        west, east, west0, west1, east0, east1 = sums
-        west[0] = west[129] = east[0] = east[129] = ZEROS
-        for y in range(64):
-            west[y + 1], east[y + 1] = leaves[y], leaves[y + 64]
-            west[y + 65], east[y + 65] = leaves[y + 128], leaves[y + 192]
-        for _ in range(n):
-            for y in range(130):
-                w, e = west[y], east[y]
-                west0[y], west1[y] = add(w << ONE, w, (w >> ONE) | (e << LAST))
-                east0[y], east1[y] = add((e << ONE) | (w >> LAST), e, e >> ONE)
-            for y in range(1, 129):
-                west[y] = next_cells(
-                    (west0[y - 1], west1[y - 1]),
-                    (west0[y], west1[y]),
-                    (west0[y + 1], west1[y + 1]),
-                    west[y],
+    nw, ne, sw, se = four
+    for i in range(16):
+        west = np.uint64(rows[nw * 16 + i]) | (np.uint64(rows[sw * 16 + i]) << HALF)
+        east = np.uint64(rows[ne * 16 + i]) | (np.uint64(rows[se * 16 + i]) << HALF)
+        work[i + 1] = west | (east << ROW)
+    for _ in range(n):
+        for i in range(1, 17):
+            here = work[i]
+            work[ONES + i], work[TWOS + i] = add(here << ONE, here, here >> ONE)
+        work[ONES], work[TWOS] = work[ONES + 16] << HALF, work[TWOS + 16] << HALF
+        work[ONES + 17], work[TWOS + 17] = work[ONES + 1] >> HALF, work[TWOS + 1] >> HALF
+        if conway:
+            for i in range(1, 17):
+                work[i] = next_cells(
+                    (work[ONES + i - 1], work[TWOS + i - 1]),
+                    (work[ONES + i], work[TWOS + i]),
+                    (work[ONES + i + 1], work[TWOS + i + 1]),
+                    work[i],
+                    OF_LIFE,
+                )
+        else:
+            m = masks
+            of_rule = (
+                False,
+                (m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8]),
+                (m[9], m[10], m[11], m[12], m[13], m[14], m[15], m[16], m[17]),
+            )
+            for i in range(1, 17):
+                work[i] = next_cells(
+                    (work[ONES + i - 1], work[TWOS + i - 1]),
+                    (work[ONES + i], work[TWOS + i]),
+                    (work[ONES + i + 1], work[TWOS + i + 1]),
+                    work[i],
                     of_rule,
                 )
-            for y in range(1, 129):
-                east[y] = next_cells(
-                    (east0[y - 1], east1[y - 1]),
-                    (east0[y], east1[y]),
-                    (east0[y + 1], east1[y + 1]),
-                    east[y],
-                    of_rule,
-                )
-        for y in range(64):
-            out[y] = (west[y + 33] >> HALF) | (east[y + 33] << HALF)
-
-    chosen: LeafKernel = kernel
-    return chosen
+    for i in range(8):
+        rows[to * 16 + i] = np.uint16(work[i + 9] >> BYTE)
+        rows[to * 16 + i + 8] = np.uint16(work[i + 1] >> FORTY)

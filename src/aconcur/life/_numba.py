@@ -5,11 +5,12 @@ Rule: the kernel never holds the GIL.
 
 from __future__ import annotations
 
-__all__ = ("Numba",)
+__all__ = ("Numba", "compile_rule")
 
 from typing import Final, final
 
 from aconcur.errors import MissingRequirementError
+from aconcur.life._compiling import Compilation
 from aconcur.life._engine import check_count
 from aconcur.life._grid import Grid, import_numpy
 from aconcur.life._rule import LIFE, Rule
@@ -20,7 +21,8 @@ from aconcur.life._stripes import StripedCells, Stripes
 class Numba:
     """An engine on numba. Any rule, on a torus or in a box; the fastest there is here.
 
-    The first step of a rule takes a second or two once on a machine, to compile it.
+    The first step of a rule takes a second or two once on a machine, to compile it;
+    :func:`simulate` and :func:`generations` see to that beside the loop.
 
     Args:
         grid: the first generation.
@@ -31,7 +33,7 @@ class Numba:
         MissingRequirementError: numba is not installed.
     """
 
-    __slots__ = ("_kernel", "_other", "_stripes", "_torus", "_words")
+    __slots__ = ("_kernel", "_other", "_stripes", "_torus", "_words", "compilation")
 
     nogil: Final = True
 
@@ -42,6 +44,7 @@ class Numba:
         except ImportError:
             raise MissingRequirementError("numba", "install aconcur[life]") from None
         self._kernel = make_kernel(rule)
+        self.compilation: Final = Compilation(compile_rule, (rule,))
         self._stripes, self._torus = Stripes(grid.height, grid.width), torus
         self._words = self._stripes.pack(grid)
         self._other = np.zeros_like(self._words)
@@ -67,3 +70,12 @@ class Numba:
     def snapshot(self) -> Grid:
         """Return this generation; copies the words, and lays them out when somebody looks."""
         return Grid.from_source(StripedCells(self._stripes, self._words[1:-1, 1:-1].copy()))
+
+
+def compile_rule(rule: Rule) -> None:
+    """Compile what lives by a rule, or load it if that has been done on this machine.
+
+    Raises:
+        MissingRequirementError: numba is not installed.
+    """
+    Numba(Grid(1, 1), rule).step()

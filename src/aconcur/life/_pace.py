@@ -17,6 +17,7 @@ import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from aconcur._core.waiting import in_worker_thread
+from aconcur.life._compiling import Compilation, compiled
 from aconcur.life._engine import Engine, PausingEngine
 
 T = TypeVar("T")
@@ -39,10 +40,12 @@ class Driver:
     Args:
         make: makes the engine, or returns one that is there.
         slow: whether that, or the first step, takes so long that a thread must do it.
+        compilation: what has to be compiled before, if anything has.
     """
 
     __slots__ = (
         "_chunk",
+        "_compilation",
         "_cost",
         "_engine",
         "_make",
@@ -52,8 +55,14 @@ class Driver:
         "number",
     )
 
-    def __init__(self, make: Callable[[], Engine], *, slow: bool = False) -> None:
-        self._make, self._slow = make, slow
+    def __init__(
+        self,
+        make: Callable[[], Engine],
+        *,
+        slow: bool = False,
+        compilation: Compilation | None = None,
+    ) -> None:
+        self._make, self._slow, self._compilation = make, slow, compilation
         self._engine: Engine | None = None
         self._pauses = False
         self._chunk = 1
@@ -65,6 +74,8 @@ class Driver:
     async def engine(self) -> Engine:
         """Return the engine, made when it is first asked for."""
         if self._engine is None:
+            if self._compilation is not None:
+                await compiled(self._compilation)
             engine = await self._in_thread(self._make) if self._slow else self._make()
             # isinstance() would ask the engine for its population, to see whether it has one.
             self._pauses = hasattr(engine, "step_within")

@@ -7,26 +7,25 @@ Rule: a node never changes. A leaf is a square of cells in one integer, stepped 
 
 from __future__ import annotations
 
-__all__ = ("CompiledLeaves", "Full", "IntegerLeaves", "Late", "Leaves", "Node", "Quadtree")
+__all__ = ("Node", "Quadtree")
 
-from functools import partial
 from time import perf_counter
-from typing import Final, Protocol, final
+from typing import Final, final
 
-from aconcur.errors import MissingRequirementError
 from aconcur.life._bigint import compile_step
-from aconcur.life._grid import import_numpy
+from aconcur.life._pattern import Pattern
+from aconcur.life._plane import MOST_BYTES, Outcome, plant
 from aconcur.life._rule import Rule
 
-# About 300 bytes each. A guess: what a program can spare.
-MOST_NODES: Final = 2_000_000
+# About 300 bytes each.
+MOST_NODES: Final = MOST_BYTES // 300
 
 
-class Late(Exception):  # noqa: N818 - no error: the work goes on where it was
+class _Late(Exception):  # noqa: N818 - no error: the work goes on where it was
     """Raised in the middle of a step whose time is up; what it has found out is kept."""
 
 
-class Full(Exception):  # noqa: N818 - no error: the step is taken again in two halves
+class _Full(Exception):  # noqa: N818 - no error: the step is taken again in two halves
     """Raised in the middle of a step that has made too many nodes."""
 
 
@@ -44,27 +43,19 @@ class Node:
     sw: Node
     se: Node
 
-
-class Leaves(Protocol):
-    """How large leaves are, and how they live."""
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no live cell."""
+        return not self.population
 
     @property
-    def level(self) -> int:
-        """A leaf has ``2 ** level`` cells a side."""
-        ...
-
-    @property
-    def stride(self) -> int:
-        """Bits from one row of a leaf to the next."""
-        ...
-
-    def middle(self, node: Node, n: int) -> int:
-        """Return the middle of four leaves after ``n`` generations, at most half a side."""
-        ...
+    def quarters(self) -> tuple[Node, Node, Node, Node]:
+        """North-west, north-east, south-west, south-east."""
+        return self.nw, self.ne, self.sw, self.se
 
 
 @final
-class IntegerLeaves:
+class _Leaves:
     """Leaves of 32 × 32 cells that need the standard library alone."""
 
     __slots__ = ("_mask", "_step")
@@ -87,65 +78,80 @@ class IntegerLeaves:
 
 
 @final
-class CompiledLeaves:
-    """Leaves of 64 × 64 cells that live in machine code.
+class Quadtree:
+    """All nodes of a universe, and what became of them.
 
-    Raises:
-        MissingRequirementError: numba is not installed.
+    Args:
+        rule: which cells live next.
     """
 
-    __slots__ = ("_from_bytes", "_kernel", "_out", "_sums")
-
-    level: Final = 6
-    stride: Final = 64
+    bottom: Final = _Leaves.level
+    stride: Final = _Leaves.stride
 
     def __init__(self, rule: Rule) -> None:
-        np = import_numpy()
-        try:
-            from aconcur.life._leaf_kernel import make_leaf_kernel
-        except ImportError:
-            raise MissingRequirementError("numba", "install aconcur[life]") from None
-        self._kernel = make_leaf_kernel(rule)
-        self._from_bytes = partial(np.frombuffer, dtype=np.uint64)
-        self._sums = np.empty((6, 130), np.uint64)
-        self._out = np.empty(64, np.uint64)
-
-    def middle(self, node: Node, n: int) -> int:
-        """Return the middle of four leaves after ``n`` generations, at most 32."""
-        # 64 rows of eight bytes a leaf.
-        four = node.nw.bits | node.ne.bits << 4096 | node.sw.bits << 8192 | node.se.bits << 12288
-        self._kernel(self._from_bytes(four.to_bytes(2048, "little")), n, self._sums, self._out)
-        return int.from_bytes(self._out.tobytes(), "little")
-
-
-@final
-class Quadtree:
-    """All nodes of a universe, and what became of them."""
-
-    def __init__(self, leaves: Leaves) -> None:
-        self._of_leaves = leaves
-        self._bottom = leaves.level
+        self._of_leaves = _Leaves(rule)
         self._most = MOST_NODES
-        self.until = float("inf")
-        self.forget()
+        self._until = float("inf")
+        self._clear()
+        self.root: Node = self.empty(self.bottom + 3)
 
-    def forget(self) -> None:
-        """Drop every node and all that is known."""
+    def _clear(self) -> None:
         self._leaves: dict[int, Node] = {}
         self._nodes: dict[tuple[Node, Node, Node, Node], Node] = {}
         self._empty = [self.leaf(0)]
         # What a node's middle is 2 ** j generations later, for each j.
         self._known: dict[int, dict[Node, Node]] = {}
+        self._is_bare = True
 
-    def __len__(self) -> int:
-        return len(self._nodes)
+    def forget(self) -> None:
+        """Drop all that is known, and every node but those of the cells as they are now."""
+        self._clear()
+        self.root = self._again(self.root)
+
+    @property
+    def population(self) -> int:
+        """The number of live cells."""
+        return self.root.population
+
+    def plant(self, pattern: Pattern) -> None:
+        """Make a pattern the first generation."""
+        self.root, _ = plant(self, pattern)
+
+    def leap(self, j: int, until: float) -> Outcome:
+        """Live 2 ** j generations at once; see :class:`~._plane.Plane`."""
+        self._until = until
+        while True:
+            while self.root.level < max(j, self.bottom) + 3 or not _is_central(self.root):
+                self.root = self._grown(self.root)
+            try:
+                self.root = self._later(self.root, j)
+            except _Late:
+                return Outcome.LATE
+            except _Full:
+                was_bare = self._is_bare
+                self.forget()
+                if was_bare:
+                    return Outcome.FULL
+            else:
+                self._is_bare = False
+                return Outcome.DONE
+
+    def _grown(self, node: Node) -> Node:
+        """Return the same plane in a square of twice the side."""
+        none, join = self.empty(node.level - 1), self.join
+        return join(
+            join(none, none, none, node.nw),
+            join(none, none, node.ne, none),
+            join(none, node.sw, none, none),
+            join(node.se, none, none, none),
+        )
 
     def leaf(self, bits: int) -> Node:
         """Return the leaf with these cells: bit ``y * stride + x``."""
         node = self._leaves.get(bits)
         if node is None:
             node = self._leaves[bits] = Node()
-            node.bits, node.level, node.population = bits, self._bottom, bits.bit_count()
+            node.bits, node.level, node.population = bits, self.bottom, bits.bit_count()
         return node
 
     def join(self, nw: Node, ne: Node, sw: Node, se: Node) -> Node:
@@ -161,12 +167,12 @@ class Quadtree:
 
     def empty(self, level: int) -> Node:
         """Return the square of that size without a live cell."""
-        while len(self._empty) <= level - self._bottom:
+        while len(self._empty) <= level - self.bottom:
             last = self._empty[-1]
             self._empty.append(self.join(last, last, last, last))
-        return self._empty[level - self._bottom]
+        return self._empty[level - self.bottom]
 
-    def again(self, node: Node) -> Node:
+    def _again(self, node: Node) -> Node:
         """Return the same square, made of nodes of this tree."""
         copies: dict[Node, Node] = {}
 
@@ -175,7 +181,7 @@ class Quadtree:
             if new is None:
                 new = copies[old] = (
                     self.leaf(old.bits)
-                    if old.level == self._bottom
+                    if old.level == self.bottom
                     else self.join(copy(old.nw), copy(old.ne), copy(old.sw), copy(old.se))
                 )
             return new
@@ -183,11 +189,11 @@ class Quadtree:
         return copy(node)
 
     def _middle(self, node: Node) -> Node:
-        if node.level == self._bottom + 1:
+        if node.level == self.bottom + 1:
             return self.leaf(self._of_leaves.middle(node, 0))
         return self.join(node.nw.se, node.ne.sw, node.sw.ne, node.se.nw)
 
-    def later(self, node: Node, j: int) -> Node:
+    def _later(self, node: Node, j: int) -> Node:
         """Return the middle half of a node, 2 ** j generations later.
 
         Args:
@@ -195,8 +201,8 @@ class Quadtree:
             j: the binary logarithm of the number of generations.
 
         Raises:
-            Late: the time is up; call again, and it goes on.
-            Full: there are too many nodes.
+            _Late: the time is up; call again, and it goes on.
+            _Full: there are too many nodes.
         """
         known = self._known.setdefault(j, {})
         found = known.get(node)
@@ -204,11 +210,11 @@ class Quadtree:
             return found
         if not node.population:
             return self.empty(node.level - 1)
-        if perf_counter() > self.until:
-            raise Late
+        if perf_counter() > self._until:
+            raise _Late
         if len(self._nodes) > self._most:
-            raise Full
-        if node.level == self._bottom + 1:
+            raise _Full
+        if node.level == self.bottom + 1:
             found = self.leaf(self._of_leaves.middle(node, 1 << j))
         else:
             found = self._later_of_nine(node, j)
@@ -217,7 +223,7 @@ class Quadtree:
 
     def _later_of_nine(self, node: Node, j: int) -> Node:
         """Put the middle together from those of nine squares of half the side that overlap."""
-        join, later = self.join, self.later
+        join, later = self.join, self._later
         nw, ne, sw, se = node.nw, node.ne, node.sw, node.se
         # As far as this node can go takes two steps; a shorter one is taken first, and that is all.
         half = j == node.level - 2
@@ -236,3 +242,9 @@ class Quadtree:
         if half:
             return join(*(later(part, i) for part in parts))
         return join(*map(self._middle, parts))
+
+
+def _is_central(node: Node) -> bool:
+    """Tell whether every live cell is so near the middle that none can leave it in a leap."""
+    middle = (node.nw.se.se, node.ne.sw.sw, node.sw.ne.ne, node.se.nw.nw)
+    return sum(part.population for part in middle) == node.population

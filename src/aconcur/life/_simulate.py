@@ -62,7 +62,7 @@ def simulate(
 
     **Cancelled** while it waits for a generation: within 30 ms; the iterator can be asked again and
     goes on where it was. Only a single generation that takes an engine longer than that is waited
-    for.
+    for. What numba compiles, for some seconds once on a machine, goes on beside to its end.
 
     Args:
         start: the first generation.
@@ -79,7 +79,9 @@ def simulate(
     """
     _check(every, stop)
     found = plan(start, rule, topology=topology, engine=engine)
-    return Simulation(Driver(found.make, slow=found.takes_long), every, stop)
+    return Simulation(
+        Driver(found.make, slow=found.takes_long, compilation=found.compilation), every, stop
+    )
 
 
 def generations(engine: Engine, *, every: int = 1, stop: int | None = None) -> Censuses:
@@ -97,7 +99,8 @@ def generations(engine: Engine, *, every: int = 1, stop: int | None = None) -> C
         ValueError: ``every`` is below 1 or ``stop`` below 0.
     """
     _check(every, stop)
-    return Censuses(Driver(lambda: engine, slow=engine.nogil), every, stop)
+    compilation = getattr(engine, "compilation", None)
+    return Censuses(Driver(lambda: engine, slow=engine.nogil, compilation=compilation), every, stop)
 
 
 def _check(every: int, stop: int | None) -> None:
