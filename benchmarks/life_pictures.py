@@ -13,8 +13,10 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import anyio
+import numba
 
 from aconcur.life import Generation, Grid, View, animate, draw
 from benchmarks.side_by_side import compare_costs
@@ -35,6 +37,11 @@ def ours(grids: Sequence[Grid], path: Path) -> float:
     began = time.perf_counter()
     anyio.run(run)
     return _ms_a_frame(began, grids)
+
+
+def ours_without_numba(grids: Sequence[Grid], path: Path) -> float:
+    with patch("aconcur.life._gif._use_numba", return_value=False):
+        return ours(grids, path)
 
 
 def by_pillow(arrays: Sequence[Any], path: Path) -> float:
@@ -87,7 +94,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=30, help="frames a round (30)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds (5)")
     options = parser.parse_args()
-    print(f"CPython {platform.python_version()}; 3 cells of 10 are alive, by lot")
+    print(
+        f"CPython {platform.python_version()}, numba {numba.__version__}; 3 cells of 10 are alive, by lot"
+    )
     grids = [Grid.random(SIDE, SIDE, density=0.3, seed=seed) for seed in range(options.frames)]
     arrays = [grid.to_numpy() for grid in grids]
     with TemporaryDirectory() as folder:
@@ -95,13 +104,15 @@ def main() -> None:
         films: dict[str, Callable[[], float]] = {
             "matplotlib, GIF": partial(by_matplotlib, arrays, gif),
             "Pillow, GIF": partial(by_pillow, arrays, gif),
-            "animate, GIF": partial(ours, grids, gif),
+            "animate, GIF, with numba": partial(ours, grids, gif),
+            "animate, GIF, without": partial(ours_without_numba, grids, gif),
             "animate, animated PNG": partial(ours, grids, apng),
         }
+        ours(grids[:1], gif)  # compiles
         costs = compare_costs(
             f"a frame of {SIDE} × {SIDE} cells", films, unit="ms", rounds=options.rounds
         )
-    for name in ("animate, GIF", "animate, animated PNG"):
+    for name in list(films)[2:]:
         print(f"  {name}: {1 / costs[name].ratio.middle:.0f} × the speed of the matplotlib route")
     compare_costs(
         "a terminal's picture",

@@ -17,7 +17,18 @@ import pytest
 from PIL import Image
 
 from aconcur.cli import main
-from aconcur.life import Bounds, Grid, View, classic, classics, draw, make_engine, read, write
+from aconcur.life import (
+    Bounds,
+    Grid,
+    Pattern,
+    View,
+    classic,
+    classics,
+    draw,
+    make_engine,
+    read,
+    write,
+)
 from tests.support.pseudo_terminal import PseudoTerminal, open_pseudo_terminal
 
 LIFE = [sys.executable, "-m", "aconcur", "life"]
@@ -214,6 +225,22 @@ def test_writes_a_generation_as_a_pattern(tmp_path: Path, suffix: str) -> None:
     assert set(read(path).at(10, 10).cells()) == set(classic("glider").at(10, 10).cells())
     if suffix in ("rle", "mc"):
         assert read(path).offset == (10, 10)
+
+
+@pytest.mark.parametrize("suffix", ["rle", "mc"])
+def test_what_is_said_of_a_pattern_goes_with_it(tmp_path: Path, suffix: str) -> None:
+    said = Pattern(
+        classic("glider").cells(),
+        "highlife",
+        name="Nonesuch",
+        author="Nobody",
+        comments=["one", "two"],
+        bounds=Bounds("torus", 8, 9),
+    )
+    write(said, tmp_path / "a.rle")
+    assert life(tmp_path / "a.rle", "--to", tmp_path / f"b.{suffix}").code == 0
+    kept = read(tmp_path / f"b.{suffix}")
+    assert kept.at(*said.offset) == said
 
 
 @pytest.mark.parametrize(("suffix", "frames"), [("png", 1), ("apng", 11), ("gif", 11)])

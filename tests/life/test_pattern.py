@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pickle
+import sys
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -81,6 +83,47 @@ def test_many_runs_are_laid_out_with_numpy_and_without(
         grid = Grid.random(61, 67, density=density, seed=3)
         pattern = Pattern.from_grid(grid)
         assert pattern.grid(61, 67, at=pattern.offset) == grid
+
+
+@pytest.mark.parametrize("numpy", [False, True])
+@pytest.mark.parametrize("band", [8 * 40, 1 << 20])
+def test_grids_come_back_whole_with_numpy_and_without(
+    monkeypatch: pytest.MonkeyPatch, numpy: bool, band: int
+) -> None:
+    if numpy:
+        pytest.importorskip("numpy")
+    else:
+        monkeypatch.delitem(sys.modules, "numpy", raising=False)
+    for module in ("_runs", "_pattern"):
+        monkeypatch.setattr(f"aconcur.life.{module}._WORTH_NUMPY", 1)
+    monkeypatch.setattr("aconcur.life._runs._BAND", band)
+    for height, width in ((1, 1), (3, 40), (40, 7), (33, 40), (19, 133)):
+        for density in (0, 0.1, 0.5, 0.9, 1):
+            lots = Grid.random(height, width, density=density, seed=height)
+            grid = Grid(height, width, lots.bits, top=-7, left=3)
+            pattern = Pattern.from_grid(grid)
+            assert list(pattern.cells()) == list(grid.cells())
+            at = (pattern.offset[0] + 7, pattern.offset[1] - 3) if pattern.population else (0, 0)
+            assert pattern.grid(height, width, at=at).bits == grid.bits
+
+
+@pytest.mark.parametrize("numpy", [False, True])
+def test_laying_out_a_grid_takes_half_a_byte_a_cell(
+    monkeypatch: pytest.MonkeyPatch, numpy: bool
+) -> None:
+    if numpy:
+        pytest.importorskip("numpy")
+    else:
+        monkeypatch.delitem(sys.modules, "numpy", raising=False)
+    side = 1 << 13
+    pattern = Pattern.from_runs((y, y, side - y) for y in range(0, side, 8))
+    tracemalloc.start()
+    try:
+        grid = pattern.grid(side, side)
+        assert tracemalloc.get_traced_memory()[1] < side * side / 2
+    finally:
+        tracemalloc.stop()
+    assert grid.population == pattern.population
 
 
 def test_a_grid_far_out_keeps_its_place() -> None:

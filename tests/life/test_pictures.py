@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import anyio.lowlevel
+import numpy as np
 import pytest
 from PIL import Image
 
 from aconcur.errors import MissingRequirementError
 from aconcur.life import Generation, Grid, Look, animate, write_png
+from aconcur.life._gif import _use_numba
 from aconcur.testing import cancel_everywhere
 
 Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
@@ -131,6 +133,37 @@ async def test_without_pillow_gif_names_the_extra(
     with pytest.raises(MissingRequirementError, match=r"aconcur\[images\]"):
         await animate(Stream(GRIDS), tmp_path / "a.gif")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("numba", [False, True])
+@pytest.mark.parametrize("density", [0, 0.1, 0.5, 1])
+async def test_a_gif_is_the_same_whoever_packs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numba: bool, density: float
+) -> None:
+    """The larger ones fill the table of phrases, which then begins anew."""
+    monkeypatch.setattr("aconcur.life._gif._use_numba", lambda _: numba)
+    for height, width, scale in ((1, 1, 1), (1, 9, 2), (7, 64, 3), (300, 301, 1), (150, 99, 2)):
+        grids = [Grid.random(height, width, density=density, seed=seed) for seed in range(3)]
+        await animate(Stream(grids), tmp_path / "a.gif", Look(scale))
+        with Image.open(tmp_path / "a.gif") as image:
+            assert getattr(image, "n_frames", 1) == len(grids)
+            for number, grid in enumerate(grids):
+                image.seek(number)
+                alive = np.asarray(image.convert("RGB"))[:, :, 0] == ALIVE[0]
+                expected = grid.to_numpy().repeat(scale, 0).repeat(scale, 1)
+                assert np.array_equal(alive, expected)
+
+
+def test_machine_code_packs_what_numba_is_there_for_anyway_or_is_worth_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "numba", sys)
+    assert _use_numba(1)
+    monkeypatch.delitem(sys.modules, "numba")
+    assert not _use_numba(1)
+    assert _use_numba(1 << 28)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert not _use_numba(1 << 28)
 
 
 def test_looks_that_cannot_be_are_refused() -> None:

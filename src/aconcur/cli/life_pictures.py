@@ -62,11 +62,22 @@ async def make(pattern: Pattern, chosen: argparse.Namespace) -> None:
         return
     grid = await _last(pattern, chosen)
     if suffix in _PATTERNS:
-        made = Pattern.from_grid(grid, pattern.rule, name=pattern.name)
-        write(made.inside(pattern.bounds), path)
+        write(_kept(pattern, grid), path)
     else:
         box = _on_screen(_box(grid), _box(grid))
         write_png(cut(grid, *box), path, _look(chosen, box))
+
+
+def _kept(pattern: Pattern, grid: Grid) -> Pattern:
+    """Return a later generation with all that is said of the first one."""
+    return Pattern.from_grid(
+        grid,
+        pattern.rule,
+        name=pattern.name,
+        author=pattern.author,
+        comments=pattern.comments,
+        bounds=pattern.bounds,
+    )
 
 
 async def _last(pattern: Pattern, chosen: argparse.Namespace) -> Grid:

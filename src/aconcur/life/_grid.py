@@ -6,85 +6,15 @@ looks at them first pays for that, once.
 
 from __future__ import annotations
 
-__all__ = ("Bounded", "Grid", "GridTooLargeError", "Source", "Zooming", "import_numpy")
+__all__ = ("LARGEST", "Bounded", "Grid", "GridTooLargeError", "import_numpy")
 
 from collections.abc import Iterable, Iterator
-from random import Random
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias, final, runtime_checkable
+from typing import Any, Self, final
 
-from aconcur.errors import AconcurError, MissingRequirementError
+from aconcur.life import _arrays, _layout
+from aconcur.life._arrays import Cells, import_numpy
 from aconcur.life._rows import ones, split_rows
-
-if TYPE_CHECKING:
-    import numpy as np
-
-Cells: TypeAlias = "np.ndarray[tuple[int, int], np.dtype[np.uint8]]"
-
-LIVE: Final = "O*"
-DEAD: Final = "._"
-
-# 1 GiB of bits. A guess: more than anyone looks at, less than most machines have.
-LARGEST: Final = 1 << 33
-
-
-class GridTooLargeError(AconcurError, MemoryError):
-    """Raised where the box around a pattern has more cells than fit in memory."""
-
-    def __init__(self, height: int, width: int) -> None:
-        super().__init__(
-            f"a grid of {height} × {width} cells is too large to lay out: "
-            "iterate over cells(), or use population"
-        )
-
-
-class Source(Protocol):
-    """Cells that an engine has, but has not laid out yet; nothing in it may change any more."""
-
-    def box(self) -> tuple[int, int, int, int]:
-        """Return top, left, height, width."""
-        ...
-
-    def population(self) -> int:
-        """Return the number of live cells."""
-        ...
-
-    def bits(self) -> int:
-        """Return the cells, as :attr:`Grid.bits` has them."""
-        ...
-
-    def cells(self) -> Iterator[tuple[int, int]]:
-        """Yield (y, x) of each live cell, in any order; the box begins at (top, left)."""
-        ...
-
-
-@runtime_checkable
-class Zooming(Protocol):
-    """A :class:`Source` that can be seen from afar without going through its cells."""
-
-    def dots(self, y: int, x: int, height: int, width: int, dot: int) -> Iterator[tuple[int, int]]:
-        """Yield each dot of ``dot * dot`` cells in a window that has a live one, at least once."""
-        ...
-
-
-class Bounded:
-    """A :class:`Source` that has all cells of a torus or box, whoever lays them out."""
-
-    __slots__ = ("_height", "_width")
-
-    def __init__(self, height: int, width: int) -> None:
-        self._height, self._width = height, width
-
-    def box(self) -> tuple[int, int, int, int]:
-        """Return top, left, height, width."""
-        return 0, 0, self._height, self._width
-
-    def bits(self) -> int:
-        """Return the cells, as :attr:`Grid.bits` has them."""
-        raise NotImplementedError
-
-    def cells(self) -> Iterator[tuple[int, int]]:
-        """Yield (y, x) of each live cell."""
-        return Grid(self._height, self._width, self.bits()).cells()
+from aconcur.life._source import LARGEST, Bounded, GridTooLargeError, Source, Zooming
 
 
 @final
@@ -108,7 +38,7 @@ class Grid:
     def __init__(
         self, height: int, width: int, bits: int = 0, *, top: int = 0, left: int = 0
     ) -> None:
-        _check_size(height, width)
+        _layout.check_size(height, width)
         if bits < 0 or bits.bit_length() > height * width:
             raise ValueError(
                 f"bits must have at most {height} × {width} = {height * width} bits, "
@@ -140,18 +70,9 @@ class Grid:
             ValueError: a line of another length, or a character that is no cell; names it.
         """
         rows = text.splitlines() if isinstance(text, str) else list(text)
-        width = len(rows[0]) if rows else 0
-        for y, row in enumerate(rows):
-            if len(row) != width:
-                raise ValueError(f"row {y} has {len(row)} cells, row 0 has {width}")
-            if strange := set(row).difference(LIVE, DEAD):
-                x, character = min((row.index(found), found) for found in strange)
-                raise ValueError(
-                    f"a cell is one of {LIVE + DEAD!r}, not {character!r}: row {y}, column {x}"
-                )
-        _check_size(len(rows), width)
-        digits = "".join(rows)[::-1].translate(_TO_DIGITS)
-        return cls(len(rows), width, int(digits, 2))
+        height, width = len(rows), len(rows[0]) if rows else 0
+        _layout.check_size(height, width)
+        return cls(height, width, _layout.of_lines(rows))
 
     @classmethod
     def from_cells(
@@ -175,16 +96,9 @@ class Grid:
         Raises:
             ValueError: a cell is outside of the grid; names it.
         """
-        _check_size(height, width)
-        packed = bytearray((height * width + 7) // 8)
-        for y, x in cells:
-            if not (0 <= y - top < height and 0 <= x - left < width):
-                raise ValueError(
-                    f"the cell ({y}, {x}) is outside of {height} × {width} at ({top}, {left})"
-                )
-            index = (y - top) * width + x - left
-            packed[index >> 3] |= 1 << (index & 7)
-        return cls(height, width, int.from_bytes(packed, "little"), top=top, left=left)
+        _layout.check_size(height, width)
+        bits = _layout.of_cells(cells, height, width, top, left)
+        return cls(height, width, bits, top=top, left=left)
 
     @classmethod
     def from_numpy(cls, array: object, *, top: int = 0, left: int = 0) -> Self:
@@ -194,14 +108,7 @@ class Grid:
             ValueError: the array has not two dimensions, or no cell.
             MissingRequirementError: numpy is not installed.
         """
-        np = import_numpy()
-        cells = np.asarray(array)
-        if cells.ndim != 2:
-            raise ValueError(f"the array must have 2 dimensions, not {cells.ndim}")
-        packed = np.packbits((cells != 0).ravel(), bitorder="little")
-        height, width = cells.shape
-        _check_size(height, width)
-        return cls(height, width, int.from_bytes(packed.tobytes(), "little"), top=top, left=left)
+        return cls(*_arrays.bits_of(array), top=top, left=left)
 
     @classmethod
     def random(
@@ -218,19 +125,8 @@ class Grid:
         Raises:
             ValueError: the density is no probability, or there is no cell.
         """
-        _check_size(height, width)
-        if not 0 <= density <= 1:
-            raise ValueError(f"density must be from 0 to 1, not {density}")
-        lots = Random(seed)
-        size, of_256 = height * width, round(density * 256)
-        if of_256 == 256:
-            return cls(height, width, (1 << size) - 1)
-        bits = 0
-        # From the lowest binary digit: OR with a fair coin adds a half, AND takes one away.
-        for digit in range((of_256 & -of_256).bit_length() - 1, 8) if of_256 else ():
-            coin = lots.getrandbits(size)
-            bits = bits | coin if of_256 >> digit & 1 else bits & coin
-        return cls(height, width, bits)
+        _layout.check_size(height, width)
+        return cls(height, width, _layout.by_lot(height * width, density, seed))
 
     def _where(self) -> tuple[int, int, int, int]:
         if self._box is None:
@@ -328,13 +224,7 @@ class Grid:
             MissingRequirementError: numpy is not installed.
             GridTooLargeError: see :attr:`bits`.
         """
-        np = import_numpy()
-        size = self.height * self.width
-        packed = np.frombuffer(self.bits.to_bytes((size + 7) // 8, "little"), np.uint8)
-        cells: Cells = np.unpackbits(packed, bitorder="little", count=size).reshape(
-            self.height, self.width
-        )
-        return cells
+        return _arrays.cells_of(self.bits, self.height, self.width)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:  # noqa: ANN401
         """Let ``numpy.asarray(grid)`` do as :meth:`to_numpy`."""
@@ -369,28 +259,5 @@ class Grid:
         return f"<Grid {self.height} × {self.width}{at}: {self.population} alive>"
 
 
-_TO_DIGITS: Final = str.maketrans(LIVE + DEAD, "1" * len(LIVE) + "0" * len(DEAD))
-
-
 def _restore(height: int, width: int, bits: int, top: int, left: int) -> Grid:
     return Grid(height, width, bits, top=top, left=left)
-
-
-def _check_size(height: int, width: int) -> None:
-    if height < 1 or width < 1:
-        raise ValueError(
-            f"a grid needs a row and a column at least, not {height} rows of {width} cells"
-        )
-
-
-def import_numpy() -> Any:  # noqa: ANN401 - a module
-    """Return numpy.
-
-    Raises:
-        MissingRequirementError: it is not installed.
-    """
-    try:
-        import numpy
-    except ImportError:
-        raise MissingRequirementError("numpy", "install aconcur[life]") from None
-    return numpy

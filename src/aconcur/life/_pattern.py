@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Bounds", "Pattern")
 
+import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, TypeAlias, final
@@ -17,6 +18,10 @@ from aconcur.life._runs import Runs
 
 # About 150 bytes each, for a moment. A guess: what a program can spare.
 _MOST_ONE_BY_ONE: Final = 1 << 24
+# Cells. Below, the calls of numpy take longer than what they save. Above, so do its arrays of a
+# byte a cell take more memory than most have to spare. Guesses.
+_WORTH_NUMPY: Final = 1 << 12
+_MOST_AS_ARRAY: Final = 1 << 27
 
 
 class Bounds(NamedTuple):
@@ -95,7 +100,16 @@ class Pattern:
         return made
 
     @classmethod
-    def from_grid(cls, grid: Grid, rule: Rule | str = LIFE, *, name: str = "") -> Pattern:
+    def from_grid(
+        cls,
+        grid: Grid,
+        rule: Rule | str = LIFE,
+        *,
+        name: str = "",
+        author: str = "",
+        comments: Iterable[str] = (),
+        bounds: Bounds | None = None,
+    ) -> Pattern:
         """Make a pattern of a grid's live cells, where the grid lies on the plane.
 
         Takes time and memory in proportion to the grid, or to its live cells if they are few.
@@ -106,11 +120,9 @@ class Pattern:
         """
         _runs.check_reach(grid.top, grid.left)
         _runs.check_reach(grid.top + grid.height, grid.left + grid.width)
-        few = grid.population < min(grid.height * grid.width // 64, _MOST_ONE_BY_ONE)
-        runs = (
-            _runs.of_cells(grid.cells()) if few else _runs.of_bits(grid.rows(), grid.top, grid.left)
+        return cls.from_runs(
+            _runs_of(grid), rule, name=name, author=author, comments=comments, bounds=bounds
         )
-        return cls.from_runs(runs, rule, name=name)
 
     def _where(self) -> tuple[int, int, int, int]:
         if self._box is None:
@@ -267,6 +279,15 @@ def _again(
     bounds: Bounds | None,
 ) -> Pattern:
     return Pattern.from_runs(runs, rule, name=name, author=author, comments=comments, bounds=bounds)
+
+
+def _runs_of(grid: Grid) -> Runs:
+    size = grid.height * grid.width
+    if grid.population < min(size // 64, _MOST_ONE_BY_ONE):
+        return _runs.of_cells(grid.cells())
+    if _WORTH_NUMPY <= size <= _MOST_AS_ARRAY and "numpy" in sys.modules:
+        return _runs.of_cell_array(grid.to_numpy(), grid.top, grid.left)
+    return _runs.of_bits(grid.rows(), grid.top, grid.left)
 
 
 def _line(what: str, text: str) -> str:

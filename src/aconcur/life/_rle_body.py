@@ -25,6 +25,7 @@ _ITEM: Final = re.compile(r"(?P<count>[0-9\s]*)(?P<kind>[^0-9\s]?)")
 _TO_BO: Final = bytes.maketrans(b".A", b"bo")
 _ALIVE: Final = ord("o")
 _ROW: Final = ord("$")
+_KINDS: Final = b"bo$"
 
 # From end to end of what patterns reach.
 _WIDEST: Final = 2 * FURTHEST
@@ -38,14 +39,9 @@ _MOST_DIGITS: Final = 15
 def read_body(text: bytes) -> Runs | None:
     """Return the runs of live cells, or None if something is wrong with the text."""
     items, end, _ = text.translate(_TO_BO, _SPACES).partition(b"!")
-    kinds = items.translate(None, _DIGITS)
-    if not end or kinds.translate(None, b"bo$") or items[-1:].isdigit():
+    if not end or items[-1:].isdigit():
         return None
-    if not kinds:
-        return _runs.of_rows(())
-    if _use_numpy(len(items)):
-        return _read_by_numpy(items)
-    return _read_by_hand(items, kinds)
+    return (_read_by_numpy if _use_numpy(len(items)) else _read_by_hand)(items)
 
 
 def _use_numpy(size: int) -> bool:
@@ -54,7 +50,10 @@ def _use_numpy(size: int) -> bool:
     return size >= _WORTH_NUMPY and find_spec("numpy") is not None
 
 
-def _read_by_hand(items: bytes, kinds: bytes) -> Runs | None:
+def _read_by_hand(items: bytes) -> Runs | None:
+    kinds = items.translate(None, _DIGITS)
+    if kinds.translate(None, _KINDS):
+        return None
     y = x = 0
     found: list[tuple[int, int, int]] = []
     for kind, count in zip(kinds, _ITEM_END.split(items), strict=False):
@@ -76,35 +75,37 @@ def _read_by_numpy(items: bytes) -> Runs | None:
 
     text = np.frombuffer(items, np.uint8)
     at = np.flatnonzero(text - 48 > 9)  # all that is no digit, for what is below 0 wraps round
+    kinds = text[at]
     counts = _counts(np, text, at)
     if counts is None or not counts.all() or counts.sum(dtype=np.float64) > _WIDEST:
-        return _read_by_hand(items, items.translate(None, _DIGITS))
-    kinds = text[at]
-    ends = kinds == _ROW
-    alive = np.flatnonzero(kinds == _ALIVE)
-    down = np.where(ends, counts, 0)
-    y = np.cumsum(down)
+        return _read_by_hand(items)
+    if kinds.tobytes().translate(None, _KINDS):
+        return None
+    ends, alive = np.flatnonzero(kinds == _ROW), np.flatnonzero(kinds == _ALIVE)
+    across = counts.copy()
+    across[ends] = 0
     # Columns go on from row to row; take away where the row begins.
-    across = counts - down
     x = np.cumsum(across) - across
-    row = np.cumsum(ends)[alive]
-    begins = np.concatenate((np.zeros(1, np.int64), x[ends]))
-    return _runs.of_arrays(y[alive], x[alive] - begins[row], counts[alive])
+    tops = np.append(0, np.cumsum(counts[ends]))
+    begins = np.append(0, x[ends])
+    in_rows = np.diff(np.searchsorted(alive, ends), prepend=0, append=len(alive))
+    return _runs.of_arrays(
+        np.repeat(tops, in_rows), x[alive] - np.repeat(begins, in_rows), counts[alive]
+    )
 
 
 def _counts(np: Any, text: Any, at: Any) -> Any:  # noqa: ANN401 - numpy and its arrays
     """Return the number before each item, 1 where there is none, or None if one is too long."""
+    # The first item may have nothing before it: what is taken instead is the last, no digit either.
+    digit = text[at - 1] - 48
+    counts = np.where(digit > 9, 1, digit).astype(np.int64)
     digits = np.diff(at, prepend=-1) - 1
     if digits.max(initial=0) > _MOST_DIGITS:
         return None
-    counts = (digits == 0).astype(np.int64)
-    left = np.flatnonzero(digits)
-    place, value = at[left] - 1, 1
-    while len(left):
-        counts[left] += (text[place] - 48).astype(np.int64) * value
-        value *= 10
-        more = np.flatnonzero(digits[left] > len(str(value)) - 1)
-        left, place = left[more], place[more] - 1
+    value, more = 10, np.flatnonzero(digits > 1)
+    for place in range(2, _MOST_DIGITS + 1):
+        counts[more] += (text[at[more] - place] - 48).astype(np.int64) * value
+        value, more = value * 10, more[digits[more] > place]
     return counts
 
 

@@ -12,6 +12,7 @@ __all__ = (
     "check_reach",
     "of_arrays",
     "of_bits",
+    "of_cell_array",
     "of_cells",
     "of_rows",
     "shifted",
@@ -37,6 +38,8 @@ FURTHEST: Final = 2**61
 _LIVE: Final = re.compile("1+")
 # A guess: fewer runs are laid out one by one before numpy's calls are made.
 _WORTH_NUMPY: Final = 1000
+# Cells that have a byte each for a moment. A guess: in a cache of the second level.
+_BAND: Final = 1 << 20
 
 
 class Runs(NamedTuple):
@@ -119,27 +122,42 @@ def shifted(runs: Runs, down: int, right: int) -> Runs:
 def to_bits(runs: Runs, height: int, width: int) -> int:
     """Return one number of ``height * width`` bits, row after row: bit 0 is cell (0, 0).
 
-    Takes a byte a cell for a moment, and time in proportion to it.
+    Takes the bits' memory three times for a moment.
     """
-    if len(runs.y) >= _WORTH_NUMPY and "numpy" in sys.modules:
-        return _to_bits_by_numpy(runs, height, width)
-    digits = bytearray(b"0") * (height * width)
+    if len(runs.y) >= _WORTH_NUMPY and "numpy" in sys.modules and 8 * width <= _BAND:
+        return int.from_bytes(_packed_by_numpy(runs, height, width), "little")
+    packed = bytearray((height * width + 7) // 8)
     for y, x, n in runs.each():
         begin = y * width + x
-        digits[begin : begin + n] = b"1" * n
-    return int(digits[::-1] or b"0", 2)
+        last = begin + n - 1
+        first_byte, last_byte = begin >> 3, last >> 3
+        if first_byte == last_byte:
+            packed[first_byte] |= ((1 << n) - 1) << (begin & 7)
+        else:
+            packed[first_byte] |= 0xFF << (begin & 7) & 0xFF
+            packed[first_byte + 1 : last_byte] = b"\xff" * (last_byte - first_byte - 1)
+            packed[last_byte] |= 0xFF >> 7 - (last & 7)
+    return int.from_bytes(packed, "little")
 
 
-def _to_bits_by_numpy(runs: Runs, height: int, width: int) -> int:
+def _packed_by_numpy(runs: Runs, height: int, width: int) -> bytearray:
     import numpy as np
 
     y, x, n = (np.frombuffer(array, np.int64) for array in runs)
-    changes = np.zeros(height * width + 1, np.int8)
-    begins = y * width + x
-    changes[begins] += 1
-    changes[begins + n] -= 1
-    cells = np.cumsum(changes[:-1], dtype=np.int8).view(np.bool_)
-    return int.from_bytes(np.packbits(cells, bitorder="little").tobytes(), "little")
+    packed = bytearray((height * width + 7) // 8)
+    # A byte a cell for a few rows at a time, by eights, so that all of them begin on a byte.
+    rows = _BAND // (8 * width) * 8
+    for top in range(0, height, rows):
+        size = min(rows, height - top) * width
+        low, high = np.searchsorted(y, (top, top + rows))
+        changes = np.zeros(size + 1, np.int8)
+        begins = (y[low:high] - top) * width + x[low:high]
+        changes[begins] += 1
+        changes[begins + n[low:high]] -= 1
+        cells = np.cumsum(changes[:-1], dtype=np.int8)
+        at = top * width // 8
+        packed[at : at + (size + 7) // 8] = np.packbits(cells, bitorder="little").data
+    return packed
 
 
 def of_bits(rows: Iterable[int], top: int, left: int) -> Runs:
@@ -151,17 +169,29 @@ def of_bits(rows: Iterable[int], top: int, left: int) -> Runs:
     )
 
 
+def of_cell_array(cells: NDArray[np.uint8], top: int, left: int) -> Runs:
+    """Make runs of 0 and 1, height × width; the corner is in row ``top``, column ``left``."""
+    import numpy as np
+
+    height, width = cells.shape
+    # A dead column behind the last one ends every row.
+    flat = np.zeros(height * (width + 1) + 1, np.uint8)
+    flat[1:].reshape(height, width + 1)[:, :width] = cells
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
+    begins, ends = changes[::2], changes[1::2]
+    y, x = np.divmod(begins, width + 1)
+    return of_arrays(y + top, x + left, ends - begins)
+
+
 def of_arrays(y: NDArray[np.int64], x: NDArray[np.int64], n: NDArray[np.int64]) -> Runs:
     """Make runs of arrays in reading order; runs that touch are joined."""
     import numpy as np
 
-    if not len(y):
-        return of_rows(())
-    first = np.ones(len(y), np.bool_)
-    np.logical_or(y[1:] != y[:-1], x[1:] != x[:-1] + n[:-1], out=first[1:])
-    at = np.flatnonzero(first)
-    joined = np.add.reduceat(n, at)
+    touching = np.logical_and(y[1:] == y[:-1], x[1:] == x[:-1] + n[:-1])
+    if touching.any():
+        at = np.append(0, np.flatnonzero(~touching) + 1)
+        y, x, n = y[at], x[at], np.add.reduceat(n, at)
     found = Runs(array("q"), array("q"), array("q"))
-    for into, values in zip(found, (y[at], x[at], joined), strict=True):
-        into.frombytes(values.astype(np.int64).tobytes())
+    for into, values in zip(found, (y, x, n), strict=True):
+        into.frombytes(np.ascontiguousarray(values, np.int64).view(np.uint8).data)
     return found
