@@ -48,8 +48,15 @@ VERSIONS = [*ORIGINALS, *ON_A_LOOP, "rebuilt_tasks", "toolkit"]
 Call: TypeAlias = Callable[..., Awaitable[Any]]
 
 
-def reference(rows: list[str], generations: int) -> list[str]:
-    """Live on a set of live cells: nothing in common with the lesson but the rule."""
+CONWAY = frozenset({3}), frozenset({2, 3})
+
+
+def reference(
+    rows: list[str],
+    generations: int,
+    rule: tuple[frozenset[int], frozenset[int]] = CONWAY,
+) -> list[str]:
+    """Live on a set of cells: nothing in common with the lesson but the rule, (born, survives)."""
     height, width = len(rows), len(rows[0])
     live = {(y, x) for y in range(height) for x in range(width) if rows[y][x] == "*"}
     for _ in range(generations):
@@ -60,7 +67,8 @@ def reference(rows: list[str], generations: int) -> list[str]:
             for dx in (-1, 0, 1)
             if dy or dx
         )
-        live = {cell for cell, n in counts.items() if n == 3 or (n == 2 and cell in live)}
+        cells = ((y, x) for y in range(height) for x in range(width))
+        live = {cell for cell in cells if counts[cell] in rule[cell in live]}
     return ["".join("_*"[(y, x) in live] for x in range(width)) for y in range(height)]
 
 
@@ -97,6 +105,33 @@ async def test_it_lives_as_the_reference_does(
     call: Call, rows: list[str], generations: int
 ) -> None:
     assert await call(rows, generations) == reference(rows, generations)
+
+
+# The others have Conway's rule in what they ask or compute.
+@pytest.mark.asyncio_only
+@pytest.mark.parametrize("name", [*ORIGINALS, *CELL_BY_CELL, "rebuilt_blocks", "rebuilt_tasks"])
+@given(
+    rows=grids(),
+    rule=st.tuples(*[st.frozensets(st.integers(0, 8))] * 2),
+    generations=st.integers(0, 3),
+)
+@settings(max_examples=25, deadline=None)
+async def test_the_rule_stands_in_one_place(
+    name: str,
+    rows: list[str],
+    rule: tuple[frozenset[int], frozenset[int]],
+    generations: int,
+) -> None:
+    def logic(state: str, neighbors: int) -> str:
+        return "*" if neighbors in rule[state == "*"] else "_"
+
+    version = import_module(f"{PACKAGE}.{name}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(version, "game_logic", logic)
+        lived = version.run(rows, generations)
+        if name not in ORIGINALS:
+            lived = await lived
+    assert lived == reference(rows, generations, rule)
 
 
 @pytest.mark.entry("run")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from itertools import count
@@ -109,6 +110,26 @@ def test_nonsense_is_refused_at_once(options: dict[str, Any], message: str) -> N
         simulate(SOUP, **options)
     with pytest.raises(ValueError, match=message):
         generations(Fake(), **options)
+
+
+@pytest.mark.parametrize("option", ["every", "stop"])
+@pytest.mark.parametrize("value", [1.5, 2.0, "3"])
+def test_what_is_no_whole_number_is_named(option: str, value: object) -> None:
+    options: dict[str, Any] = {option: value}
+    message = re.escape(f"{option} must be a whole number, not {value!r}")
+    with pytest.raises(TypeError, match=message):
+        simulate(SOUP, **options)
+    with pytest.raises(TypeError, match=message):
+        generations(Fake(), **options)
+
+
+async def test_no_part_of_a_generation_is_lived() -> None:
+    part: Any = 0.5
+    with pytest.raises(TypeError, match=r"limit must be a whole number, not 0\.5"):
+        await cycle(SOUP, limit=part)
+    for name in ("bigint", "numpy", "numba"):
+        with pytest.raises(TypeError, match=r"generations to live must be .*, not 0\.5"):
+            make_engine(SOUP, engine=name).step(part)
 
 
 # Beside others.

@@ -7,6 +7,7 @@ __all__ = ("Cycle", "cycle")
 from hashlib import blake2b
 from typing import NamedTuple
 
+from aconcur._core.numbers import check_count
 from aconcur.life._engine import Engine, Topology
 from aconcur.life._engines import EngineName, plan
 from aconcur.life._grid import Grid
@@ -55,10 +56,11 @@ async def cycle(
         The cycle, or None if no generation up to the limit is one that was there before.
 
     Raises:
+        TypeError: the limit is no whole number.
         ValueError: the limit is below 0; and as :func:`make_engine` raises.
     """
-    if limit is not None and limit < 0:
-        raise ValueError(f"limit must be at least 0, not {limit}")
+    if limit is not None:
+        check_count("limit", limit, 0)
     found = plan(start, rule, topology=topology, engine=engine)
     driver = Driver(found.make, slow=found.takes_long, compilation=found.compilation)
     lives = await driver.engine()

@@ -6,6 +6,7 @@ __all__ = ("Engine", "PausingEngine", "Topology", "check_count")
 
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
+from aconcur._core import numbers
 from aconcur.life._grid import Grid
 
 Topology: TypeAlias = Literal["torus", "box", "plane"]
@@ -37,6 +38,7 @@ class Engine(Protocol):
         """Live ``n`` generations.
 
         Raises:
+            TypeError: ``n`` is no whole number.
             ValueError: ``n`` is below 0.
         """
         ...
@@ -59,6 +61,10 @@ class PausingEngine(Engine, Protocol):
 
 
 def check_count(n: int) -> None:
-    """Raise ValueError for generations that would have to be lived backwards."""
-    if n < 0:
-        raise ValueError(f"generations to live must be at least 0, not {n}")
+    """Refuse what is no number of generations, or would have to be lived backwards.
+
+    Raises:
+        TypeError: ``n`` is no whole number.
+        ValueError: ``n`` is below 0.
+    """
+    numbers.check_count("generations to live", n, 0)

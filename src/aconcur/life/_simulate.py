@@ -8,6 +8,7 @@ from typing import NamedTuple, Self, final
 
 import anyio
 
+from aconcur._core.numbers import check_count
 from aconcur.life._engine import Engine, Topology
 from aconcur.life._engines import EngineName, plan
 from aconcur.life._grid import Grid
@@ -74,6 +75,7 @@ def simulate(
         engine: as :func:`make_engine` takes it.
 
     Raises:
+        TypeError: ``every`` or ``stop`` is no whole number.
         ValueError: ``every`` is below 1 or ``stop`` below 0; and as :func:`make_engine` raises,
             at once.
     """
@@ -96,6 +98,7 @@ def generations(engine: Engine, *, every: int = 1, stop: int | None = None) -> C
         stop: the last number that may be yielded; no end by default.
 
     Raises:
+        TypeError: ``every`` or ``stop`` is no whole number.
         ValueError: ``every`` is below 1 or ``stop`` below 0.
     """
     _check(every, stop)
@@ -104,10 +107,9 @@ def generations(engine: Engine, *, every: int = 1, stop: int | None = None) -> C
 
 
 def _check(every: int, stop: int | None) -> None:
-    if every < 1:
-        raise ValueError(f"every must be at least 1, not {every}")
-    if stop is not None and stop < 0:
-        raise ValueError(f"stop must be at least 0, not {stop}")
+    check_count("every", every, 1)
+    if stop is not None:
+        check_count("stop", stop, 0)
 
 
 class _Stream:

@@ -162,16 +162,16 @@ class Pace:
 
     def __init__(self, budget: float = BUDGET) -> None:
         self.budget = budget
-        self.since = perf_counter()
+        self.until = perf_counter() + budget
 
     def due(self) -> bool:
         """Return whether the budget is spent."""
-        return perf_counter() - self.since >= self.budget
+        return perf_counter() >= self.until
 
     async def rest(self) -> None:
         """Let the loop run whatever else is ready."""
         await asyncio.sleep(0)
-        self.since = perf_counter()
+        self.until = perf_counter() + self.budget
 
 
 class Simulation:

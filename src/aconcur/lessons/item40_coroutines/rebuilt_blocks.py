@@ -1,18 +1,27 @@
 """Life by bigger questions: a cell asks for its block.
 
-Law: the protocol stays (ask, tell, tick) and so does the
-driver's part in it. Nine questions a cell become one, and
-the count is a count again.
+Law 1: the protocol stays: ask, tell, tick. Nine questions a
+cell become one, and the count is a count again.
+Law 2: what costs is what is made for a cell. So a cell is
+one generator, which speaks for itself; its question is made
+once and asked again; and a row's answers are cut together.
 """
 
 from __future__ import annotations
 
-__all__ = ("main", "run", "simulate_blocks", "step_cell")
+__all__ = (
+    "live_a_generation",
+    "main",
+    "run",
+    "simulate_blocks",
+    "step_cell",
+)
 
 import asyncio
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Iterator
 from contextlib import closing
+from itertools import product
 from typing import NamedTuple, TypeAlias
 
 from aconcur.lessons.alone import alone
@@ -41,32 +50,27 @@ class Block(NamedTuple):
 
 # What a cell says to its driver.
 Said: TypeAlias = Block | Transition | Tick
+Cell: TypeAlias = Generator[Said, str, None]
 Cells: TypeAlias = Coroutine[Said, str | None, None]
 
 
 @types.coroutine
-def query_block(
-    y: int, x: int
-) -> Generator[Block, str, str]:
-    """Ask for three rows of three cells."""
-    cells = yield Block(y, x)
-    return cells
-
-
-async def step_cell(y: int, x: int) -> None:
+def step_cell(block: Block) -> Cell:
     """Ask, decide, tell."""
-    cells = await query_block(y, x)
+    cells = yield block
     state = cells[4]
     n = cells.count(ALIVE) - (state == ALIVE)
-    await tell(Transition(y, x, game_logic(state, n)))
+    y, x = block
+    yield Transition(y, x, game_logic(state, n))
 
 
 async def simulate_blocks(height: int, width: int) -> None:
     """Step every cell, tick, for ever."""
+    every = product(range(height), range(width))
+    blocks = [Block(y, x) for y, x in every]
     while True:
-        for y in range(height):
-            for x in range(width):
-                await step_cell(y, x)
+        for block in blocks:
+            await step_cell(block)
         await tell(TICK)
 
 
@@ -77,38 +81,37 @@ def framed(grid: Grid) -> list[str]:
     return [row[-1] + row + row[0] for row in rows]
 
 
-def serve(
-    rows: list[str],
-    progeny: Grid,
-    sim: Cells,
-) -> bool:
-    """Answer a cell; False at the tick."""
-    item = sim.send(None)
-    while isinstance(item, Block):
-        y, x = item
-        above, here, below = rows[y : y + 3]
-        part = slice(x, x + 3)
-        item = sim.send(
-            above[part] + here[part] + below[part]
-        )
-    if isinstance(item, Tick):
-        return False
-    progeny.assign(*item)
-    return True
+def answers(*rows: str) -> Iterator[str]:
+    """Yield the nine cells around each of a row.
 
-
-async def live(grid: Grid, pace: Pace) -> Grid:
-    """Live one generation; the loop has its turns.
-
-    **Cancelled**: nothing has changed.
+    Of three framed rows, the row in the middle; a column
+    is joined once and serves three blocks.
     """
+    columns = map("".join, zip(*rows, strict=True))
+    west, here = next(columns), next(columns)
+    for east in columns:
+        yield west + here + east
+        west, here = here, east
+
+
+async def live_a_generation(
+    grid: Grid, sim: Cells, pace: Pace
+) -> Grid:
+    """Answer the cells until they tick."""
     rows = framed(grid)
+    threes = zip(rows, rows[1:], rows[2:], strict=False)
+    around = [list(answers(*three)) for three in threes]
     progeny = Grid(grid.height, grid.width)
-    cells = simulate_blocks(grid.height, grid.width)
-    with closing(cells) as sim:
-        while serve(rows, progeny, sim):
+    item = sim.send(None)
+    while item is not TICK:
+        if isinstance(item, Block):
+            y, x = item
+            item = sim.send(around[y][x])
+        else:
+            y, x, progeny.rows[y][x] = item
             if pace.due():
                 await pace.rest()
+            item = sim.send(None)
     return progeny
 
 
@@ -123,8 +126,10 @@ async def run(
         ValueError: the rows are no grid.
     """
     grid, pace = Grid.from_rows(rows), Pace()
-    for _ in range(generations):
-        grid = await live(grid, pace)
+    cells = simulate_blocks(grid.height, grid.width)
+    with closing(cells) as sim:
+        for _ in range(generations):
+            grid = await live_a_generation(grid, sim, pace)
     return grid.to_rows()
 
 
@@ -133,9 +138,11 @@ async def main(size: int) -> None:
     grid, film = Grid.from_rows(GLIDER), Film()
     pace = Pace()
     film.show(grid)
-    for _ in range(size):
-        grid = await live(grid, pace)
-        film.show(grid)
+    cells = simulate_blocks(grid.height, grid.width)
+    with closing(cells) as sim:
+        for _ in range(size):
+            grid = await live_a_generation(grid, sim, pace)
+            film.show(grid)
     film.flush()
 
 
