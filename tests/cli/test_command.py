@@ -18,12 +18,16 @@ from aconcur.compare.lesson import load_lessons
 from tests.support.pseudo_terminal import open_pseudo_terminal
 
 ACONCUR = [sys.executable, "-m", "aconcur"]
+# For what does not depend on how many versions are measured.
+TWO_VERSIONS = [sys.executable, "-m", "tests.support.two_versions"]
 QUEUE = "aconcur.lessons.item39_queue"
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, program: Sequence[str] = ACONCUR, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*ACONCUR, *arguments],
+        [*program, *arguments],
         capture_output=True,
         text=True,
         env=os.environ | environment,
@@ -106,7 +110,7 @@ def test_a_lesson_is_shown_on_stdout_and_its_progress_on_stderr() -> None:
 
 
 def test_raw_figures_are_json() -> None:
-    done = run("compare", "40", "--quick", "--json")
+    done = run("compare", "40", "--quick", "--json", program=TWO_VERSIONS)
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)["coroutines"]
     assert record["machine"]["python"].endswith(sys.version.split()[0])
@@ -114,7 +118,7 @@ def test_raw_figures_are_json() -> None:
 
 
 def test_a_missing_program_fails_its_lesson_and_no_other(tmp_path: Path) -> None:
-    done = run("compare", "36", "40", "--quick", PATH=str(tmp_path))
+    done = run("compare", "36", "40", "--quick", program=TWO_VERSIONS, PATH=str(tmp_path))
     assert done.returncode == 1
     assert "item 36 (subprocess): program openssl was not found: install" in done.stderr
     assert "Traceback" not in done.stderr
@@ -133,7 +137,7 @@ def test_a_missing_module_fails_its_lesson_and_no_other() -> None:
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     with subprocess.Popen(
-        [*ACONCUR, "compare", "40", "40", "--quick"],
+        [*TWO_VERSIONS, "compare", "40", "40", "--quick"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -151,7 +155,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 def test_a_full_disk_is_named() -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device, not a path
         done = subprocess.run(
-            [*ACONCUR, "compare", "40", "--quick"],
+            [*TWO_VERSIONS, "compare", "40", "--quick"],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -201,7 +205,7 @@ def _probes_of(parent: int) -> list[int]:
 @pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "parent-only"])
 def test_ctrl_c_in_the_middle_ends_everything_at_once(whole_group: bool) -> None:
     process = subprocess.Popen(
-        [*ACONCUR, "compare", "37"],
+        [*TWO_VERSIONS, "compare", "37"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -243,7 +247,7 @@ IGNORING_CTRL_C = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ([*ACONCUR, "compare", "39"], "aconcur: terminated\n"),
+        ([*TWO_VERSIONS, "compare", "39"], "aconcur: terminated\n"),
         (
             [sys.executable, "-m", f"{QUEUE}.rebuilt", "--size", "5000"],
             f"python -m {QUEUE}.rebuilt: terminated\n",
@@ -278,7 +282,7 @@ def test_sigterm_ends_everything_as_ctrl_c_does(
     assert not list(tmp_path.iterdir())
 
 
-COMPARE = ["aconcur", "compare", "40", "--quick"]
+COMPARE = ["tests.support.two_versions", "compare", "40", "--quick"]
 COMMANDS_ALONE = ["aconcur.lessons.item36_subprocess.rebuilt", "--size", "1"]
 LOCK_ALONE = ["aconcur.lessons.item38_lock.rebuilt", "--size", "10"]
 
