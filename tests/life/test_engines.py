@@ -112,8 +112,11 @@ def padded(grid: Grid, by: int) -> Grid:
 
 @pytest.mark.parametrize(
     ("rule", "engine"),
-    [(Rule("life"), "numba"), (Rule("B36/S125"), "numba")]
-    + [(rule, "hashlife") for rule in (Rule("life"), Rule("B2/S"), *drawn_rules(5))],
+    [
+        (rule, engine)
+        for engine in ("hashlife", "numba")
+        for rule in (Rule("life"), Rule("B36/S125"), Rule("B2/S"), *drawn_rules(5))
+    ],
     ids=str,
 )
 def test_the_plane_is_a_box_that_nothing_reaches_the_edge_of(

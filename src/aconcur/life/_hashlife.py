@@ -32,8 +32,10 @@ class HashLife:
     Args:
         start: the first generation, where it lies on the plane.
         rule: which cells live next.
-        compiled: whether it lives in machine code, without the GIL, which takes numba; else it
-            needs the standard library alone, and takes about thirty times as long.
+        compiled: whether it lives in machine code, without the GIL, which takes numba and, once on
+            a machine, some ten seconds to compile, whatever the rule; :func:`simulate` and
+            :func:`cycle` do that beside the loop. Else it needs the standard library alone, and
+            takes about thirty times as long.
 
     Raises:
         MissingRequirementError: numba is needed and not installed.

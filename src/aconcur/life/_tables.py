@@ -32,29 +32,26 @@ class Tables:
         conway: whether the rule is Conway's.
     """
 
-    __slots__ = ("_kept", "address", "head", "leaves", "nodes", "words")
+    __slots__ = ("_kept", "address", "head", "leaves", "words")
 
     def __init__(self, room: tuple[int, int], shared: dict[int, Any], *, conway: bool) -> None:
         nodes, leaves = room
-        self.nodes = np.empty(nodes * 4, np.int64)
+        self.words = memoryview(np.empty(nodes * 4, np.int64).data)
         self.leaves = np.empty(leaves * 4, np.uint64)
         self._kept = shared | {
-            k.AT_NODES: self.nodes,
+            k.AT_NODES: np.asarray(self.words),
             k.AT_NODE_TABLE: np.zeros(nodes * 2, np.int32),
             k.AT_LEAVES: self.leaves,
             k.AT_LEAF_TABLE: np.zeros(leaves * 2, np.int32),
         }
         array = np.zeros(k.HEAD, np.int64)
-        self._kept[-1] = array
         self.address: int = array.ctypes.data
         self.head = memoryview(array.data)
         for at, kept in self._kept.items():
-            if at >= 0:
-                self.head[at] = kept.ctypes.data
+            self.head[at] = kept.ctypes.data
         self.head[k.NODE_ROOM], self.head[k.LEAF_ROOM] = room
         self.head[k.NODE_SLOTS], self.head[k.LEAF_SLOTS] = nodes * 2 - 1, leaves * 2 - 1
         self.head[k.STACK], self.head[k.CONWAY] = -1, conway
-        self.words = memoryview(self.nodes.data)
         make_empties(self.address)
 
     @property
@@ -117,7 +114,7 @@ class TableSquare:
 
 def _population(tables: Tables, part: int, level: int, known: dict[int, int]) -> int:
     if level <= _COUNTED:
-        return int(count_cells(tables.nodes.ctypes.data, tables.leaves.ctypes.data, part))
+        return int(count_cells(tables.head[k.AT_NODES], tables.head[k.AT_LEAVES], part))
     if part not in known:
         quarters = tables.quarters(part) if part >= k.EMPTIES else ()
         known[part] = sum(_population(tables, quarter, level - 1, known) for quarter in quarters)
