@@ -54,7 +54,7 @@ class Hands:
         self,
         function: Callable[[Any], Any],
         items: Iterable[Any] | AsyncIterable[Any],
-        **options: Any,
+        **options: Any,  # noqa: ANN401 - those of MapOptions
     ) -> Results[Any]:
         def start() -> Job:
             self.job = Job(self, function, items, MapOptions(**options))
