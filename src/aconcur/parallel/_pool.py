@@ -14,6 +14,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack, final
 import anyio
 
 from aconcur._core.cpus import usable_cpus
+from aconcur._core.numbers import check_count, check_seconds
 from aconcur._core.on_error import RAISE, OnError
 from aconcur._worker.main_module import is_being_read, origin_of_main
 from aconcur._worker.shared import Shared
@@ -71,6 +72,7 @@ class Pool:
             MissingRequirementError: ``fn`` can only travel with cloudpickle.
             WorkerStartError: no worker can be started.
             PoolClosed: the pool's block has ended.
+            RuntimeError: this is not the loop in which the pool was opened.
             Exception: what ``fn`` raised, with the worker's traceback as its cause.
 
         **Cancelled**: a call that has not begun is not made; for one that has, its worker is
@@ -79,9 +81,10 @@ class Pool:
         Cost: see "one call" in ``python -m benchmarks.parallel``.
         """
         check_function(fn)
-        if timeout is not None and timeout <= 0:
-            raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
+        if timeout is not None:
+            check_seconds("timeout", timeout, above=True)
         self._crew.check("run()")
+        self._crew.check_loop("run()")
         result: R = await self._crew.call(fn, args, timeout)
         return result
 
@@ -153,6 +156,7 @@ class Pool:
         options: MapOptions,
     ) -> Job:
         self._crew.check("map()")
+        self._crew.check_loop("map()")
         function = encode_function(fn)
         job = Job(self._crew, fn, items, options)
         self._crew.adopt(job, function)
@@ -177,6 +181,7 @@ class Pool:
             Exception: what the value's pickling raises.
         """
         self._crew.check("share()")
+        self._crew.check_loop("share()")
         return self._crew.share(value)
 
     def statistics(self) -> PoolStatistics:
@@ -228,8 +233,8 @@ async def open_pool(
     pickle crosses only between this process and those that it starts.
     """
     for name, value in (("workers", workers), ("max_tasks_per_worker", max_tasks_per_worker)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
+        if value is not None:
+            check_count(name, value, 1)
     if is_being_read():
         raise RuntimeError(
             "a worker runs __main__ to find what is pickled by its name there: put the call that "
