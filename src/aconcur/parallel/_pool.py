@@ -111,7 +111,8 @@ class Pool:
 
         Items are drawn as results are taken, so ``items`` may be endless. They travel in chunks
         whose size follows the time that they take; a worker that finds its chunk too slow hands
-        back what it has not begun. Nothing starts before the results are asked for.
+        back what it has not begun, and from one that is busy it is taken back for those who have
+        nothing to do. Nothing starts before the results are asked for.
 
         When a worker dies, its item fails with :class:`WorkerDied`; which one it was is certain.
         To make it so, items that shared a chunk with it may be done twice; each result is
@@ -124,7 +125,8 @@ class Pool:
             ordered: deliver results in the order of their items, rather than as they come.
             buffer: items drawn whose results have not been taken, at most. By default 1024, or 4
                 chunks a worker if that is more, but not beyond 64 MiB of items or results.
-            chunk: items sent together; None: by their measured time, about 4 ms' worth.
+            chunk: items sent together; None: by their measured time, about 4 ms' worth. Only what
+                a worker has not begun of them is ever done by another.
             timeout: seconds that one item may take; its worker is killed then.
             on_error: what becomes of an item that fails: RAISE ends the map where its result would
                 stand, SKIP leaves it out, COLLECT keeps it in ``results.failures``.
