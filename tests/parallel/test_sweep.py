@@ -24,6 +24,7 @@ async def scenario() -> None:
     async with open_pool(1, start="fork") as pool:
         async for _ in pool.map(tasks.square, numbers(), timeout=60):
             pass
+        assert await pool.map(tasks.square, [3]).collect() == [9]
         # Long enough for a thread.
         assert len(await pool.run(tasks.blob, 1 << 18)) == 1 << 18
 

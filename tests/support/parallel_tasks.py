@@ -14,7 +14,7 @@ from typing import NoReturn
 import anyio
 import anyio.lowlevel
 
-from aconcur.parallel import Shared
+from aconcur.parallel import Shared, open_pool
 
 
 class TwoArguments(Exception):  # noqa: N818
@@ -186,3 +186,41 @@ def sleep_long_at_three(number: int) -> int:
     if number == 3:
         time.sleep(60)
     return number
+
+
+def wait_for(pair: tuple[str, int]) -> int:
+    """Wait until a file exists, if one is named; tell who has been called."""
+    path, number = pair
+    if path:
+        Path(f"{path}.begun").touch()
+        while not Path(path).exists():
+            time.sleep(0.005)
+    return number
+
+
+class Interrupts:
+    """Raises what is no Exception when it is pickled."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise self.error
+
+
+def raise_it(error: BaseException) -> NoReturn:
+    raise error
+
+
+def make_interrupts(number: int) -> object:
+    return Interrupts(KeyboardInterrupt("pickled")) if number == 5 else number
+
+
+def map_inside(count: int) -> list[int]:
+    """Open a pool in a worker."""
+
+    async def inner() -> list[int]:
+        async with open_pool(1, start="fork") as pool:
+            return await pool.map(square, range(count)).collect()
+
+    return anyio.run(inner)

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar, final
 import anyio
 from anyio.abc import TaskGroup
 
+from aconcur._core.loops import current_loop
 from aconcur._core.parking import Lot, pause
 from aconcur._core.waiting import until_readable
 from aconcur._worker.codec import Encoded
@@ -65,6 +66,7 @@ class WorkerCrew:
         self._limits = TimeLimits(self._workers)
         self._leaving = Leaving(self._workers, self._dispatch.recall, self.spawn)
         self._shared: dict[int, Encoded] = {}
+        self._loop = current_loop()
         self._life = anyio.CancelScope()
         self._wanted = deque[Callable[[], Coroutine[Any, Any, None]]]()
         self._spawners = Lot()
@@ -179,6 +181,18 @@ class WorkerCrew:
             raise PoolClosed(operation)
         if self._broken is not None:
             raise self._broken
+
+    def check_loop(self, operation: str) -> None:
+        """Refuse the loops of others, and threads without one.
+
+        Raises:
+            RuntimeError: this is not the loop in which the pool was opened.
+        """
+        if current_loop() is not self._loop:
+            raise RuntimeError(
+                f"{operation} was called outside of the event loop that opened the pool: open a "
+                "pool in this loop, or go through anyio.from_thread.run()"
+            )
 
     def close(self, *, gently: bool) -> None:
         """Stop idle workers, or none; kill the others; end all tasks."""

@@ -15,6 +15,7 @@ __all__ = (
 )
 
 import signal
+from contextlib import suppress
 from reprlib import Repr
 from typing import Any, Final, TypeAlias
 
@@ -37,7 +38,8 @@ def shown(item: object) -> str:
 def add_item_note(error: BaseException, function: str, index: int | None, item: object) -> None:
     """Say in the error's notes which call it comes from."""
     at = "" if index is None else f" at item {index}"
-    error.add_note(f"in {function}{at}: {shown(item)}")
+    with suppress(Exception):  # its notes are not ours: they may be no list
+        error.add_note(f"in {function}{at}: {shown(item)}")
 
 
 class WorkerDied(AconcurError):  # noqa: N818 - the field's word

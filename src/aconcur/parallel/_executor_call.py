@@ -79,7 +79,7 @@ class ExecutorCall:
 
     def __init__(self, job: Job, chunk: Chunk, page: Page, sealed: SealedFunction) -> None:
         self._job, self._chunk, self._page, self._sealed = job, chunk, page, sealed
-        self.refused: Exception | None = None
+        self.refused: BaseException | None = None
         """Why it cannot be pickled."""
         self.sent = 0
         """Bytes of its items, where it was pickled."""
@@ -104,7 +104,7 @@ class ExecutorCall:
         try:
             function = self._sealed.get(job.function)
             items = seal(self._chunk.items, encode(self._chunk.items))
-        except Exception as error:  # noqa: BLE001 - an item's, not the executor's
+        except BaseException as error:  # noqa: BLE001 - an item's, not the executor's
             self.refused = error
             return NoCall, ()
         self.sent = items.size

@@ -58,6 +58,7 @@ class Job:
         self.pace: Pace = Pace(options.chunk, options.buffer)
         self._crew, self._options = crew, options
         self._flying = 0  # chunks that run
+        self._doomed = False  # the consumer will get the error that ends it
         self._taken = self._held = self._delivered = 0
         self._told = 0.0
         self._attempts: dict[int, int] = {}
@@ -84,7 +85,7 @@ class Job:
 
     def next_chunk(self, most: int = MOST) -> Chunk | None:
         """Return the next items to be worked on, at most so many, if there are and may be any."""
-        if not self.open:
+        if not self.open or self._doomed:
             return None
         if self._undone:
             chunk = self._undone.next(min(self._size_of_next(), most))
@@ -105,7 +106,7 @@ class Job:
         if intake.at_end:
             error = intake.error
             if error is not None and not isinstance(error, Exception):
-                self._outlet.end(error, at_once=True)
+                self.fail(error)
             elif not items:
                 self._outlet.wake()
         return items
@@ -238,9 +239,10 @@ class Job:
             self.failures.append(Failure(item, index, error, attempts))
         self._outlet.put(index, Lost(error if on_error is RAISE else None))
 
-    def fail(self, error: Exception, *, at_once: bool = True) -> None:
+    def fail(self, error: BaseException, *, at_once: bool = True) -> None:
         """End the map with an error that is no item's, at once or after what is ready."""
-        if self.open:
+        if self.open and not self._doomed:
+            self._doomed = True
             self._outlet.end(error, at_once=at_once)
 
     @property

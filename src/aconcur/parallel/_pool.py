@@ -14,6 +14,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack, final
 import anyio
 
 from aconcur._core.cpus import usable_cpus
+from aconcur._core.numbers import check_count, check_seconds
 from aconcur._core.on_error import RAISE, OnError
 from aconcur._worker.main_module import is_being_read, origin_of_main
 from aconcur._worker.shared import Shared
@@ -71,6 +72,7 @@ class Pool:
             MissingRequirementError: ``fn`` can only travel with cloudpickle.
             WorkerStartError: no worker can be started.
             PoolClosed: the pool's block has ended.
+            RuntimeError: this is not the loop in which the pool was opened.
             Exception: what ``fn`` raised, with the worker's traceback as its cause.
 
         **Cancelled**: a call that has not begun is not made; for one that has, its worker is
@@ -79,9 +81,10 @@ class Pool:
         Cost: see "one call" in ``python -m benchmarks.parallel``.
         """
         check_function(fn)
-        if timeout is not None and timeout <= 0:
-            raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
+        if timeout is not None:
+            check_seconds("timeout", timeout, above=True)
         self._crew.check("run()")
+        self._crew.check_loop("run()")
         result: R = await self._crew.call(fn, args, timeout)
         return result
 
@@ -108,7 +111,8 @@ class Pool:
 
         Items are drawn as results are taken, so ``items`` may be endless. They travel in chunks
         whose size follows the time that they take; a worker that finds its chunk too slow hands
-        back what it has not begun. Nothing starts before the results are asked for.
+        back what it has not begun, and from one that is busy it is taken back for those who have
+        nothing to do. Nothing starts before the results are asked for.
 
         When a worker dies, its item fails with :class:`WorkerDied`; which one it was is certain.
         To make it so, items that shared a chunk with it may be done twice; each result is
@@ -121,7 +125,8 @@ class Pool:
             ordered: deliver results in the order of their items, rather than as they come.
             buffer: items drawn whose results have not been taken, at most. By default 1024, or 4
                 chunks a worker if that is more, but not beyond 64 MiB of items or results.
-            chunk: items sent together; None: by their measured time, about 4 ms' worth.
+            chunk: items sent together; None: by their measured time, about 4 ms' worth. Only what
+                a worker has not begun of them is ever done by another.
             timeout: seconds that one item may take; its worker is killed then.
             on_error: what becomes of an item that fails: RAISE ends the map where its result would
                 stand, SKIP leaves it out, COLLECT keeps it in ``results.failures``.
@@ -153,6 +158,7 @@ class Pool:
         options: MapOptions,
     ) -> Job:
         self._crew.check("map()")
+        self._crew.check_loop("map()")
         function = encode_function(fn)
         job = Job(self._crew, fn, items, options)
         self._crew.adopt(job, function)
@@ -177,6 +183,7 @@ class Pool:
             Exception: what the value's pickling raises.
         """
         self._crew.check("share()")
+        self._crew.check_loop("share()")
         return self._crew.share(value)
 
     def statistics(self) -> PoolStatistics:
@@ -228,8 +235,8 @@ async def open_pool(
     pickle crosses only between this process and those that it starts.
     """
     for name, value in (("workers", workers), ("max_tasks_per_worker", max_tasks_per_worker)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
+        if value is not None:
+            check_count(name, value, 1)
     if is_being_read():
         raise RuntimeError(
             "a worker runs __main__ to find what is pickled by its name there: put the call that "

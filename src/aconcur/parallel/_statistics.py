@@ -28,7 +28,7 @@ class PoolStatistics:
     chunks: int
     """Messages in which they were sent."""
     handed_back: int
-    """Items that a worker gave back because their chunk took too long."""
+    """Items that came back from a worker unbegun, as their chunk took too long."""
     seconds: float
     """That the workers have worked, in all."""
     started: int
