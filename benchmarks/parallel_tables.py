@@ -1,4 +1,4 @@
-"""The tables of benchmarks.parallel: who stands in each, what a round of it is, what is aimed at."""
+"""The tables of benchmarks.parallel: who stands in each, what a round is, what is aimed at."""
 
 from __future__ import annotations
 
@@ -185,9 +185,7 @@ def _one_call() -> Table:
         {name: partial(_calls, name, 30 if name == "dask" else _CALLS) for name in CALLERS},
         (
             Goal("at least 1.5 × anyio.to_process", "anyio.to_process", 1.5),
-            Goal(
-                "the same on trio", "anyio.to_process, trio", 1.5, own="aconcur, run(), trio"
-            ),
+            Goal("the same on trio", "anyio.to_process, trio", 1.5, own="aconcur, run(), trio"),
             Goal("at least 3 × ProcessPoolExecutor", "ProcessPoolExecutor", 3),
         ),
     )
