@@ -112,18 +112,20 @@ class RivalProcess:
         return float(answer)
 
     def _fail(self, what: str) -> None:
-        self.close()
-        self._printed.seek(0)
-        raise RivalError(what, self._printed.read().decode(errors="replace"))
+        raise RivalError(what, self.close())
 
-    def close(self) -> None:
-        """End it and all that it has started."""
-        if not self._closed:
-            self._closed = True
-            _kill_all_of(self._process.pid)
-            self._process.wait()
-            os.close(self._ended)
-            self._sock.close()
+    def close(self) -> str:
+        """End it and all that it has started; return what it printed."""
+        if self._closed:
+            return ""
+        self._closed = True
+        _kill_all_of(self._process.pid)
+        self._process.wait()
+        os.close(self._ended)
+        self._sock.close()
+        with self._printed as printed:
+            printed.seek(0)
+            return printed.read().decode(errors="replace")
 
 
 def _kill_all_of(leader: int) -> None:
