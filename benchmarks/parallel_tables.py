@@ -108,7 +108,7 @@ def _tiny() -> Table:
     rivals = _maps(work.gcd_in, partial(work.pairs, _TINY), _TUNED, _TINY / 1e6)
     default = {"ProcessPoolExecutor.map": 1, "aiomultiprocess": 1}
     few = _maps(work.gcd_in, partial(work.pairs, _FEW), default, _FEW / 1e6)
-    # It looks into every item of an argument, 50 µs each: ten times as many would take 10 s a round.
+    # It looks into every item of an argument, 50 µs each: 200 000 would take 10 s a round.
     dask = _maps(work.gcd_in, partial(work.pairs, _TINY // 10), {"dask": 4096}, _TINY / 1e7)
     return Table(
         "200 000 × math.gcd, the peers with the chunk that suits them",

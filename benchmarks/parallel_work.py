@@ -17,7 +17,6 @@ __all__ = (
 )
 
 import math
-import random
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache

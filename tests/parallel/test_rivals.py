@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,12 +28,20 @@ def _fine() -> Iterator[Callable[[], float]]:
 
 @contextmanager
 def _hanging() -> Iterator[Callable[[], float]]:
-    for options in ({}, {"start_new_session": True}):
-        subprocess.Popen(["sleep", "1000"], **options)
+    for apart in (False, True):
+        subprocess.Popen(["sleep", "1000"], start_new_session=apart)
     Path(os.environ["RIVAL_PIDS"]).write_text(str(os.getpid()))
     print("last words", flush=True)
-    rounds = iter([1.0])
-    yield lambda: next(rounds, None) or time.sleep(1000) or 0.0
+    rounds = 0
+
+    def run() -> float:
+        nonlocal rounds
+        rounds += 1
+        if rounds > 1:
+            time.sleep(1000)
+        return 1.0
+
+    yield run
 
 
 @contextmanager
@@ -43,9 +52,8 @@ def _raising() -> Iterator[Callable[[], float]]:
 
 @contextmanager
 def _absent() -> Iterator[Callable[[], float]]:
-    import no_such_module
-
-    yield no_such_module
+    import_module("no_such_module")
+    yield float
 
 
 @contextmanager
