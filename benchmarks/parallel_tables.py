@@ -168,6 +168,8 @@ def _payload(title: str, function: Callable[[Any], Any], items: Prepared, least:
 # -------------------------------------------------------------------- one call
 
 _CALLS: Final = 300
+# Those that take milliseconds a call make fewer.
+_SLOW: Final = {"aiomultiprocess", "dask", "joblib", "loky", "mpire", "pebble"}
 
 
 @contextmanager
@@ -186,7 +188,7 @@ def _one_call() -> Table:
     return Table(
         "one call after the other",
         "µs a call",
-        {name: partial(_calls, name, 30 if name == "dask" else _CALLS) for name in CALLERS},
+        {name: partial(_calls, name, 20 if name in _SLOW else _CALLS) for name in CALLERS},
         (
             Goal("at least 1.5 × anyio.to_process", "anyio.to_process", 1.5),
             Goal("the same on trio", "anyio.to_process, trio", 1.5, own="aconcur, run(), trio"),
