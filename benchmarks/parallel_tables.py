@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import parallel_work as work
-from benchmarks.parallel_peers import CALLERS, MAPPERS, WORKERS, loop_of, open_own
+from benchmarks.parallel_peers import CALLERS, MAPPERS, OPTIONS, WORKERS, loop_of, open_own
 from benchmarks.parallel_work import MIB
 from benchmarks.rival_process import Rival
 
@@ -455,32 +455,44 @@ _LARGE: Final = 8 * MIB
 
 @contextmanager
 def _memory(loop: str) -> Iterator[Callable[[], float]]:
+    # Not through a portal: outside of the main thread the C library keeps more of what is freed.
     import anyio
+
+    from aconcur.parallel import open_pool
+
+    backend, options = OPTIONS[loop]
+    before = 0
 
     def source() -> Iterator[bytes]:
         for _ in range(100):
             yield b"x" * _LARGE
 
     async def consume() -> None:
-        async for _ in pool.map(len, source(), buffer=_BUFFER):
-            await anyio.sleep(0.01)
+        nonlocal before
+        async with open_pool(WORKERS) as pool:
+            await pool.map(len, [b"x"] * 100).collect()
+            # Once, before all: what a round leaves to the allocator is not to be taken off.
+            before = before or _resident()
+            _forget_peak()
+            async for _ in pool.map(len, source(), buffer=_BUFFER):
+                await anyio.sleep(0.01)
 
     def run() -> float:
-        # proc(5): 5 resets the peak.
-        Path("/proc/self/clear_refs").write_text("5")
-        portal.call(consume)
+        anyio.run(consume, backend=backend, backend_options=options)
         status = Path("/proc/self/status").read_text()
         (peak,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
         return (int(peak) * 1024 - before) / MIB
 
-    async def warm() -> None:
-        await pool.map(len, [b"x"] * 100).collect()
+    yield run
 
-    with open_own(loop) as (portal, pool):
-        portal.call(warm)
-        # Once, before all: what a round leaves to the allocator is not to be taken off.
-        before = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[1])
-        yield run
+
+def _forget_peak() -> None:
+    # proc(5): 5 resets it.
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _resident() -> int:
+    return resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[1])
 
 
 def _peak() -> Table:
