@@ -7,7 +7,7 @@ Rule 3: what a rival prints stays out of the table; its end is shown when the ri
 
 from __future__ import annotations
 
-__all__ = ("Rival", "RivalFailed", "RivalProcess", "Rivals", "serve")
+__all__ = ("Rival", "RivalError", "RivalProcess", "Rivals", "serve")
 
 import gc
 import json
@@ -36,7 +36,7 @@ BOUND: Final = 60.0
 _SHOWN: Final = 400
 
 
-class RivalFailed(RuntimeError):
+class RivalError(RuntimeError):
     """Raised for a rival that raised, died, hung or is not installed."""
 
     def __init__(self, what: str, printed: str = "") -> None:
@@ -81,7 +81,7 @@ class RivalProcess:
         """Wait until it is open and has run a first round, which does not count.
 
         Raises:
-            RivalFailed: it has not; it is killed.
+            RivalError: it has not; it is killed.
         """
         self._answer("to open")
 
@@ -89,10 +89,10 @@ class RivalProcess:
         """Let it run a round; return what that cost.
 
         Raises:
-            RivalFailed: it did not; it is killed.
+            RivalError: it did not; it is killed.
         """
         if self._closed:
-            raise RivalFailed("is closed")
+            raise RivalError("is closed")
         with suppress(OSError):  # it has died: the missing answer tells
             self._sock.sendall(b"\n")
         return self._answer("to run a round")
@@ -101,8 +101,8 @@ class RivalProcess:
         ends, heard = time.monotonic() + self._bound, b""
         while not heard.endswith(b"\n"):
             left = max(0.0, ends - time.monotonic())
-            ready, _, _ = select.select([self._sock, self._ended], [], [], left)
-            if self._sock in ready and (more := self._sock.recv(1 << 16)):
+            ready, _, _ = select.select([self._sock.fileno(), self._ended], [], [], left)
+            if self._sock.fileno() in ready and (more := self._sock.recv(1 << 16)):
                 heard += more
                 continue
             self._fail("dies" if ready else f"hangs: it took more than {self._bound:g} s {what}")
@@ -112,18 +112,20 @@ class RivalProcess:
         return float(answer)
 
     def _fail(self, what: str) -> None:
-        self.close()
-        self._printed.seek(0)
-        raise RivalFailed(what, self._printed.read().decode(errors="replace"))
+        raise RivalError(what, self.close())
 
-    def close(self) -> None:
-        """End it and all that it has started."""
-        if not self._closed:
-            self._closed = True
-            _kill_all_of(self._process.pid)
-            self._process.wait()
-            os.close(self._ended)
-            self._sock.close()
+    def close(self) -> str:
+        """End it and all that it has started; return what it printed."""
+        if self._closed:
+            return ""
+        self._closed = True
+        _kill_all_of(self._process.pid)
+        self._process.wait()
+        os.close(self._ended)
+        self._sock.close()
+        with self._printed as printed:
+            printed.seek(0)
+            return printed.read().decode(errors="replace")
 
 
 def _kill_all_of(leader: int) -> None:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from aconcur.cli import gcd_lines
+from aconcur.cli.gcd_lines import Block, divisors
+
 GCD = [sys.executable, "-m", "aconcur", "gcd"]
 PAIRS = "a,b\n12,18\n\n7,x\n0,4\n100,75\r\n1,2,3\n 9 , 9 \n6,4"
 ANSWERS = "12,18,6\n100,75,25\n9,9,9\n6,4,2\n"
@@ -44,6 +47,37 @@ def test_standard_input_in_its_order() -> None:
     done = gcd(text="".join(f"{a},{b}\n" for a, b in pairs))
     assert (done.returncode, done.stderr) == (0, "1999 pairs\n")
     assert done.stdout == "".join(f"{a},{b},{math.gcd(a, b)}\n" for a, b in pairs)
+
+
+@pytest.mark.parametrize("executor", ["pool", "processes"])
+def test_numbers_of_lines_are_exact_beyond_a_block_and_beyond_its_time(executor: str) -> None:
+    lines = [f"{n % 50 + 1},{n % 37 + 1}" for n in range(30_000)]
+    for slow in (5, 6, 15_000):
+        lines[slow] = "2000003,2000005"  # takes more than a block's time
+    wrong = (1, 9, 14_999, 15_002, 29_999)
+    for at in wrong:
+        lines[at] = f"x,{at}"
+    done = gcd("--executor", executor, "--workers", "2", text="\n".join(lines))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[:-2] == [
+        f"aconcur: line {at + 1}: two whole numbers are wanted, not x,{at}" for at in wrong
+    ]
+    pairs = (line.split(",") for line in lines if not line.startswith("x"))
+    assert done.stdout.splitlines() == [f"{a},{b},{math.gcd(int(a), int(b))}" for a, b in pairs]
+
+
+def test_what_a_block_has_no_time_for_is_left_with_its_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gcd_lines, "_BUDGET", 0.0)
+    done = divisors(Block(7, b"x,1\n\n6,4\n9,6\n5,5"))
+    assert done == (
+        "6,4,2\n",
+        1,
+        [(7, "two whole numbers are wanted, not x,1")],
+        10,
+        ["9,6", "5,5"],
+    )
 
 
 def test_nothing_in_nothing_out() -> None:

@@ -24,8 +24,8 @@ from aconcur._worker.frames import (
     Inbox,
     head,
 )
-from aconcur._worker.main_module import MainModule
 from aconcur._worker.kept import keep
+from aconcur._worker.main_module import MainModule
 from aconcur._worker.work import Answer, Page, encode_answer, work
 
 TYPE_CHECKING = False

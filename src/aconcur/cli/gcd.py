@@ -7,9 +7,10 @@ __all__ = ("run",)
 import argparse
 import sys
 import time
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from io import BufferedReader
 from typing import Final, TypeAlias, cast
 
@@ -17,19 +18,19 @@ import anyio.to_thread
 
 from aconcur import parallel
 from aconcur.cli.command import UsageError
+from aconcur.cli.gcd_lines import Block, Done, divisors
 from aconcur.errors import AconcurError
 from aconcur.lessons.item41_futures.pool import ProcessPool
-from aconcur.lessons.item41_futures.work import gcd
 from aconcur.parallel import Results, cluster, open_pool, usable_cpus
 
-Row: TypeAlias = tuple[int, str]
-"""A line's number, and what stands in it."""
-Answer: TypeAlias = tuple[int, str, str]
-"""A line's number, what to print for it, and what is wrong with it: one of the two."""
+Map: TypeAlias = Callable[[Iterable[Block] | AsyncIterable[Block]], Results[Done]]
+"""Computes blocks of lines, in their order."""
 
 _EVERY: Final = 0.1
 _BLOCK: Final = 1 << 16
 _CLUSTER: Final = "dask://"
+# Blocks read and not yet printed, at most.
+_AHEAD: Final = 256
 
 
 class NotAllComputedError(AconcurError):
@@ -58,83 +59,89 @@ def run(chosen: argparse.Namespace) -> None:
         raise NotAllComputedError(wrong, total)
 
 
-async def _rows(file: BufferedReader) -> AsyncIterator[Row]:
-    """Yield the lines to compute: a first line of names and empty lines are passed over.
+async def _blocks(file: BufferedReader) -> AsyncIterator[Block]:
+    """Yield all lines, as many at once as have come.
 
     The loop goes on while a pipe has nothing to say.
     """
-    number, rest, block = 0, b"", b"..."
-    while block:
-        block = await anyio.to_thread.run_sync(file.read1, _BLOCK, abandon_on_cancel=True)
-        lines = (rest + block).split(b"\n")
+    number, rest, data = 1, b"", b"..."
+    while data:
+        data = await anyio.to_thread.run_sync(file.read1, _BLOCK, abandon_on_cancel=True)
+        lines, newline, rest = (rest + data).rpartition(b"\n")
         # What is longer is no pair: int() takes 4300 digits.
-        rest = lines.pop()[:_BLOCK]
-        for line in lines if block else [rest]:
-            number += 1
-            text = line.decode(errors="replace").strip()
-            if text and not (number == 1 and _is_head(text)):
-                yield number, text
-
-
-def _is_head(text: str) -> bool:
-    return all(field.strip().isidentifier() for field in text.split(","))
-
-
-def divisor(row: Row) -> Answer:
-    """Compute a line; runs in a worker."""
-    number, text = row
-    try:
-        a, b = map(int, text.split(","))
-    except ValueError:
-        return number, "", f"two whole numbers are wanted, not {text:.60}"
-    if a < 1 or b < 1:
-        return number, "", f"both must be at least 1, not {min(a, b)}"
-    return number, f"{a},{b},{gcd((a, b))}", ""
+        rest = rest[:_BLOCK]
+        if newline:
+            yield Block(number, lines)
+            number += lines.count(b"\n") + 1
+    if rest:
+        yield Block(number, rest)
 
 
 @asynccontextmanager
-async def _answers(
-    rows: AsyncIterator[Row], executor: str, workers: int | None
-) -> AsyncIterator[Results[Answer]]:
+async def _mapped(executor: str, workers: int | None) -> AsyncIterator[Map]:
     """Open what computes; nothing of it is left after the block."""
     if executor == "pool":
         async with open_pool(workers) as pool:
-            yield pool.map(divisor, rows)
+            yield partial(pool.map, divisors, buffer=_AHEAD)
     elif executor.startswith(_CLUSTER):
         async with cluster(executor.removeprefix(_CLUSTER)) as far:
-            yield parallel.map(divisor, rows, executor=far)
+            yield _over(far)
     elif executor == "threads":
         threads = ThreadPoolExecutor(workers or usable_cpus())
         try:
-            yield parallel.map(divisor, rows, executor=threads)
+            yield _over(threads)
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(threads.shutdown)
     else:
         processes = ProcessPool(workers or usable_cpus())
         try:
-            yield parallel.map(divisor, rows, executor=processes)
+            yield _over(processes)
         finally:
             # Whatever they compute: nobody wants it any more.
             processes.kill()
 
 
+def _over(executor: Executor) -> Map:
+    return partial(parallel.map, divisors, executor=executor, buffer=_AHEAD)
+
+
 async def _print_all(file: BufferedReader, executor: str, workers: int | None) -> tuple[int, int]:
     """Print a line for each pair, in their order; return how many are wrong, of how many."""
-    wrong = total = 0
-    progress = Progress()
-    async with _answers(_rows(file), executor, workers) as answers:
-        async for number, text, error in answers:
-            total += 1
-            if error:
-                wrong += 1
-                progress.clear()
+    printer = _Printer()
+    async with _mapped(executor, workers) as mapped:
+        async for done in mapped(_blocks(file)):
+            printer.print(done)
+            if done.left:
+                lines = enumerate(done.left, done.following)
+                singles = (Block(number, line.encode()) for number, line in lines)
+                async for one in mapped(singles):
+                    printer.print(one)
+    printer.end()
+    return printer.wrong, printer.total
+
+
+class _Printer:
+    """Prints what is done, and counts it."""
+
+    def __init__(self) -> None:
+        self.wrong = self.total = 0
+        self._progress = Progress()
+
+    def print(self, done: Done) -> None:
+        """Print answers to stdout and complaints to stderr."""
+        sys.stdout.write(done.text)
+        if done.wrong:
+            self._progress.clear()
+            for number, error in done.wrong:
                 print(f"aconcur: line {number}: {error}", file=sys.stderr)
-            else:
-                print(text)
-            progress.show(total)
-    progress.end(total)
-    return wrong, total
+        self.wrong += len(done.wrong)
+        self.total += done.answered + len(done.wrong)
+        self._progress.show(self.total)
+
+    def end(self) -> None:
+        """Say how many there were."""
+        self._progress.end(self.total)
 
 
 class Progress:

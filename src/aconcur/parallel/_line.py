@@ -41,7 +41,7 @@ class Line:
     ) -> None:
         self._sock, self._on_frame, self._limiter = sock, on_frame, limiter
         self._inbox = Inbox(sock)
-        self._queue = deque[Sequence[Buffer]]()
+        self._queue = deque[list[Buffer]]()
         self._senders, self._receivers = Lot(), Lot()
         self._sending = self._ended = self._hung_up = False
         self._long: Frame | None = None
@@ -68,7 +68,7 @@ class Line:
         if sent < len(data):
             self._enqueue([memoryview(data)[sent:]])
 
-    def _enqueue(self, parts: Sequence[Buffer]) -> None:
+    def _enqueue(self, parts: list[Buffer]) -> None:
         self._queue.append(parts)
         self._senders.wake()
 
@@ -79,7 +79,7 @@ class Line:
                 await park(self._senders)
             self._sending = True
             try:
-                call = partial(send_all, self._sock, self._queue.popleft())
+                call = partial(_send_and_forget, self._sock, self._queue.popleft())
                 await anyio.to_thread.run_sync(call, limiter=self._limiter)
             except OSError:
                 return
@@ -160,6 +160,14 @@ class Line:
                 self._long = None
             self._on_frame(frame, value, error)
             self._hand_out()
+
+
+def _send_and_forget(sock: socket.socket, parts: list[Buffer]) -> None:
+    """Send, and hold nothing of it: a thread keeps what it is called with until the next call."""
+    try:
+        send_all(sock, parts)
+    finally:
+        parts.clear()
 
 
 def _decoded(file: SocketFile, sizes: Sequence[int]) -> tuple[Any, Exception | None]:
