@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from json.encoder import encode_basestring_ascii
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias, final
@@ -60,7 +61,21 @@ class JournalFailure:
     """Whether the next run tries it again."""
 
 
+# What JSON gives back as it was: 0.7 µs, where json.dumps and a look at what comes back take 3.8
+# (CPython 3.11).
+_EXACT: Final[dict[type, Callable[[Any], str]]] = {
+    str: encode_basestring_ascii,
+    int: int.__repr__,
+    bool: {True: "true", False: "false"}.__getitem__,
+    type(None): {None: "null"}.__getitem__,
+}
+
+
 def _to_json(results: list[Any]) -> str:
+    try:
+        return f"[{', '.join([_EXACT[type(result)](result) for result in results])}]"
+    except KeyError:
+        pass
     text = json.dumps(results)
     if json.loads(text) != results:
         raise ValueError(f"JSON gives {results!r:.60} back as something else")
