@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, final
 
 import anyio
 
+from aconcur._core.numbers import check_text
 from aconcur.pipeline._errors import JournalError
 from aconcur.pipeline._journal_file import JournalFile, Key, Known, claimed, opened
 from aconcur.pipeline._journal_trace import Book, KeyOf
@@ -116,6 +117,7 @@ class Journal:
 
     Raises:
         ValueError: one of ``dump`` and ``load`` is given without the other.
+        TypeError: ``of`` is no text, or ``path`` is no path.
 
     Cost: 6 to 7 µs an item, 12 where results are kept, on two cores that others used too; on idle
     ones less (``python -m benchmarks.journal``). For each key about 150 bytes of memory as long as
@@ -131,6 +133,7 @@ class Journal:
         dump: Dump | None = None,
         load: Load | None = None,
     ) -> None:
+        check_text("of", of)
         if (dump is None) != (load is None):
             given, missing = ("dump", "load") if load is None else ("load", "dump")
             raise ValueError(f"{given}= was given without {missing}=: give both, or neither")
