@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from aconcur.pipeline import THREADS, Pipeline, StageOptions, stage
 from benchmarks.bar_chart import Bar, bar_chart
@@ -78,46 +77,12 @@ async def by_hand(workers: int, buffer: int, size: int) -> float:
     return timed(start, len(results), size)
 
 
-async def anyio_streams(workers: int, buffer: int, size: int) -> float:
-    """The same on anyio's memory object streams."""
-    streams = [anyio.create_memory_object_stream[int](buffer) for _ in range(4)]
+async def two_ended(make: Callable[[], tuple[Any, Any]], workers: int, size: int) -> float:
+    """The same on channels with two ends: anyio's memory object streams, trio's memory channels."""
+    channels = [make() for _ in range(4)]
     results = 0
 
-    async def work(
-        source: MemoryObjectReceiveStream[int], target: MemoryObjectSendStream[int]
-    ) -> None:
-        async with source, target:
-            async for item in source:
-                await target.send(await same(item))
-
-    async def feed() -> None:
-        async with streams[0][0] as target:
-            for item in range(size):
-                await target.send(item)
-
-    start = time.perf_counter()
-    async with anyio.create_task_group() as group:
-        group.start_soon(feed)
-        for (_, source), (target, _) in pairwise(streams):
-            for _ in range(workers):
-                group.start_soon(work, source.clone(), target.clone())
-            source.close()
-            target.close()
-        async with streams[3][1] as source:
-            async for _ in source:
-                results += 1
-    return timed(start, results, size)
-
-
-async def trio_channels(workers: int, buffer: int, size: int) -> float:
-    import trio
-
-    channels = [trio.open_memory_channel[int](buffer) for _ in range(4)]
-    results = 0
-
-    async def work(
-        source: trio.MemoryReceiveChannel[int], target: trio.MemorySendChannel[int]
-    ) -> None:
+    async def work(source: Any, target: Any) -> None:
         async with source, target:
             async for item in source:
                 await target.send(await same(item))
@@ -128,17 +93,27 @@ async def trio_channels(workers: int, buffer: int, size: int) -> float:
                 await target.send(item)
 
     start = time.perf_counter()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(feed)
+    async with anyio.create_task_group() as group:
+        group.start_soon(feed)
         for (_, source), (target, _) in pairwise(channels):
             for _ in range(workers):
-                nursery.start_soon(work, source.clone(), target.clone())
+                group.start_soon(work, source.clone(), target.clone())
             source.close()
             target.close()
         async with channels[3][1] as source:
             async for _ in source:
                 results += 1
     return timed(start, results, size)
+
+
+async def anyio_streams(workers: int, buffer: int, size: int) -> float:
+    return await two_ended(lambda: anyio.create_memory_object_stream(buffer), workers, size)
+
+
+async def trio_channels(workers: int, buffer: int, size: int) -> float:
+    import trio
+
+    return await two_ended(lambda: trio.open_memory_channel(buffer), workers, size)
 
 
 def raw_threads(function: Callable[[int], int], workers: int, size: int) -> float:

@@ -311,6 +311,23 @@ async def test_collect_returns_recorded_and_new_results_in_the_order_of_the_sour
     assert await pipeline.collect([5], journal=journal) == [10, "10"]
 
 
+ODD = ["", 'ü\udcff"\\\n', True, False, None, 0, -(10**4000), 1.5, [1, {"a": [None]}]]
+
+
+async def test_recorded_results_come_back_as_they_were(journal: Journal) -> None:
+    pipeline: Pipeline[int, Any] = stage(lambda number: ODD[number])
+    rest: Pipeline[int, list[Any]] = stage(lambda number: ODD[number:])
+    several = rest.flat_map(list)
+    other = Journal(f"{journal.path}2")
+    for _ in range(2):
+        for found in (
+            await pipeline.collect(range(len(ODD)), journal=journal),
+            await several.collect([0], journal=other),
+        ):
+            assert found == ODD
+            assert list(map(type, found)) == list(map(type, ODD))
+
+
 async def test_a_result_that_would_come_back_changed_ends_the_run(journal: Journal) -> None:
     pair: Pipeline[int, Any] = stage(lambda item: (item, item) if item == 3 else item)
     with pytest.raises(JournalError, match=r"results of 3 cannot.*back as something else.*dump="):

@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aconcur.pipeline import COLLECT, RAISE, THREADS, Pipeline, Queue, Retry, stage
+from aconcur.pipeline import COLLECT, RAISE, THREADS, Journal, Pipeline, Queue, Retry, stage
 
 # Of a type that the type checker would refuse.
 WRONG: Any = "wrong"
@@ -405,6 +405,14 @@ def test_batches_out_of_range() -> None:
         (lambda: stage(same, workers=1.5), r"workers must be a whole number, not 1\.5"),  # type: ignore[call-overload]
         (lambda: stage(same, buffer=WRONG), "buffer must be a whole number, not 'wrong'"),
         (lambda: stage(same, timeout=WRONG), "timeout must be a number of seconds, not 'wrong'"),
+        (lambda: stage(same, name=3), "name must be a str or None, not 3"),  # type: ignore[call-overload]
+        (lambda: stage(same).batch(1, name=4), "name must be a str or None, not 4"),  # type: ignore[arg-type]
+        (lambda: stage(same, wrkers=2), "a stage has no option 'wrkers': it has workers, ordered"),  # type: ignore[call-overload]
+        (lambda: stage(same).rate_limit(WRONG), "items must be a number, not 'wrong'"),
+        (lambda: stage(same).run_sync([], journal=Journal("x"), key=3), "key must be a function"),  # type: ignore[arg-type]
+        (lambda: Journal("x", of=3), "of must be a str, not 3"),  # type: ignore[arg-type]
+        (lambda: Retry(on=WRONG), "on must be a type of errors or a tuple of such, not 'wrong'"),
+        (lambda: Retry(on=(KeyError, 3)), "on must be a type of errors or a tuple"),  # type: ignore[arg-type]
         (lambda: stage(same, retry=WRONG), r"retry must be a Retry, such as Retry\(3\), not 'wr"),
         (lambda: stage(str, via=WRONG), "via must be THREADS, an executor or a pool, not 'wrong'"),
         (lambda: stage(same, via=THREADS), "same is a coroutine function, and via= is for block"),
@@ -422,6 +430,13 @@ def test_what_is_of_a_wrong_kind_is_refused_where_it_is_described(
 ) -> None:
     with pytest.raises(TypeError, match=said):
         make()
+
+
+@pytest.mark.parametrize("way", ["run_sync", "iter_sync"])
+async def test_plain_code_blocks_no_loop(way: str) -> None:
+    run = getattr(stage(same), way)
+    with pytest.raises(RuntimeError, match=rf"{way}\(\) would block the event loop here"):
+        list(run([1]))
 
 
 def test_a_reaction_that_is_none() -> None:

@@ -460,8 +460,10 @@ def test_what_is_reserved_does_not_go_round_among_those_whose_time_is_always_ove
             await queue.put(0)
         tries, done, begun = 0, 0, False
 
-        async def insist() -> None:
+        async def insist(turns: int) -> None:
             nonlocal tries, done
+            for _ in range(turns):
+                await asyncio.sleep(0)
             while not done and tries < 100:
                 tries += begun
                 with suppress(TimeoutError):
@@ -470,10 +472,10 @@ def test_what_is_reserved_does_not_go_round_among_those_whose_time_is_always_ove
                         done += 1
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(tasks):
-                group.create_task(insist())
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            for turns in range(tasks):
+                group.create_task(insist(turns))
+            for _ in range(tasks + 1):
+                await asyncio.sleep(0)
             begun = True
             if role == "put":
                 queue.get_nowait()

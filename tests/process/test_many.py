@@ -125,6 +125,12 @@ async def test_what_is_no_command_hides_no_other(wrong: Runnable) -> None:
     assert "run_many needs commands, or pairs of one and its input, not" in str(second.error)
 
 
+async def test_one_command_is_not_many() -> None:
+    with pytest.raises(TypeError, match=r"needs several commands: \[<Command cat>\], not <Com"):
+        async with run_many(CAT):  # type: ignore[arg-type]
+            pass
+
+
 async def test_a_limit_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="limit must be at least 1, not 0"):
         async with run_many([], limit=0):

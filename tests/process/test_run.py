@@ -110,6 +110,11 @@ async def test_an_async_generator_is_closed_when_the_program_reads_no_more() -> 
     assert closed == [True]
 
 
+def test_a_tee_needs_a_function() -> None:
+    with pytest.raises(TypeError, match="Tee needs a function, not None"):
+        Tee(None)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -390,6 +395,8 @@ async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(missing))
     assert str(missing) in str(caught.value)
     assert not isinstance(caught.value, FileNotFoundError)
+    with pytest.raises(CommandStartError, match="true did not start: '': No such"):
+        await Command("true", cwd="").run()
 
 
 # Figures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Event
+from threading import Event, Timer
 from typing import cast
 
 import anyio
@@ -33,6 +33,8 @@ async def test_who_is_cancelled_in_line_starts_nothing_and_waits_for_nobody() ->
     async def run() -> None:
         await in_turn(start)
 
+    give_up = Timer(20, go_on.set)
+    give_up.start()
     await run()  # alone: inline; as long as it runs others start in threads, two at a time
     try:
         async with anyio.create_task_group() as group:
@@ -40,15 +42,17 @@ async def test_who_is_cancelled_in_line_starts_nothing_and_waits_for_nobody() ->
             group.start_soon(run)
             while len(begun) < 3:
                 await anyio.sleep(0.001)
-            with anyio.fail_after(30):
-                with anyio.CancelScope() as scope:
-                    group.start_soon(_cancel, scope)
-                    await in_turn(start)
-                assert scope.cancelled_caught
+            with anyio.CancelScope() as scope:
+                group.start_soon(_cancel, scope)
+                await in_turn(start)
+            assert scope.cancelled_caught
+            assert not go_on.is_set(), "it waited for its turn"
             assert len(begun) == 3
             go_on.set()
     finally:
         go_on.set()
+        give_up.cancel()
+        give_up.join()
     assert not any(started.aborted for started in begun)
 
 

@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from json.encoder import encode_basestring_ascii
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias, final
 
 import anyio
 
+from aconcur._core.numbers import check_text
 from aconcur.pipeline._errors import JournalError
 from aconcur.pipeline._journal_file import JournalFile, Key, Known, claimed, opened
 from aconcur.pipeline._journal_trace import Book, KeyOf
@@ -60,7 +62,21 @@ class JournalFailure:
     """Whether the next run tries it again."""
 
 
+# What JSON gives back as it was: 0.7 µs, where json.dumps and a look at what comes back take 3.8
+# (CPython 3.11).
+_EXACT: Final[dict[type, Callable[[Any], str]]] = {
+    str: encode_basestring_ascii,
+    int: int.__repr__,
+    bool: {True: "true", False: "false"}.__getitem__,
+    type(None): {None: "null"}.__getitem__,
+}
+
+
 def _to_json(results: list[Any]) -> str:
+    try:
+        return f"[{', '.join([_EXACT[type(result)](result) for result in results])}]"
+    except KeyError:
+        pass
     text = json.dumps(results)
     if json.loads(text) != results:
         raise ValueError(f"JSON gives {results!r:.60} back as something else")
@@ -101,6 +117,7 @@ class Journal:
 
     Raises:
         ValueError: one of ``dump`` and ``load`` is given without the other.
+        TypeError: ``of`` is no text, or ``path`` is no path.
 
     Cost: 6 to 7 µs an item, 12 where results are kept, on two cores that others used too; on idle
     ones less (``python -m benchmarks.journal``). For each key about 150 bytes of memory as long as
@@ -116,6 +133,7 @@ class Journal:
         dump: Dump | None = None,
         load: Load | None = None,
     ) -> None:
+        check_text("of", of)
         if (dump is None) != (load is None):
             given, missing = ("dump", "load") if load is None else ("load", "dump")
             raise ValueError(f"{given}= was given without {missing}=: give both, or neither")

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, final
 
-from aconcur._core.numbers import check_count, check_seconds
+from aconcur._core.numbers import check_count, check_seconds, check_text
 from aconcur._core.on_error import COLLECT as COLLECT
 from aconcur._core.on_error import RAISE as RAISE
 from aconcur._core.on_error import SKIP as SKIP
@@ -81,6 +81,7 @@ class Retry:
 
     Raises:
         ValueError: a number is out of its range.
+        TypeError: ``on`` is no type of errors.
 
     Source: Marc Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
     """
@@ -97,6 +98,9 @@ class Retry:
         check_seconds("longest", self.longest)
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter must be from 0 to 1, not {self.jitter}")
+        kinds = self.on if isinstance(self.on, tuple) else (self.on,)
+        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+            raise TypeError(f"on must be a type of errors or a tuple of such, not {self.on!r}")
 
     def delay(self, failed: int) -> float:
         """Return the seconds to wait after this many failed attempts."""
@@ -154,6 +158,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_count("workers", self.workers, 1)
+        check_text("name", self.name, also=" or None")
         if self.buffer is not None:
             check_count("buffer", self.buffer, 1)
         if self.timeout is not None:
@@ -165,6 +170,20 @@ class Options:
             raise TypeError(
                 f"on_error must be RAISE, SKIP, COLLECT, a Queue or a function, not {reaction!r}"
             )
+
+    @classmethod
+    def given(cls, options: StageOptions) -> Options:
+        """Return the options that were given to a stage.
+
+        Raises:
+            TypeError: there is no such option, or it is none of what it may be.
+            ValueError: one is out of its range.
+        """
+        for name in options:
+            if name not in StageOptions.__annotations__:
+                known = ", ".join(StageOptions.__annotations__)
+                raise TypeError(f"a stage has no option {name!r}: it has {known}")
+        return cls(**options)
 
     @property
     def room(self) -> int:

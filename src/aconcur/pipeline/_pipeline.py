@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, final, overload
 
-from aconcur._core.numbers import check_count, check_seconds
+from aconcur._core.numbers import check_count, check_number, check_seconds
 from aconcur.pipeline._calls import is_coroutine_function
 from aconcur.pipeline._options import (
     THREADS,
@@ -187,7 +187,7 @@ class Pipeline(Runs[In, Out]):
 
         Cost: that of starting a process, some 1 ms.
         """
-        checked = Options(**options)
+        checked = Options.given(options)
         function = Through(command, checked.timeout)
         spec = Spec("map", function, replace(checked, timeout=None), checked.name or function.name)
         return self._with(spec)
@@ -215,11 +215,10 @@ class Pipeline(Runs[In, Out]):
 
         Source: the generic cell rate algorithm, ITU-T I.371, 2004.
         """
-        if not items > 0:
-            raise ValueError(f"items must be more than 0, not {items}")
+        check_number("items", items, above=True)
         check_seconds("per", per, above=True)
         check_count("burst", burst, 1)
-        options = Options(buffer=1)
+        options = Options(buffer=1, name=name)
         name = name or "rate_limit"
         return self._with(Spec("rate_limit", list, options, name, size=burst, gap=per / items))
 
@@ -256,7 +255,7 @@ class Pipeline(Runs[In, Out]):
             if isinstance(other, Pipeline):
                 raise TypeError(f"{other!r} has no source: give it one with fed_by()")
         return self._with(
-            Spec("merge", list, Options(buffer=buffer), name or "merge", others=others)
+            Spec("merge", list, Options(buffer=buffer, name=name), name or "merge", others=others)
         )
 
     def fed_by(self, source: Source[In]) -> Fed[Out]:
@@ -282,7 +281,7 @@ class Pipeline(Runs[In, Out]):
         check_count("size", size, 1)
         if max_wait is not None:
             check_seconds("max_wait", max_wait)
-        options = Options(buffer=buffer)
+        options = Options(buffer=buffer, name=name)
         return self._with(
             Spec("batch", list, options, name or "batch", size=size, max_wait=max_wait)
         )
@@ -309,7 +308,7 @@ def stage(
 def _spec(
     kind: Kind, function: Callable[[Any], Any], options: StageOptions, via: Via | None
 ) -> Spec:
-    checked = Options(**options)
+    checked = Options.given(options)
     if not callable(function):
         raise TypeError(f"a stage needs a function, not {function!r}")
     if via is not None:

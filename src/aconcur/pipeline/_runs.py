@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import anyio
 
+from aconcur._core.loops import current_loop
 from aconcur.pipeline._journal import Journal
 from aconcur.pipeline._options import Source, Spec
 from aconcur.pipeline._progress import Shown
@@ -131,7 +132,12 @@ class Runs(Generic[In, Out]):
             journal: as for :meth:`run`.
             key: as for :meth:`run`.
             progress: as for :meth:`run`.
+
+        Raises:
+            RuntimeError: an event loop runs in this thread.
         """
+        if current_loop() is not None:
+            raise RuntimeError("run_sync() would block the event loop here: await run()")
         ways = Ways(unwrap, journal, key, progress)
         return anyio.run(run_to_the_end, self._specs, source, ways, backend=backend)
 

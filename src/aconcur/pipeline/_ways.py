@@ -36,6 +36,8 @@ class Ways:
             raise TypeError(f"journal must be a Journal: Journal({self.journal!r})")
         if self.key is not None and self.journal is None:
             raise ValueError("key= is for a journal: give journal= too, or leave it")
+        if self.key is not None and not callable(self.key):
+            raise TypeError(f"key must be a function that returns an item's key, not {self.key!r}")
 
 
 @asynccontextmanager

@@ -113,7 +113,7 @@ class CommandStartError(CommandError, OSError):
         self._command = args
 
     def __str__(self) -> str:
-        name = f"{self.filename!r}: " if self.filename and self.filename != self._command[0] else ""
+        name = f"{self.filename!r}: " if self.filename not in {None, self._command[0]} else ""
         return f"{shown(self._command)} did not start: {name}{self.strerror}"
 
     def __reduce__(self) -> Reduced:

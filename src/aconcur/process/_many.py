@@ -182,7 +182,7 @@ async def run_many(
 
     Raises:
         ValueError: ``limit`` is below 1, or a number is out of its range.
-        TypeError: of what is no command, as its outcome's error.
+        TypeError: there is one command, not several; of what is no command, as its outcome's error.
 
     **Cancelled**, or left early: all that runs is ended as by ``run()``, and nothing more starts.
 
@@ -196,6 +196,8 @@ async def run_many(
         linger=linger,
         max_output=max_output,
     )
+    if isinstance(commands, Runnable):
+        raise TypeError(f"run_many needs several commands: [{commands!r}], not {commands!r}")
     if limit is not None:
         check_count("limit", limit, 1)
     outcomes = Outcomes(commands, limit or _default_limit(), ordered)

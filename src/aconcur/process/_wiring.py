@@ -75,6 +75,10 @@ class Tee:
 
     function: Callable[[bytes], object]
 
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"Tee needs a function, not {self.function!r}")
+
 
 Input: TypeAlias = (
     bytes
