@@ -10,10 +10,12 @@ __all__ = ("Driver",)
 
 from collections.abc import Callable
 from functools import partial
+from threading import Event, Lock
 from time import perf_counter
 from typing import Final, TypeVar, cast, final
 
 import anyio
+import anyio.to_thread
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from aconcur._core.waiting import in_worker_thread
@@ -77,9 +79,9 @@ class Driver:
         **Cancelled**: :attr:`number` tells how far it came, and the next call goes on from there.
         """
         engine = self._engine or await self.engine()
+        # The clock is looked at once a chunk: others are due, or the next chunk begins now.
+        now = perf_counter()
         while True:
-            # The clock is looked at once a chunk: others are due, or the chunk begins now.
-            now = perf_counter()
             if now - self._since >= BUDGET:
                 await checkpoint()
                 self._since = now = perf_counter()
@@ -88,9 +90,9 @@ class Driver:
                 return engine
             if self._is_for_thread(engine, left):
                 await self._in_thread(partial(self._live, engine, left, BATCH, now))
-                self._since = perf_counter()
+                self._since = now = perf_counter()
             else:
-                self._live(engine, left, INLINE if engine.nogil else BUDGET, now)
+                now = self._live(engine, left, INLINE if engine.nogil else BUDGET, now)
 
     def _is_for_thread(self, engine: Engine, left: int) -> bool:
         if self._slow:
@@ -101,31 +103,53 @@ class Driver:
             return self._cost * left > INLINE
         return self._cost > TOO_LONG_TO_HOLD
 
-    def _live(self, engine: Engine, left: int, seconds: float, began: float) -> None:
+    def _live(self, engine: Engine, left: int, seconds: float, began: float) -> float:
+        """Live a chunk, and return when it was over."""
         if self._pauses:
             self.number += cast("PausingEngine", engine).step_within(left, seconds)
-            self._cost = perf_counter() - began
+            over = perf_counter()
+            self._cost = over - began
         else:
-            lived = min(left, self._chunk)
+            chunk = self._chunk
+            lived = min(left, chunk)
             engine.step(lived)
+            over = perf_counter()
             self.number += lived
-            self._cost = (perf_counter() - began) / lived
-            self._chunk = max(1, min(2 * lived, int(seconds / max(self._cost, 1e-9))))
+            cost = self._cost = (over - began) / lived
+            if cost * chunk > seconds or lived == chunk:
+                self._chunk = max(1, min(2 * lived, int(seconds / max(cost, 1e-9))))
         # Whatever had to be compiled or loaded is there.
         self._slow = False
+        return over
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Work in a thread, which has come to its end when this has, whoever cancels."""
+        claim, over = Lock(), Event()
         done: list[T] = []
         failed: list[BaseException] = []
 
         def run() -> None:
-            try:
-                done.append(work())
-            except BaseException as error:  # noqa: ASYNC103, BLE001 - raised where it is awaited
-                failed.append(error)
+            if claim.acquire(blocking=False):
+                try:
+                    done.append(work())
+                except BaseException as error:  # noqa: ASYNC103, BLE001 - raised where it is awaited
+                    failed.append(error)
+                finally:
+                    over.set()
 
-        await in_worker_thread(run, anyio.CapacityLimiter(1))
+        try:
+            await anyio.to_thread.run_sync(run, limiter=anyio.CapacityLimiter(1))
+        except anyio.get_cancelled_exc_class():
+            # Cancelled natively, which no shield keeps out. in_worker_thread() does, at twice the
+            # cost; so only now, and only if the thread has begun.
+            if not claim.acquire(blocking=False):
+                await in_worker_thread(partial(_wait_for, over), anyio.CapacityLimiter(1))
+            raise
         await checkpoint_if_cancelled()
         if failed:
             raise failed[0]
         return done[0]
+
+
+def _wait_for(event: Event) -> None:
+    event.wait()
