@@ -23,9 +23,10 @@ from aconcur.life._engine import Engine, PausingEngine
 
 T = TypeVar("T")
 
-# Seconds. Measured: a task that sleeps beside wakes two to three budgets late.
-BUDGET: Final = 0.001
-# What is over sooner than this is not worth a thread's time to come and go: 0.1 ms.
+# Seconds. A task that sleeps beside wakes up to three budgets late: on asyncio a timer needs two
+# rounds of the loop, and either may begin with a chunk.
+BUDGET: Final = 0.0007
+# What is over sooner than this is not worth a thread's time to come and go: 0.1 ms, measured.
 INLINE: Final = 0.0005
 # How long a thread works before it looks whether somebody has cancelled.
 BATCH: Final = 0.015
