@@ -2,16 +2,22 @@
 
 The peers are what one writes with numpy.roll, and python-lifelib, which compiles itself with g++ at
 its first use (about a minute) and knows the plane only; it is left out where it is not installed.
-Golly's torus is not measured: Golly is no package, and its Python module needs its application.
+Golly's torus is run by ``bgolly``, the command line that comes with Golly (Debian's ``golly``),
+where there is one: QuickLife, by its own time stamps, so that starting and reading do not count.
 """
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from random import Random
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -22,7 +28,16 @@ import numpy as np
 from aconcur.compare.figures import spread
 from aconcur.lessons.item40_coroutines import original
 from aconcur.lessons.item40_coroutines.work import Grid as Rows
-from aconcur.life import EngineName, Grid, Rule, classic, generations, make_engine, write_rle
+from aconcur.life import (
+    EngineName,
+    Grid,
+    Pattern,
+    Rule,
+    classic,
+    generations,
+    make_engine,
+    write_rle,
+)
 from aconcur.life._circuit import circuit
 from benchmarks.side_by_side import compare_costs
 
@@ -61,6 +76,29 @@ def lifelib_session() -> Any:
     return None
 
 
+def golly(bgolly: str, file: Path, n: int) -> float:
+    """Return the µs that a generation takes Golly."""
+    done = subprocess.run(
+        [bgolly, "--benchmark", "--quiet", "--generation", str(n), str(file)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    # A line for each generation: when, and its number.
+    stamps = re.findall(r"^([\d.e-]+) ([\d,]+)$", done.stdout, re.MULTILINE)
+    if stamps[-1][1] != f"{n:,}":
+        raise RuntimeError(f"bgolly came to generation {stamps[-1][1]} of {n}")
+    return (float(stamps[-1][0]) - float(stamps[0][0])) * 1e6 / n
+
+
+def on_torus(soup: Grid, folder: str) -> Path:
+    """Write a soup as Golly reads it."""
+    file = Path(folder, f"{soup.height}.rle")
+    text = write_rle(Pattern.from_grid(soup))
+    file.write_text(text.replace("B3/S23", f"B3/S23:T{soup.width},{soup.height}", 1))
+    return file
+
+
 def forms() -> None:
     """Life as a protocol: what a generation costs, by the size of a question."""
     rows = Rows.random(64, 64, Random(40)).to_rows()
@@ -83,6 +121,11 @@ def forms() -> None:
 
 def torus() -> None:
     """Every engine on a soup whose edges meet."""
+    with tempfile.TemporaryDirectory() as folder:
+        _torus(folder)
+
+
+def _torus(folder: str) -> None:
     session = lifelib_session()
     for size, slow, fast in ((64, 20, 400), (256, 10, 200), (1024, 2, 40), (4096, 1, 4)):
         soup = Grid.random(size, size, seed=1)
@@ -99,6 +142,8 @@ def torus() -> None:
             pattern[0:size, 0:size] = cells.T
             # The plane: what leaves the square is lived as well.
             cases["lifelib, on the plane"] = cost(partial(pattern.__getitem__, fast), fast)
+        if bgolly := shutil.which("bgolly"):
+            cases["Golly"] = partial(golly, bgolly, on_torus(soup, folder), slow * 4)
         if size == 4096:
             words = np.ones(size * size // 64, np.uint64)
             cases["copying the bits"] = cost(partial(np.copyto, np.zeros_like(words), words))
