@@ -142,9 +142,10 @@ class Driver:
             await anyio.to_thread.run_sync(run, limiter=anyio.CapacityLimiter(1))
         except anyio.get_cancelled_exc_class():
             # Cancelled natively, which no shield keeps out. in_worker_thread() does, at twice the
-            # cost; so only now, and only if the thread has begun.
+            # cost; so only now, and only if the thread has begun. It is over within a batch.
             if not claim.acquire(blocking=False):
-                await in_worker_thread(partial(_wait_for, over), anyio.CapacityLimiter(1))
+                waiting = partial(_wait_for, over)
+                await in_worker_thread(waiting, anyio.CapacityLimiter(1))  # noqa: ASYNC102
             raise
         await checkpoint_if_cancelled()
         if failed:
