@@ -2,16 +2,22 @@
 
 The peers are what one writes with numpy.roll, and python-lifelib, which compiles itself with g++ at
 its first use (about a minute) and knows the plane only; it is left out where it is not installed.
-Golly's torus is not measured: Golly is no package, and its Python module needs its application.
+Golly's torus is run by ``bgolly``, the command line that comes with Golly (Debian's ``golly``),
+where there is one: QuickLife, by its own time stamps, so that starting and reading do not count.
 """
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from random import Random
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -25,6 +31,7 @@ from aconcur.lessons.item40_coroutines.work import Grid as Rows
 from aconcur.life import (
     EngineName,
     Grid,
+    Pattern,
     Rule,
     classic,
     generations,
@@ -70,6 +77,47 @@ def lifelib_session() -> Any:
     return None
 
 
+def lifelib(session: Any, cells: Any, n: int) -> float:
+    """Return the µs that a generation takes lifelib, in a tree that knows nothing yet.
+
+    On the plane: what leaves the square is lived as well.
+    """
+    pattern = session.lifetree(memory=1000).pattern("", rule="b3s23")
+    height, width = cells.shape
+    pattern[0:width, 0:height] = cells.T
+    return cost(partial(pattern.__getitem__, n), n)()
+
+
+def copy(words: Any, times: int) -> None:
+    """Copy words from one place to another."""
+    out = np.zeros_like(words)
+    for _ in range(times):
+        np.copyto(out, words)
+
+
+def golly(bgolly: str, file: Path, n: int) -> float:
+    """Return the µs that a generation takes Golly."""
+    done = subprocess.run(
+        [bgolly, "--benchmark", "--quiet", "--generation", str(n), str(file)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    # A line for each generation: when, and its number.
+    stamps = re.findall(r"^([\d.e-]+) ([\d,]+)$", done.stdout, re.MULTILINE)
+    if stamps[-1][1] != f"{n:,}":
+        raise RuntimeError(f"bgolly came to generation {stamps[-1][1]} of {n}")
+    return (float(stamps[-1][0]) - float(stamps[0][0])) * 1e6 / n
+
+
+def on_torus(soup: Grid, folder: str) -> Path:
+    """Write a soup as Golly reads it."""
+    file = Path(folder, f"{soup.height}.rle")
+    text = write_rle(Pattern.from_grid(soup))
+    file.write_text(text.replace("B3/S23", f"B3/S23:T{soup.width},{soup.height}", 1))
+    return file
+
+
 def forms() -> None:
     """Life as a protocol: what a generation costs, by the size of a question."""
     rows = Rows.random(64, 64, Random(40)).to_rows()
@@ -92,25 +140,31 @@ def forms() -> None:
 
 def torus() -> None:
     """Every engine on a soup whose edges meet."""
+    with tempfile.TemporaryDirectory() as folder:
+        _torus(folder)
+
+
+def _torus(folder: str) -> None:
     session = lifelib_session()
     for size, slow, fast in ((64, 20, 400), (256, 10, 200), (1024, 2, 40), (4096, 1, 4)):
         soup = Grid.random(size, size, seed=1)
         cells = soup.to_numpy()
-        cases = {"numpy.roll": cost(partial(rolled, cells, slow), slow)}
-        names: tuple[EngineName, ...] = ("bigint", "numpy", "numba")
+        cases: dict[str, Cost] = {}
+        # The fastest first: how many times as long the others take stands beside them.
+        names: tuple[EngineName, ...] = ("numba", "numpy", "bigint")
         for name in names:
             engine = make_engine(soup, engine=name)
             engine.step(2)
             n = fast * (8 if name == "numba" else 1)
             cases[name] = cost(partial(engine.step, n), n)
+        cases["numpy.roll"] = cost(partial(rolled, cells, slow), slow)
         if session is not None:
-            pattern = session.lifetree(memory=1000).pattern("", rule="b3s23")
-            pattern[0:size, 0:size] = cells.T
-            # The plane: what leaves the square is lived as well.
-            cases["lifelib, on the plane"] = cost(partial(pattern.__getitem__, fast), fast)
+            cases["lifelib, on the plane"] = partial(lifelib, session, cells, fast)
+        if bgolly := shutil.which("bgolly"):
+            cases["Golly"] = partial(golly, bgolly, on_torus(soup, folder), slow * 4)
         if size == 4096:
             words = np.ones(size * size // 64, np.uint64)
-            cases["copying the bits"] = cost(partial(np.copyto, np.zeros_like(words), words))
+            cases["copying the bits"] = cost(partial(copy, words, 40), 40)
         compare_costs(f"torus {size} × {size}", cases, unit="µs a generation", rounds=ROUNDS)
 
 

@@ -180,6 +180,14 @@ async def test_short_generations_are_lived_in_growing_chunks(
     assert engine.chunks == [1, 2, 4, 8, 16, 32, 37]
 
 
+async def test_a_short_rest_makes_no_chunk_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "perf_counter", lambda: 0.0)
+    engine = Fake()
+    async for _ in generations(engine, every=10, stop=40):
+        pass
+    assert engine.chunks == [1, 2, 4, 3, 8, 2, 10, 10]
+
+
 @pytest.mark.parametrize("nogil", [True, False])
 async def test_a_long_generation_is_lived_in_a_thread(
     clock: Iterator[list[float]], nogil: bool

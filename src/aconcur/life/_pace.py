@@ -10,10 +10,12 @@ __all__ = ("Driver",)
 
 from collections.abc import Callable
 from functools import partial
+from threading import Event, Lock
 from time import perf_counter
 from typing import Final, TypeVar, cast, final
 
 import anyio
+import anyio.to_thread
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from aconcur._core.waiting import in_worker_thread
@@ -22,9 +24,10 @@ from aconcur.life._engine import Engine, PausingEngine
 
 T = TypeVar("T")
 
-# Seconds. Measured: a task that sleeps beside wakes two to three budgets late.
-BUDGET: Final = 0.001
-# What is over sooner than this is not worth a thread's time to come and go: 0.1 ms.
+# Seconds. A task that sleeps beside wakes up to three budgets late: on asyncio a timer needs two
+# rounds of the loop, and either may begin with a chunk.
+BUDGET: Final = 0.0007
+# What is over sooner than this is not worth a thread's time to come and go: 0.1 ms, measured.
 INLINE: Final = 0.0005
 # How long a thread works before it looks whether somebody has cancelled.
 BATCH: Final = 0.015
@@ -88,9 +91,9 @@ class Driver:
         **Cancelled**: :attr:`number` tells how far it came, and the next call goes on from there.
         """
         engine = self._engine or await self.engine()
+        # The clock is looked at once a chunk: others are due, or the next chunk begins now.
+        now = perf_counter()
         while True:
-            # The clock is looked at once a chunk: others are due, or the chunk begins now.
-            now = perf_counter()
             if now - self._since >= BUDGET:
                 await checkpoint()
                 self._since = now = perf_counter()
@@ -99,9 +102,9 @@ class Driver:
                 return engine
             if self._is_for_thread(engine, left):
                 await self._in_thread(partial(self._live, engine, left, BATCH, now))
-                self._since = perf_counter()
+                self._since = now = perf_counter()
             else:
-                self._live(engine, left, INLINE if engine.nogil else BUDGET, now)
+                now = self._live(engine, left, INLINE if engine.nogil else BUDGET, now)
 
     def _is_for_thread(self, engine: Engine, left: int) -> bool:
         if self._slow:
@@ -112,31 +115,54 @@ class Driver:
             return self._cost * left > INLINE
         return self._cost > TOO_LONG_TO_HOLD
 
-    def _live(self, engine: Engine, left: int, seconds: float, began: float) -> None:
+    def _live(self, engine: Engine, left: int, seconds: float, began: float) -> float:
+        """Live a chunk, and return when it was over."""
         if self._pauses:
             self.number += cast("PausingEngine", engine).step_within(left, seconds)
-            self._cost = perf_counter() - began
+            over = perf_counter()
+            self._cost = over - began
         else:
-            lived = min(left, self._chunk)
+            chunk = self._chunk
+            lived = min(left, chunk)
             engine.step(lived)
+            over = perf_counter()
             self.number += lived
-            self._cost = (perf_counter() - began) / lived
-            self._chunk = max(1, min(2 * lived, int(seconds / max(self._cost, 1e-9))))
+            cost = self._cost = (over - began) / lived
+            if cost * chunk > seconds or lived == chunk:
+                self._chunk = max(1, min(2 * lived, int(seconds / max(cost, 1e-9))))
         # Whatever had to be compiled or loaded is there.
         self._slow = False
+        return over
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Work in a thread, which has come to its end when this has, whoever cancels."""
+        claim, over = Lock(), Event()
         done: list[T] = []
         failed: list[BaseException] = []
 
         def run() -> None:
-            try:
-                done.append(work())
-            except BaseException as error:  # noqa: ASYNC103, BLE001 - raised where it is awaited
-                failed.append(error)
+            if claim.acquire(blocking=False):
+                try:
+                    done.append(work())
+                except BaseException as error:  # noqa: ASYNC103, BLE001 - raised where it is awaited
+                    failed.append(error)
+                finally:
+                    over.set()
 
-        await in_worker_thread(run, anyio.CapacityLimiter(1))
+        try:
+            await anyio.to_thread.run_sync(run, limiter=anyio.CapacityLimiter(1))
+        except anyio.get_cancelled_exc_class():
+            # Cancelled natively, which no shield keeps out. in_worker_thread() does, at twice the
+            # cost; so only now, and only if the thread has begun. It is over within a batch.
+            if not claim.acquire(blocking=False):
+                waiting = partial(_wait_for, over)
+                await in_worker_thread(waiting, anyio.CapacityLimiter(1))  # noqa: ASYNC102
+            raise
         await checkpoint_if_cancelled()
         if failed:
             raise failed[0]
         return done[0]
+
+
+def _wait_for(event: Event) -> None:
+    event.wait()

@@ -38,6 +38,16 @@ def pick(digit: Any, low: Any, high: Any) -> Any:  # noqa: ANN401
 
 
 @njit(inline="always")
+def add(left: Any, middle: Any, right: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """Return the ones and the twos of the sum of three cells.
+
+    In a form that takes one operation more, and on AVX-512, which knows operations on three
+    operands, one less.
+    """
+    return left ^ middle ^ right, (left & right) | (middle & (left | right))
+
+
+@njit(inline="always")
 def next_cells(
     north: tuple[Any, Any],
     here: tuple[Any, Any],
@@ -47,19 +57,11 @@ def next_cells(
 ) -> Any:  # noqa: ANN401
     """Return the next state of 64 cells ``c`` from the sums of three in three rows."""
     conway, dead, live = rule
-    n0, n1 = north
-    c0, c1 = here
-    d0, d1 = south
-    a = n0 ^ c0
-    t0 = a ^ d0
-    k = (n0 & c0) | (a & d0)
-    u = n1 ^ c1
-    w = d1 ^ k
-    t1 = u ^ w
-    v = n1 & c1
-    z = d1 & k
-    q = u & w
-    t2 = v ^ z ^ q
+    # Two full adders, and what they carry: the sum is t0 + 2 t1 + 4 t2 + 8 t3.
+    t0, twos = add(north[0], here[0], south[0])
+    more, fours = add(north[1], here[1], south[1])
+    t1, carry = more ^ twos, more & twos
+    t2 = fours ^ carry
     if conway:
         # _circuit finds this, too; here it costs no compile time.
         return (t0 ^ t2) & (t1 ^ (t2 & (t1 | c)))
@@ -69,14 +71,13 @@ def next_cells(
     of67 = pick(t0, (dead[6] & ~c) | (live[5] & c), (dead[7] & ~c) | (live[6] & c))
     of89 = pick(t0, (dead[8] & ~c) | (live[7] & c), live[8])
     low = pick(t2, pick(t1, of01, of23), pick(t1, of45, of67))
-    return pick((v & z) | ((v ^ z) & q), low, of89)
+    return pick(fours & carry, low, of89)
 
 
 @njit(inline="always")
-def add(left: Any, middle: Any, right: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """Return the ones and the twos of the sum of three cells."""
-    a = left ^ right
-    return a ^ middle, (left & right) | (a & middle)
+def row_sum(row: Any, x: int) -> tuple[Any, Any]:  # noqa: ANN401
+    """Return the sum of three cells in a row."""
+    return add(row[x - 1], row[x], row[x + 1])
 
 
 def constants(rule: Rule) -> tuple[bool, tuple[Any, ...], tuple[Any, ...]]:
@@ -135,19 +136,27 @@ def make_kernel(rule: Rule) -> Kernel:
         torus: bool,
     ) -> None:
         rows, width = words.shape[0] - 2, words.shape[1] - 2
+        # Sums of a row serve three rows while they are in registers: four rows at a time took
+        # three quarters of the time of one at a time.
+        fours = rows - rows % 4
         for _ in range(n):
             _fill_ghosts(words, wrap, full, long, torus)
-            for r in range(1, rows + 1):
-                above, here, below, out = words[r - 1], words[r], words[r + 1], other[r]
+            for r in range(1, fours + 1, 4):
+                a, b, c, d = words[r - 1], words[r], words[r + 1], words[r + 2]
+                e, f = words[r + 3], words[r + 4]
+                out_b, out_c, out_d, out_e = other[r], other[r + 1], other[r + 2], other[r + 3]
                 for x in range(1, width + 1):
-                    # Nine loads, and no sums kept from row to row: measured the fastest.
-                    out[x] = full & next_cells(
-                        add(above[x - 1], above[x], above[x + 1]),
-                        add(here[x - 1], here[x], here[x + 1]),
-                        add(below[x - 1], below[x], below[x + 1]),
-                        here[x],
-                        of_rule,
-                    )
+                    in_a, in_b, in_c = row_sum(a, x), row_sum(b, x), row_sum(c, x)
+                    in_d, in_e, in_f = row_sum(d, x), row_sum(e, x), row_sum(f, x)
+                    out_b[x] = full & next_cells(in_a, in_b, in_c, b[x], of_rule)
+                    out_c[x] = full & next_cells(in_b, in_c, in_d, c[x], of_rule)
+                    out_d[x] = full & next_cells(in_c, in_d, in_e, d[x], of_rule)
+                    out_e[x] = full & next_cells(in_d, in_e, in_f, e[x], of_rule)
+            for r in range(fours + 1, rows + 1):
+                a, b, c, out_b = words[r - 1], words[r], words[r + 1], other[r]
+                for x in range(1, width + 1):
+                    in_a, in_b, in_c = row_sum(a, x), row_sum(b, x), row_sum(c, x)
+                    out_b[x] = full & next_cells(in_a, in_b, in_c, b[x], of_rule)
             words, other = other, words
 
     chosen: Kernel = kernel
