@@ -46,3 +46,20 @@ def test_an_unknown_ending_is_no_format_to_write(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'glider.txt' must end in one of .rle, .cells"):
         write(GLIDER, tmp_path / "glider.txt")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#N a\u2028b\n#O c\x85d\n#C \x1ce\x0bf \nx = 1, y = 1\no!",
+        "!Name: a\u2028b\n!Author: c\x85d\n! \x1ce\x0bf \nO",
+        "[M2] (here)\n#N a\u2028b\n#O c\x85d\n#C \x1ce\x0bf \n*$",
+    ],
+)
+def test_words_with_strange_ends_of_lines_are_one_line(tmp_path: Path, text: str) -> None:
+    suffix = ".cells" if text.startswith("!") else ".rle"
+    (tmp_path / f"a{suffix}").write_text(text, encoding="utf-8")
+    pattern = read(tmp_path / f"a{suffix}")
+    assert (pattern.name, pattern.author, pattern.comments) == ("a b", "c d", ("e f",))
+    write(pattern, tmp_path / "b.rle")
+    assert read(tmp_path / "b.rle") == pattern

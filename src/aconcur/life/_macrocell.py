@@ -15,7 +15,7 @@ from aconcur import __version__
 from aconcur.life._errors import PatternError, PatternSizeError
 from aconcur.life._pattern import Bounds, Pattern
 from aconcur.life._rule import LIFE, Rule
-from aconcur.life._text import as_text, notation_of, rule_and_bounds
+from aconcur.life._text import as_line, as_text, notation_of, rule_and_bounds
 
 HEADER: Final = "[M2]"
 LEAF: Final = 3
@@ -92,7 +92,7 @@ class _File:
             if not line.startswith(HEADER):
                 self._refuse(f"the first line must begin with {HEADER}", number)
         elif line.startswith("#"):
-            self._hear_words(line[1:2], line[2:].strip(), number)
+            self._hear_words(line[1:2], as_line(line[2:]), number)
         elif _LEAF.fullmatch(line):
             self.nodes.append(_leaf(line) or self._refuse("a leaf has 8 × 8 cells", number))
         elif line:
