@@ -26,7 +26,7 @@ SIDE: Final = 1 << LEAF
 _HIGHEST: Final = 62
 # Squares of 8 × 8 cells to lay out: about a gigabyte. A guess.
 _MOST_LEAVES: Final = 1 << 22
-# Runs in all squares together, where equal ones are laid out once: tenths of a second. A guess.
+# Runs in all squares together, to lay out those that are equal once: tenths of a second. A guess.
 _MOST_RUNS: Final = 1 << 16
 # A run of so many cells has so many leaves that most of them are worth writing once. A guess.
 _LONG_RUN: Final = 1 << 12
@@ -67,12 +67,16 @@ def read_macrocell(text: str | bytes, *, source: str = "") -> Pattern:
     file = _File(source)
     for number, line in enumerate(as_text(text).split("\n"), 1):
         file.hear(line.rstrip(), number)
-    root = file.root()
-    runs = sorted(
-        _lay_out(file.nodes)
-        if root.leaves <= _MOST_LEAVES
-        else _lay_out_once(file.nodes, source or "pattern")
-    )
+    try:
+        runs = _lay_out_once(file.nodes, file.root())
+    except _TooManyRunsError:
+        leaves = file.root().leaves
+        if leaves > _MOST_LEAVES:
+            raise PatternSizeError(
+                f"{source or 'pattern'} has {leaves} squares of 8 × 8 cells to lay out: "
+                f"{_MOST_LEAVES} is the most, where they are not in long rows"
+            ) from None
+        runs = sorted(_lay_out(file.nodes))
     return Pattern.from_runs(
         runs,
         file.rule,
@@ -175,28 +179,27 @@ def _lay_out(nodes: list[Node]) -> Iterator[tuple[int, int, int]]:
                     left.append((nodes[child], y + (place >> 1) * half, x + (place & 1) * half))
 
 
-def _lay_out_once(nodes: list[Node], source: str) -> Iterator[tuple[int, int, int]]:
-    """Yield the runs of all cells, joined, and lay out squares that are equal once."""
-    known: dict[int, Parts] = {0: ()}
+class _TooManyRunsError(Exception):
+    """Raised when it is better, or impossible, to lay out squares that are equal each by itself."""
+
+
+def _lay_out_once(nodes: list[Node], root: Node) -> list[tuple[int, int, int]]:
+    """Return the runs of all cells, joined, and lay out squares that are equal once."""
+    known: dict[Node, Parts] = {nodes[0]: ()}
     left = _MOST_RUNS
 
-    def lay_out(number: int) -> Parts:
+    def lay_out(node: Node) -> Parts:
         nonlocal left
-        if number not in known:
-            node = nodes[number]
-            parts = [lay_out(quarter) for quarter in node.quarters]
+        if node not in known:
+            parts = [lay_out(nodes[quarter]) for quarter in node.quarters]
             left -= sum(map(len, parts))
             if left < 0:
-                raise PatternSizeError(
-                    f"{source} has {nodes[-1].leaves} squares of 8 × 8 cells to lay out: "
-                    f"{_MOST_LEAVES} is the most, where they are not in long rows"
-                )
-            known[number] = node.runs or _joined(1 << node.level - 1, *parts)
-        return known[number]
+                raise _TooManyRunsError
+            known[node] = node.runs or _joined(1 << node.level - 1, *parts)
+        return known[node]
 
-    half = 1 << max(nodes[-1].level - 1, 0)
-    for y, x, n in lay_out(len(nodes) - 1):
-        yield y - half, x - half, n
+    half = 1 << max(root.level - 1, 0)
+    return [(y - half, x - half, n) for y, x, n in lay_out(root)]
 
 
 def _joined(half: int, nw: Parts, ne: Parts, sw: Parts, se: Parts) -> Parts:
