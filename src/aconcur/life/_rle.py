@@ -130,7 +130,8 @@ class _Head:
         elif kind == "O":
             self.author = rest
         elif kind == "r":
-            self._hear_rule(rest, begin + found.start("rest"))
+            indent = len(found["rest"]) - len(found["rest"].lstrip())
+            self._hear_rule(rest, begin + found.start("rest") + indent)
         elif kind in ("P", "R", "CXRLE"):
             self._hear_place(rest, begin)
         elif rest or kind in ("C", "c"):
