@@ -94,9 +94,8 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=30, help="frames a round (30)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds (5)")
     options = parser.parse_args()
-    print(
-        f"CPython {platform.python_version()}, numba {numba.__version__}; 3 cells of 10 are alive, by lot"
-    )
+    print(f"CPython {platform.python_version()}, numba {numba.__version__}")
+    print("3 cells of 10 are alive, by lot")
     grids = [Grid.random(SIDE, SIDE, density=0.3, seed=seed) for seed in range(options.frames)]
     arrays = [grid.to_numpy() for grid in grids]
     with TemporaryDirectory() as folder:

@@ -240,7 +240,38 @@ def test_what_is_said_of_a_pattern_goes_with_it(tmp_path: Path, suffix: str) -> 
     write(said, tmp_path / "a.rle")
     assert life(tmp_path / "a.rle", "--to", tmp_path / f"b.{suffix}").code == 0
     kept = read(tmp_path / f"b.{suffix}")
-    assert kept.at(*said.offset) == said
+    assert kept == said
+    assert (
+        life(tmp_path / "a.rle", "--to", tmp_path / f"b.{suffix}", "--generations", "4").code == 0
+    )
+    kept = read(tmp_path / f"b.{suffix}")
+    assert (kept.name, kept.author, kept.comments) == (said.name, said.author, said.comments)
+    assert (kept.rule, kept.bounds) == (said.rule, said.bounds)
+
+
+def test_a_pattern_too_large_to_lay_out_changes_its_format(tmp_path: Path) -> None:
+    (tmp_path / "a.rle").write_text("x = 0, y = 0, rule = B3/S23\n999999999999o!")
+    done = life(tmp_path / "a.rle", "--to", tmp_path / "b.rle")
+    assert (done.code, done.stderr) == (0, "")
+    assert read(tmp_path / "b.rle") == read(tmp_path / "a.rle")
+
+
+def test_a_pattern_may_come_out_of_a_pipe() -> None:
+    done = subprocess.run(
+        [*LIFE, "/dev/stdin", "--generations", "0"],
+        input="bo$2bo$3o!",
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert json.loads(done.stdout)["population"] == 5, done.stderr
+
+
+def test_a_directory_is_no_pattern(tmp_path: Path) -> None:
+    done = life(tmp_path)
+    assert done.code == 2
+    assert "is a directory, and there is no pattern" in done.stderr
 
 
 @pytest.mark.parametrize(("suffix", "frames"), [("png", 1), ("apng", 11), ("gif", 11)])
@@ -277,7 +308,7 @@ def test_lists_what_it_knows() -> None:
     ("arguments", "why"),
     [
         ([], "name a FILE or a pattern; --list shows the patterns"),
-        (["glidr"], "glidr is no file, and there is no pattern 'glidr'; known: glider"),
+        (["glidr"], "'glidr' is no file, and there is no pattern 'glidr'; known: glider"),
         (["glider", "--rule", "B9"], "rule 'B9' is neither a notation nor a known name"),
         (["glider", "--torus", "8"], "--torus must be HEIGHTxWIDTH, like 64x64, not '8'"),
         (["glider", "--generations", "-1"], "--generations must be at least 0, not -1"),

@@ -3,8 +3,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aconcur.life import Pattern, PatternError, read, write
+from aconcur.life import (
+    Pattern,
+    PatternError,
+    PatternSizeError,
+    classic,
+    read,
+    read_cells,
+    read_life106,
+    read_macrocell,
+    read_rle,
+    write,
+    write_cells,
+    write_life106,
+    write_macrocell,
+    write_rle,
+)
+from aconcur.life._files import Reader
+from tests.support.patterns import UNHURRIED
 
 GLIDER = Pattern([(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)])
 
@@ -46,3 +65,62 @@ def test_an_unknown_ending_is_no_format_to_write(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'glider.txt' must end in one of .rle, .cells"):
         write(GLIDER, tmp_path / "glider.txt")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#N a\u2028b\n#O c\x85d\n#C \x1ce\x0bf \nx = 1, y = 1\no!",
+        "!Name: a\u2028b\n!Author: c\x85d\n! \x1ce\x0bf \nO",
+        "[M2] (here)\n#N a\u2028b\n#O c\x85d\n#C \x1ce\x0bf \n*$",
+    ],
+)
+def test_words_with_strange_ends_of_lines_are_one_line(tmp_path: Path, text: str) -> None:
+    suffix = ".cells" if text.startswith("!") else ".rle"
+    (tmp_path / f"a{suffix}").write_text(text, encoding="utf-8")
+    pattern = read(tmp_path / f"a{suffix}")
+    assert (pattern.name, pattern.author, pattern.comments) == ("a b", "c d", ("e f",))
+    write(pattern, tmp_path / "b.rle")
+    assert read(tmp_path / "b.rle") == pattern
+
+
+FORMATS = {
+    read_rle: write_rle,
+    read_cells: write_cells,
+    read_life106: write_life106,
+    read_macrocell: write_macrocell,
+}
+SPLINTERS = [
+    *(b"! $ b o 0 63 # - \n \r \t \xff \0 \x1c \x0b :T0,0 :P5,5 [M2]".split(b" ")),
+    *(b"#P 9 -9", b"#C ", b"rule = ", b"4 0 0 0 1", b"#R B0/S", b"!Name: x", b"+5 -5", b"9" * 21),
+    *("\u2028".encode(), "\x85".encode(), "٣".encode()),
+]
+WOUNDS = st.lists(
+    st.tuples(st.integers(0, 999), st.integers(0, 4), st.sampled_from(SPLINTERS)), max_size=6
+)
+
+
+@UNHURRIED
+@given(
+    st.sampled_from(list(FORMATS)),
+    st.sampled_from(["glider", "gosper-glider-gun", "growing-line", "acorn"]),
+    WOUNDS,
+)
+def test_a_damaged_file_is_read_or_refused(
+    reader: Reader, name: str, wounds: list[tuple[int, int, bytes]]
+) -> None:
+    data = bytearray(FORMATS[reader](classic(name)).encode())
+    for place, removed, splinter in wounds:
+        at = place % (len(data) + 1)
+        data[at : at + removed] = splinter
+    try:
+        pattern = reader(bytes(data), source="damaged")
+    except PatternError as found:
+        error = found
+    except PatternSizeError:
+        return
+    else:
+        assert read_rle(write_rle(pattern)) == pattern
+        return
+    assert str(error).startswith(f"damaged, line {error.line}, column {error.column}: ")
+    assert 1 <= error.line <= bytes(data).replace(b"\r", b"\n").count(b"\n") + 1

@@ -5,6 +5,7 @@ from hypothesis import given
 
 from aconcur.life import (
     Bounds,
+    Grid,
     Pattern,
     PatternError,
     PatternSizeError,
@@ -65,8 +66,12 @@ def test_what_is_too_large_to_lay_out_is_refused_before_it_costs_anything() -> N
     nodes = "\n".join(f"{level} {n} {n} {n} {n}" for n, level in enumerate(range(4, 60), 1))
     with pytest.raises(PatternSizeError, match="squares of 8 × 8 cells to lay out"):
         read_macrocell(f"[M2]\n********$\n{nodes}\n")
+
+
+def test_too_many_squares_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aconcur.life._macrocell._MOST_LEAVES", 10)
     with pytest.raises(PatternSizeError, match="write RLE instead"):
-        write_macrocell(Pattern.from_runs([(0, 0, 10**12)]))
+        write_macrocell(Pattern((n, n) for n in range(0, 900, 30)))
 
 
 @pytest.mark.parametrize(
@@ -89,3 +94,26 @@ def test_what_is_wrong_is_named(text: str, line: int, column: int, why: str) -> 
         read_macrocell(text, source="a.mc")
     assert (refused.value.line, refused.value.column) == (line, column)
     assert why in refused.value.why
+
+
+@pytest.mark.parametrize("top", [-3, 0, 5, 2**40])
+def test_long_rows_cost_neither_time_nor_memory(top: int) -> None:
+    rows = [(top, -(10**12), 3 * 10**12), (top + 1, 0, 1), (top + 1, 5, 10**6), (top + 9, 7, 2)]
+    pattern = Pattern.from_runs(rows, name="long")
+    text = write_macrocell(pattern)
+    assert text.count("\n") < 400
+    assert read_macrocell(text) == pattern
+
+
+def test_both_ways_to_write_make_the_same_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = Pattern.from_grid(Grid.random(50, 70, seed=1)).at(-20, -30)
+    plain = write_macrocell(pattern)
+    monkeypatch.setattr("aconcur.life._macrocell._LONG_RUN", 0)
+    once = write_macrocell(pattern)
+    assert read_macrocell(once) == pattern
+    assert once.count("\n") == plain.count("\n")
+    monkeypatch.setattr("aconcur.life._macrocell._MOST_LEAVES", 10)
+    assert read_macrocell(once) == pattern
+    monkeypatch.setattr("aconcur.life._macrocell._MOST_RUNS", 10)
+    with pytest.raises(PatternSizeError, match="10 is the most, where they are not in long rows"):
+        read_macrocell(once)

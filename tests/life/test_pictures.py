@@ -4,7 +4,7 @@ import io
 import struct
 import sys
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aconcur._core.cpus import usable_cpus
 from aconcur.errors import MissingRequirementError
 from aconcur.life import Generation, Grid, Look, animate, write_png
 from aconcur.life._gif import _use_numba
@@ -124,6 +125,50 @@ async def test_no_generation_is_no_animation(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no generation to draw"):
         await animate(Stream([]), tmp_path / "a.gif")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif"])
+@pytest.mark.parametrize("where", ["on_frame", "the stream", "packing"])
+async def test_what_fails_is_raised_as_it_is_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, where: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(where)
+
+    def failing() -> Iterator[Grid]:
+        yield from GRIDS
+        fail()
+
+    if where == "packing":
+        monkeypatch.setattr(Grid, "to_numpy", fail)
+        monkeypatch.setattr(Look, "rows", fail)
+    with pytest.raises(OSError, match=where):
+        await animate(
+            Stream(failing() if where == "the stream" else GRIDS),
+            tmp_path / name,
+            on_frame=fail if where == "on_frame" else None,
+        )
+    assert not list(tmp_path.iterdir())
+
+
+async def test_memory_holds_as_many_frames_as_are_packed_at_once(tmp_path: Path) -> None:
+    """The stream is not asked for more while the frames before it are not written."""
+    begun = written = most = 0
+
+    def hear(_: int) -> None:
+        nonlocal written
+        written += 1
+
+    def counted() -> Iterator[Grid]:
+        nonlocal begun, most
+        for grid in GRIDS * 20:
+            most = max(most, begun - written)
+            begun += 1
+            yield grid
+
+    assert await animate(Stream(counted()), tmp_path / "a.png", on_frame=hear) == 80
+    assert written == 80
+    assert most <= usable_cpus()
 
 
 async def test_without_pillow_gif_names_the_extra(

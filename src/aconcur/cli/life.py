@@ -106,12 +106,15 @@ def _pattern(chosen: argparse.Namespace) -> Pattern:
 
 
 def _named(name: str) -> Pattern:
-    if Path(name).is_file():
-        return read(name)
+    path = Path(name)
+    # Not only files: a shell's <(command) is a pipe.
+    if path.exists() and not path.is_dir():
+        return read(path)
     try:
         return classic(name)
     except UnknownPatternError as error:
-        raise UsageError(f"{name} is no file, and {error}; --list shows all") from None
+        what = "a directory" if path.is_dir() else "no file"
+        raise UsageError(f"{name!r} is {what}, and {error}; --list shows all") from None
 
 
 def _size(option: str, text: str) -> tuple[int, int]:
@@ -141,4 +144,5 @@ async def _count(pattern: Pattern, chosen: argparse.Namespace) -> None:
             "height": grid.height,
             "width": grid.width,
         }
-        print(json.dumps(line))
+        # Who reads them may wait long for the next one.
+        print(json.dumps(line), flush=True)

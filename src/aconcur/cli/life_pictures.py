@@ -60,10 +60,11 @@ async def make(pattern: Pattern, chosen: argparse.Namespace) -> None:
     if suffix in _ANIMATIONS:
         await _animate(pattern, chosen, path)
         return
-    grid = await _last(pattern, chosen)
     if suffix in _PATTERNS:
-        write(_kept(pattern, grid), path)
+        # What is to live no generation need not be laid out, however large it is.
+        write(_kept(pattern, await _last(pattern, chosen)) if chosen.generations else pattern, path)
     else:
+        grid = await _last(pattern, chosen)
         box = _on_screen(_box(grid), _box(grid))
         write_png(cut(grid, *box), path, _look(chosen, box))
 

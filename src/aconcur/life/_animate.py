@@ -7,36 +7,30 @@ __all__ = ("animate", "write_png")
 import os
 from collections.abc import AsyncIterable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
 import anyio
+import anyio.to_thread
 
+from aconcur._core.beside import tasks_beside
 from aconcur.life._gif import Gif
 from aconcur.life._grid import Grid
 from aconcur.life._picture import Look
 from aconcur.life._png import Apng, png
+from aconcur.life._reel import Film, Reel
 from aconcur.life._simulate import Generation
 from aconcur.life._window import cut
 
 _PLAIN: Final = Look()
 
 
-class Film(Protocol):
-    """A file that takes generations one by one."""
-
-    def add(self, grid: Grid) -> None:
-        """Write a frame."""
-
-    def close(self) -> None:
-        """Write the end."""
-
-
 LONGEST_MS: Final = 65_535
 """Milliseconds that a frame can be shown: both formats have 16 bits for them."""
 
-_FILMS: Final[dict[str, Callable[[BinaryIO, Look, int], Film]]] = {
+_FILMS: Final[dict[str, Callable[[BinaryIO, Look, int, int, int], Film]]] = {
     ".png": Apng,
     ".apng": Apng,
     ".gif": Gif,
@@ -68,7 +62,8 @@ async def animate(
 
         await animate(simulate(Grid.random(256, 256), stop=100), "soup.gif", Look(scale=2))
 
-    Frames are packed in a worker thread and written as they come: memory holds one of them.
+    Frames are packed in worker threads, as many at once as there are processors, and written in
+    their order: memory holds no more of them.
 
     **Cancelled**, or ended by an error: there is no new file, and an old one of that name is as it
     was.
@@ -96,24 +91,38 @@ async def animate(
         raise ValueError(f"{path.name!r} must end in one of {', '.join(_FILMS)}")
     if not 1 <= ms <= LONGEST_MS:
         raise ValueError(f"ms must be from 1 to {LONGEST_MS}, not {ms}")
-    frames = 0
-    size: tuple[int, int] | None = None
     with _new_file(path) as file:
-        film = film_of(file, look, ms)
+        return await _film(generations, partial(film_of, file, look, ms), window, on_frame)
+
+
+async def _film(
+    generations: AsyncIterable[Generation],
+    film_of: Callable[[int, int], Film],
+    window: tuple[int, int, int, int] | None,
+    on_frame: Callable[[int], object] | None,
+) -> int:
+    frames, reel, film = 0, None, None
+    size = (0, 0)
+    async with tasks_beside() as tasks:
         async for _, grid in generations:
             shown = grid if window is None else cut(grid, *window)
-            size = size or (shown.height, shown.width)
+            if film is None or reel is None:
+                size = shown.height, shown.width
+                film = film_of(*size)
+                reel = Reel(film, tasks, on_frame)
             if (shown.height, shown.width) != size:
                 raise ValueError(
                     f"{shown!r} is no frame among those of {size[0]} × {size[1]}: give a window"
                 )
-            await anyio.to_thread.run_sync(film.add, shown)
+            await reel.add(shown)
             frames += 1
-            if on_frame is not None:
-                on_frame(frames)
-        if not frames:
-            raise ValueError("there is no generation to draw")
-        film.close()
+        if reel is not None:
+            await reel.drain()
+    if film is None or reel is None:
+        raise ValueError("there is no generation to draw")
+    if reel.error is not None:
+        raise reel.error
+    await anyio.to_thread.run_sync(film.close)
     return frames
 
 

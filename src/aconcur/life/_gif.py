@@ -36,12 +36,14 @@ class Gif:
         file: where to write.
         look: size and colours of a cell.
         ms: how long a frame is shown; the format rounds it to hundredths of a second, 2 at least.
+        height: of a frame, in cells.
+        width: of a frame, in cells.
 
     Raises:
         MissingRequirementError: Pillow is not installed.
     """
 
-    def __init__(self, file: BinaryIO, look: Look, ms: int) -> None:
+    def __init__(self, file: BinaryIO, look: Look, ms: int, height: int, width: int) -> None:
         try:
             from PIL import Image
         except ImportError:
@@ -50,32 +52,35 @@ class Gif:
         self._file, self._look = file, look
         delay = max(round(ms / 10), _FASTEST)
         self._control = b"\x21\xf9\x04\x04" + struct.pack("<H", delay) + b"\0\0"
-        self._begun = False
-        self._pixels = 0
+        self._size = (width * look.scale, height * look.scale)
+        self._frames = 0
 
-    def add(self, grid: Grid) -> None:
-        """Write a frame."""
-        scale, palette = self._look.scale, self._look.palette
-        width, height = grid.width * scale, grid.height * scale
-        if not self._begun:
-            screen = struct.pack("<2H", width, height)
-            self._file.write(b"GIF89a" + screen + b"\x80\0\0" + palette + _FOR_EVER)
-            self._begun = True
-        descriptor = b"\x2c" + struct.pack("<4H2B", 0, 0, width, height, 0, _CODE_SIZE)
-        self._pixels += width * height
-        pack = self._by_numba if _use_numba(self._pixels) else self._by_pillow
-        self._file.write(self._control + descriptor + pack(grid, width, height) + b"\0")
+    def pack(self, grid: Grid) -> bytes:
+        """Return a frame; threads may pack several at once."""
+        width, height = self._size
+        pack = self._by_numba if _use_numba(self._frames * width * height) else self._by_pillow
+        return pack(grid)
 
-    def _by_pillow(self, grid: Grid, width: int, height: int) -> bytes:
+    def _by_pillow(self, grid: Grid) -> bytes:
         pixels = b"".join(row * self._look.scale for row in self._look.rows(grid))
-        image = self._image.frombytes("P", (width, height), pixels, "raw", "P;1")
+        image = self._image.frombytes("P", self._size, pixels, "raw", "P;1")
         packed: bytes = image.tobytes("gif", "P", _CODE_SIZE, _NOT_INTERLACED)
         return packed
 
-    def _by_numba(self, grid: Grid, *_: int) -> bytes:
+    def _by_numba(self, grid: Grid) -> bytes:
         from aconcur.life._lzw_kernel import pack
 
         return pack(grid.to_numpy(), self._look.scale)
+
+    def add(self, frame: bytes) -> None:
+        """Write a frame."""
+        if not self._frames:
+            screen = struct.pack("<2H", *self._size)
+            head = b"GIF89a" + screen + b"\x80\0\0" + self._look.palette
+            self._file.write(head + _FOR_EVER)
+        descriptor = b"\x2c" + struct.pack("<4H2B", 0, 0, *self._size, 0, _CODE_SIZE)
+        self._file.write(self._control + descriptor + frame + b"\0")
+        self._frames += 1
 
     def close(self) -> None:
         """Write the end."""

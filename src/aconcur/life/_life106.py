@@ -12,7 +12,7 @@ from typing import Final
 
 from aconcur.life._errors import PatternError, PatternSizeError
 from aconcur.life._pattern import Pattern
-from aconcur.life._text import as_text
+from aconcur.life._text import as_line, as_text
 
 HEADER: Final = "#Life 1.06"
 # A guess: about 1 GiB of text.
@@ -42,7 +42,7 @@ def read_life106(text: str | bytes, *, source: str = "") -> Pattern:
         if found := _CELL.fullmatch(line):
             cells.append((int(found["y"]), int(found["x"])))
         elif line.startswith("#"):
-            comments.append(line[1:].strip())
+            comments.append(as_line(line[1:]))
         elif line.strip():
             column = len(line) - len(line.lstrip()) + 1
             raise PatternError(f"{line.strip()[:40]!r} is no cell: x y", number, column, source)

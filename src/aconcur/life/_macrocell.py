@@ -15,7 +15,8 @@ from aconcur import __version__
 from aconcur.life._errors import PatternError, PatternSizeError
 from aconcur.life._pattern import Bounds, Pattern
 from aconcur.life._rule import LIFE, Rule
-from aconcur.life._text import as_text, notation_of, rule_and_bounds
+from aconcur.life._runs import of_rows
+from aconcur.life._text import as_line, as_text, notation_of, rule_and_bounds
 
 HEADER: Final = "[M2]"
 LEAF: Final = 3
@@ -25,11 +26,17 @@ SIDE: Final = 1 << LEAF
 _HIGHEST: Final = 62
 # Squares of 8 × 8 cells to lay out: about a gigabyte. A guess.
 _MOST_LEAVES: Final = 1 << 22
+# Runs in all squares together, to lay out those that are equal once: tenths of a second. A guess.
+_MOST_RUNS: Final = 1 << 16
+# A run of so many cells has so many leaves that most of them are worth writing once. A guess.
+_LONG_RUN: Final = 1 << 12
 
 _LEAF: Final = re.compile(r"[.*$]+")
 _NODE: Final = re.compile(r"(?P<level>\d+)((?: +\d+){4}) *", re.ASCII)
 _LIVE: Final = re.compile(r"\*+")
 
+Parts: TypeAlias = tuple[tuple[int, int, int], ...]
+"""Row, first column and length of each run in a square."""
 Quarters: TypeAlias = tuple[int, int, int, int]
 
 
@@ -39,8 +46,8 @@ class Node(NamedTuple):
     level: int
     leaves: int
     """How many leaves have to be laid out for it."""
-    runs: tuple[tuple[int, int, int], ...] = ()
-    """Of a leaf: row, first column and length."""
+    runs: Parts = ()
+    """Of a leaf."""
     quarters: Quarters = (0, 0, 0, 0)
     """Of another node: north-west, north-east, south-west, south-east; 0 is empty."""
 
@@ -54,18 +61,22 @@ def read_macrocell(text: str | bytes, *, source: str = "") -> Pattern:
 
     Raises:
         PatternError: the text is no macrocell of a rule of two states; says where and why.
-        PatternSizeError: it has more than 2²² squares of 8 × 8 cells that are not empty.
+        PatternSizeError: it has more than 2²² squares of 8 × 8 cells that are not empty, and the
+            rows of its different squares more than 2¹⁶ runs of live cells.
     """
     file = _File(source)
     for number, line in enumerate(as_text(text).split("\n"), 1):
         file.hear(line.rstrip(), number)
-    root = file.root()
-    if root.leaves > _MOST_LEAVES:
-        raise PatternSizeError(
-            f"{source or 'pattern'} has {root.leaves} squares of 8 × 8 cells to lay out: "
-            f"{_MOST_LEAVES} is the most"
-        )
-    runs = sorted(_lay_out(file.nodes))
+    try:
+        runs = _lay_out_once(file.nodes, file.root())
+    except _TooManyRunsError:
+        leaves = file.root().leaves
+        if leaves > _MOST_LEAVES:
+            raise PatternSizeError(
+                f"{source or 'pattern'} has {leaves} squares of 8 × 8 cells to lay out: "
+                f"{_MOST_LEAVES} is the most, where they are not in long rows"
+            ) from None
+        runs = sorted(_lay_out(file.nodes))
     return Pattern.from_runs(
         runs,
         file.rule,
@@ -92,7 +103,7 @@ class _File:
             if not line.startswith(HEADER):
                 self._refuse(f"the first line must begin with {HEADER}", number)
         elif line.startswith("#"):
-            self._hear_words(line[1:2], line[2:].strip(), number)
+            self._hear_words(line[1:2], as_line(line[2:]), number)
         elif _LEAF.fullmatch(line):
             self.nodes.append(_leaf(line) or self._refuse("a leaf has 8 × 8 cells", number))
         elif line:
@@ -168,17 +179,48 @@ def _lay_out(nodes: list[Node]) -> Iterator[tuple[int, int, int]]:
                     left.append((nodes[child], y + (place >> 1) * half, x + (place & 1) * half))
 
 
+class _TooManyRunsError(Exception):
+    """Raised when it is better, or impossible, to lay out squares that are equal each by itself."""
+
+
+def _lay_out_once(nodes: list[Node], root: Node) -> list[tuple[int, int, int]]:
+    """Return the runs of all cells, joined, and lay out squares that are equal once."""
+    known: dict[Node, Parts] = {nodes[0]: ()}
+    left = _MOST_RUNS
+
+    def lay_out(node: Node) -> Parts:
+        nonlocal left
+        if node not in known:
+            parts = [lay_out(nodes[quarter]) for quarter in node.quarters]
+            left -= sum(map(len, parts))
+            if left < 0:
+                raise _TooManyRunsError
+            known[node] = node.runs or _joined(1 << node.level - 1, *parts)
+        return known[node]
+
+    half = 1 << max(root.level - 1, 0)
+    return [(y - half, x - half, n) for y, x, n in lay_out(root)]
+
+
+def _joined(half: int, nw: Parts, ne: Parts, sw: Parts, se: Parts) -> Parts:
+    north = sorted((*nw, *((y, x + half, n) for y, x, n in ne)))
+    south = sorted((*sw, *((y, x + half, n) for y, x, n in se)))
+    return tuple(of_rows((*north, *((y + half, x, n) for y, x, n in south))).each())
+
+
 def write_macrocell(pattern: Pattern) -> str:
     """Return a pattern in macrocell format; :func:`read_macrocell` returns the same one.
 
     Raises:
-        PatternSizeError: more than 2²² squares of 8 × 8 cells are not empty.
+        PatternSizeError: more than 2²² squares of 8 × 8 cells are not empty, and no row is long.
     """
     lines = [f"{HEADER} (aconcur {__version__})", f"#R {notation_of(pattern)}"]
     lines += [f"#N {pattern.name}"] * bool(pattern.name)
     lines += [f"#O {pattern.author}"] * bool(pattern.author)
     lines += [f"#C {comment}".rstrip() for comment in pattern.comments]
-    return "\n".join([*lines, *_nodes(_leaves(pattern))]) + "\n"
+    is_long = max(pattern.run_arrays()[2], default=0) > _LONG_RUN
+    nodes = _long_nodes(pattern) if is_long else _nodes(_leaves(pattern))
+    return "\n".join([*lines, *nodes]) + "\n"
 
 
 def _leaves(pattern: Pattern) -> dict[tuple[int, int], int]:
@@ -214,6 +256,42 @@ def _nodes(leaves: dict[tuple[int, int], int]) -> Iterator[str]:
             return
         parents = {(y >> 1, x >> 1) for y, x in numbers}
         squares = {(y, x): _node_line(level, numbers, 2 * y, 2 * x) for y, x in parents}
+
+
+def _long_nodes(pattern: Pattern) -> list[str]:
+    """Do as :func:`_nodes`, and look at squares that are equal once, however many there are."""
+    known: dict[tuple[int, Parts], int] = {}
+    numbers: dict[str, int] = {}
+
+    def number(level: int, runs: Parts) -> int:
+        if not runs:
+            return 0
+        if (level, runs) not in known:
+            if level == LEAF:
+                line = _leaf_line(sum(((1 << n) - 1) << y * SIDE + x for y, x, n in runs))
+            else:
+                half = 1 << level - 1
+                quarters = [_part(runs, y, x, half) for y in (0, half) for x in (0, half)]
+                line = " ".join(map(str, (level, *(number(level - 1, part) for part in quarters))))
+            known[level, runs] = numbers.setdefault(line, len(numbers) + 1)
+        return known[level, runs]
+
+    (top, left), (height, width) = pattern.offset, (pattern.height, pattern.width)
+    reach = max(-top, -left, top + height, left + width)
+    level = max((reach - 1).bit_length() + 1, LEAF + 1)
+    half = 1 << level - 1
+    number(level, tuple((y + half, x + half, n) for y, x, n in pattern.runs()))
+    return list(numbers)
+
+
+def _part(runs: Parts, top: int, left: int, side: int) -> Parts:
+    """Return what lies in a square, from its corner."""
+    found: list[tuple[int, int, int]] = []
+    for y, x, n in runs:
+        begin, end = max(x - left, 0), min(x + n - left, side)
+        if 0 <= y - top < side and begin < end:
+            found.append((y - top, begin, end - begin))
+    return tuple(found)
 
 
 def _node_line(level: int, numbers: dict[tuple[int, int], int], y: int, x: int) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 from aconcur.life._errors import PatternError, PatternSizeError
 from aconcur.life._pattern import Pattern
 from aconcur.life._rule import LIFE
-from aconcur.life._text import as_text, rule_at
+from aconcur.life._text import as_line, as_text, rule_at
 
 # A guess: more than an editor opens, less than most machines have.
 LARGEST: Final = 1 << 30
@@ -46,11 +46,11 @@ def read_cells(text: str | bytes, *, source: str = "") -> Pattern:
         if not line.startswith("!"):
             rows.append((number, line.rstrip()))
         elif (found := _SAID.fullmatch(line)) and not said[found["what"]]:
-            said[found["what"]] = found["text"].strip()
+            said[found["what"]] = as_line(found["text"])
             if found["what"] == "Rule":
                 rule = rule_at(said["Rule"], number, found.start("text") + 1, source)
         else:
-            comments.append(line[1:].strip())
+            comments.append(as_line(line[1:]))
     runs = [
         (y, live.start(), live.end() - live.start())
         for y, (number, row) in enumerate(rows)

@@ -21,10 +21,11 @@ _PALETTE_BIT_DEPTH_1: Final = (1, 3, 0, 0, 0)
 
 def png(grid: Grid, look: Look) -> bytes:
     """Return a grid as a PNG file."""
+    size = (grid.width * look.scale, grid.height * look.scale)
     return b"".join(
         (
             _SIGNATURE,
-            *_head(grid, look),
+            *_head(size, look),
             _chunk(b"IDAT", _packed(grid, look)),
             _chunk(b"IEND"),
         )
@@ -38,28 +39,32 @@ class Apng:
         file: where to write; it is gone back in once, at the end.
         look: size and colours of a cell.
         ms: how long a frame is shown.
+        height: of a frame, in cells.
+        width: of a frame, in cells.
     """
 
-    def __init__(self, file: BinaryIO, look: Look, ms: int) -> None:
+    def __init__(self, file: BinaryIO, look: Look, ms: int, height: int, width: int) -> None:
         self._file, self._look, self._ms = file, look, ms
-        self._size = (0, 0)
+        self._size = (width * look.scale, height * look.scale)
         self._control = self._sequence = self._frames = 0
 
-    def add(self, grid: Grid) -> None:
+    def pack(self, grid: Grid) -> bytes:
+        """Return a frame; threads may pack several at once."""
+        return _packed(grid, self._look)
+
+    def add(self, frame: bytes) -> None:
         """Write a frame."""
-        data = _packed(grid, self._look)
         if not self._frames:
-            self._size = (grid.width * self._look.scale, grid.height * self._look.scale)
-            self._file.write(b"".join((_SIGNATURE, *_head(grid, self._look))))
+            self._file.write(b"".join((_SIGNATURE, *_head(self._size, self._look))))
             self._control = self._file.tell()
             self._file.write(self._animation_control())
         control = struct.pack(">5I2H2B", self._next(), *self._size, 0, 0, self._ms, 1000, 0, 0)
         self._file.write(_chunk(b"fcTL", control))
         # The first frame is also the picture that programs without animation show.
         self._file.write(
-            _chunk(b"fdAT", struct.pack(">I", self._next()) + data)
+            _chunk(b"fdAT", struct.pack(">I", self._next()) + frame)
             if self._frames
-            else _chunk(b"IDAT", data)
+            else _chunk(b"IDAT", frame)
         )
         self._frames += 1
 
@@ -77,8 +82,7 @@ class Apng:
         return self._sequence - 1
 
 
-def _head(grid: Grid, look: Look) -> Iterator[bytes]:
-    size = (grid.width * look.scale, grid.height * look.scale)
+def _head(size: tuple[int, int], look: Look) -> Iterator[bytes]:
     yield _chunk(b"IHDR", struct.pack(">2I5B", *size, *_PALETTE_BIT_DEPTH_1))
     yield _chunk(b"PLTE", look.palette)
 

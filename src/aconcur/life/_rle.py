@@ -16,7 +16,7 @@ from aconcur.life._errors import PatternError, PatternSizeError
 from aconcur.life._pattern import Bounds, Pattern
 from aconcur.life._rle_body import blame, read_body
 from aconcur.life._rule import LIFE
-from aconcur.life._text import as_text, notation_of, place_of, rule_and_bounds
+from aconcur.life._text import as_line, as_text, notation_of, place_of, rule_and_bounds
 
 _LINE: Final = 70  # characters, as the format asks
 
@@ -124,13 +124,14 @@ class _Head:
     def _hear(self, line: str, begin: int) -> None:
         found = _COMMENT.fullmatch(line)
         assert found is not None
-        kind, rest = found["kind"], found["rest"].strip()
+        kind, rest = found["kind"], as_line(found["rest"])
         if kind == "N":
             self.name = rest
         elif kind == "O":
             self.author = rest
         elif kind == "r":
-            self._hear_rule(rest, begin + line.index(rest))
+            indent = len(found["rest"]) - len(found["rest"].lstrip())
+            self._hear_rule(rest, begin + found.start("rest") + indent)
         elif kind in ("P", "R", "CXRLE"):
             self._hear_place(rest, begin)
         elif rest or kind in ("C", "c"):

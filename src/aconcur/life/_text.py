@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("as_text", "notation_of", "place_of", "rule_and_bounds", "rule_at")
+__all__ = ("as_line", "as_text", "notation_of", "place_of", "rule_and_bounds", "rule_at")
 
 import re
 from typing import Final
@@ -28,6 +28,14 @@ def _decoded(data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")
+
+
+def as_line(words: str) -> str:
+    """Return what is said of a pattern as one line, for Unicode has more ends of lines than files.
+
+    Each of them becomes a space.
+    """
+    return " ".join(words.splitlines()).strip()
 
 
 def place_of(text: str, index: int) -> tuple[int, int]:
