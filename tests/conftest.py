@@ -7,12 +7,13 @@ import asyncio.constants
 import gc
 import inspect
 import signal
+import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any
+from types import FrameType, ModuleType
 
 import anyio
 import pytest
@@ -58,10 +59,16 @@ def short_debug_stacks() -> Iterator[None]:
     """
     whole = traceback.StackSummary.extract
 
-    def extract(*args: Any, lookup_lines: bool = True, **options: Any) -> traceback.StackSummary:
+    def extract(
+        frames: Iterable[tuple[FrameType, int]],
+        *,
+        limit: int | None = None,
+        lookup_lines: bool = True,
+        capture_locals: bool = False,
+    ) -> traceback.StackSummary:
         if not lookup_lines:
-            options["limit"] = 1
-        return whole(*args, lookup_lines=lookup_lines, **options)
+            limit = 1
+        return whole(frames, limit=limit, lookup_lines=lookup_lines, capture_locals=capture_locals)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio.constants, "DEBUG_STACK_DEPTH", 1)
@@ -81,6 +88,14 @@ def private_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def process_wide_signal_pipe() -> None:
     """Let libuv open the pipe that it opens with the first loop and keeps: it is not a test's."""
     anyio.run(anyio.sleep, 0, backend="asyncio", backend_options={"use_uvloop": True})
+
+
+@pytest.fixture(scope="module")
+def light_main_module() -> Iterator[None]:
+    """Spare worker processes the import of pytest, which is the main module of their parent."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+        yield
 
 
 @pytest.fixture(autouse=True)
