@@ -39,6 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Let no collection of garbage walk through what lives to the end: 0.1 s, hundreds of times."""
+    # On import it looks for who refers to trio's random numbers, and nobody finds what is frozen.
+    import hypothesis  # noqa: F401
+
     gc.collect()
     gc.freeze()
 
