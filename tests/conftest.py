@@ -83,9 +83,14 @@ def short_debug_stacks() -> Iterator[None]:
         lookup_lines: bool = True,
         capture_locals: bool = False,
     ) -> traceback.StackSummary:
-        if not lookup_lines:
-            limit = 1
-        return whole(frames, limit=limit, lookup_lines=lookup_lines, capture_locals=capture_locals)
+        if limit != 1 and lookup_lines:
+            return whole(
+                frames, limit=limit, lookup_lines=lookup_lines, capture_locals=capture_locals
+            )
+        frame, line = next(iter(frames))
+        code = frame.f_code
+        innermost = traceback.FrameSummary(code.co_filename, line, code.co_name, lookup_line=False)
+        return traceback.StackSummary.from_list([innermost])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio.constants, "DEBUG_STACK_DEPTH", 1)
