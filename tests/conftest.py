@@ -7,12 +7,13 @@ import asyncio.constants
 import gc
 import inspect
 import signal
+import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any
+from types import FrameType, ModuleType
 
 import anyio
 import pytest
@@ -36,6 +37,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.fixturenames.append("no_leaked_tasks")
 
 
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage walk through what lives to the end: 0.1 s, hundreds of times."""
+    # On import it looks for who refers to trio's random numbers, and nobody finds what is frozen.
+    import hypothesis  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c_is_heard() -> Iterator[None]:
     """Let Ctrl-C interrupt, here and in every child.
@@ -45,6 +55,14 @@ def ctrl_c_is_heard() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def children_keep_bytecode() -> Iterator[None]:
+    """Let the hundreds of processes that start compile what they import once, not each anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,10 +76,21 @@ def short_debug_stacks() -> Iterator[None]:
     """
     whole = traceback.StackSummary.extract
 
-    def extract(*args: Any, lookup_lines: bool = True, **options: Any) -> traceback.StackSummary:
-        if not lookup_lines:
-            options["limit"] = 1
-        return whole(*args, lookup_lines=lookup_lines, **options)
+    def extract(
+        frames: Iterable[tuple[FrameType, int]],
+        *,
+        limit: int | None = None,
+        lookup_lines: bool = True,
+        capture_locals: bool = False,
+    ) -> traceback.StackSummary:
+        if limit != 1 and lookup_lines:
+            return whole(
+                frames, limit=limit, lookup_lines=lookup_lines, capture_locals=capture_locals
+            )
+        frame, line = next(iter(frames))
+        code = frame.f_code
+        innermost = traceback.FrameSummary(code.co_filename, line, code.co_name, lookup_line=False)
+        return traceback.StackSummary.from_list([innermost])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio.constants, "DEBUG_STACK_DEPTH", 1)
@@ -81,6 +110,14 @@ def private_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def process_wide_signal_pipe() -> None:
     """Let libuv open the pipe that it opens with the first loop and keeps: it is not a test's."""
     anyio.run(anyio.sleep, 0, backend="asyncio", backend_options={"use_uvloop": True})
+
+
+@pytest.fixture(scope="module")
+def light_main_module() -> Iterator[None]:
+    """Spare worker processes the import of pytest, which is the main module of their parent."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,15 @@ from aconcur.compare import rounds
 from aconcur.compare.lesson import Lesson
 from aconcur.compare.rounds import DisagreementError, Step, VersionFailedError, measure
 from aconcur.errors import MissingRequirementError
+from tests.support.backends import BACKENDS
 from tests.support.lesson import LESSON_TOML, SOURCES, TABLE_TOML
 
 LessonWith = Callable[..., Lesson]
+# For what is counted or compared in the processes of the versions, which have loops of their own,
+# whatever loop measures them.
+on_one_loop = pytest.mark.parametrize(
+    "anyio_backend", [BACKENDS["asyncio"]], ids=["asyncio"], indirect=True
+)
 
 
 async def test_every_version_runs_every_round_on_one_input(lesson_with: LessonWith) -> None:
@@ -30,12 +36,14 @@ async def test_every_version_runs_every_round_on_one_input(lesson_with: LessonWi
     assert record.table("steps").rows["first"] == {"µs": (2.0,) * 3, "KiB": (3,) * 3}
 
 
+@on_one_loop
 async def test_quick_is_smaller_and_two_rounds(lesson_with: LessonWith) -> None:
     record = await measure(lesson_with(), quick=True)
     assert record.case("add").size == 5
     assert {len(v.wall) for v in record.case("add").versions} == {2}
 
 
+@on_one_loop
 async def test_steps_count_every_run_and_begin_each_round_elsewhere(
     lesson_with: LessonWith,
 ) -> None:
@@ -46,6 +54,7 @@ async def test_steps_count_every_run_and_begin_each_round_elsewhere(
     assert first_of_round == ["add: threads", "add: asyncio", "add: threads"]
 
 
+@on_one_loop
 async def test_children_are_counted(lesson_with: LessonWith) -> None:
     original = """\
 import multiprocessing
@@ -63,6 +72,7 @@ def total(numbers):
     assert [v.children for v in record.case("add").versions] == [2, 0]
 
 
+@on_one_loop
 async def test_what_a_loop_starts_once_is_not_the_version_s(lesson_with: LessonWith) -> None:
     # trio looks for a library when it is imported, and that starts ldconfig.
     toml = LESSON_TOML.replace(
@@ -73,6 +83,7 @@ async def test_what_a_loop_starts_once_is_not_the_version_s(lesson_with: LessonW
     assert [v.children for v in record.case("add").versions] == [0, 0]
 
 
+@on_one_loop
 async def test_time_and_cpu_are_those_of_the_run_and_of_its_children(
     lesson_with: LessonWith,
 ) -> None:
@@ -103,6 +114,7 @@ async def total(numbers):
     assert max(sleeping.cpu) < 0.2
 
 
+@on_one_loop
 async def test_memory_is_the_peak_of_the_first_run(lesson_with: LessonWith) -> None:
     rebuilt = """\
 async def total(numbers):
@@ -114,12 +126,14 @@ async def total(numbers):
     assert tasks.memory - threads.memory > 30 << 20
 
 
+@on_one_loop
 async def test_a_disagreement_names_both_answers(lesson_with: LessonWith) -> None:
     lesson = lesson_with(rebuilt=SOURCES["rebuilt.py"].replace("sum(numbers)", "-sum(numbers)"))
     with pytest.raises(DisagreementError, match=r"threads \(run 0\) answers 10; asyncio .* -10"):
         await measure(lesson, quick=True, seed=0)
 
 
+@on_one_loop
 async def test_one_version_that_answers_differently_from_run_to_run_is_found(
     lesson_with: LessonWith,
 ) -> None:
@@ -282,6 +296,7 @@ async def test_without_its_baseline_nothing_is_measured(
         await measure(lesson, quick=True)
 
 
+@on_one_loop
 @pytest.mark.parametrize("backend", ["trio", "uvloop"])
 async def test_a_version_may_ask_for_another_loop(lesson_with: LessonWith, backend: str) -> None:
     rebuilt = """\

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -31,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "asyncio_only: run on asyncio and uvloop")
 
 
+@cache
 def _defined(file: Path) -> set[str]:
     body = ast.parse(file.read_text(encoding="utf-8")).body
     return {name for node in body if (name := getattr(node, "name", None))}

@@ -7,7 +7,6 @@ import gc
 import hashlib
 import logging
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,6 @@ import sys
 import threading
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +26,7 @@ from hypothesis import strategies as st
 
 from aconcur.lessons.item36_subprocess import original, rebuilt, work
 from tests.lessons.conftest import Call
+from tests.support.commands import free_files
 
 LESSON = "item36_subprocess"
 pytestmark = [
@@ -218,10 +217,10 @@ async def test_no_input_gives_nothing(call: Call) -> None:
 
 
 @pytest.mark.entry("digest_all")
-async def test_a_hundred_mebibytes_pass_without_deadlock(call: Call, put: Put) -> None:
+async def test_sixteen_mebibytes_pass_without_deadlock(call: Call, put: Put) -> None:
     # A pipe does not care for the cipher; a real one would take its time.
     put("openssl", COPY)
-    data = bytes(100 * work.MIB)
+    data = bytes(16 * work.MIB)  # a pipe holds 64 KiB, and 1 MiB at the most
     assert await call([data]) == [hashlib.md5(data).hexdigest()]
 
 
@@ -285,25 +284,6 @@ print(len(set(asyncio.run(answer) if asyncio.iscoroutine(answer) else answer)))
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (ran.stdout, ran.stderr, ran.returncode) == (b"32\n", b"", 0)
-
-
-@contextmanager
-def free_files(count: int) -> Iterator[None]:
-    """Let this process open no more than so many files."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken: list[int] = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
-    try:
-        with suppress(OSError):
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        for _ in range(count):
-            os.close(taken.pop())
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        for fd in taken:
-            os.close(fd)
 
 
 @pytest.mark.parametrize("entry", ["encrypt_all", "digest_all"])

@@ -20,7 +20,6 @@ from multiprocessing import active_children
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import anyio
@@ -40,18 +39,11 @@ ENTRIES = ("serial", "threads", "processes", "in_order")
 IN_PROCESSES = ("processes", "in_order")
 IN_A_POOL = ("mapped", "collected")
 
+pytestmark = pytest.mark.usefixtures("light_main_module")
 Call = Callable[..., Awaitable[Any]]
 spared: set[BaseProcess] = set()
 positive = st.integers(1, 300)
 pairs_of_positives = st.tuples(positive, positive)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def light_main_module() -> Iterator[None]:
-    """Spare the workers the import of pytest, which is the main module of its parent."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
-        yield
 
 
 @pytest.fixture(scope="module")

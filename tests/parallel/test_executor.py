@@ -18,7 +18,6 @@ from concurrent.futures import (
 from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, NoReturn, TypeAlias
 
 import anyio
@@ -31,15 +30,8 @@ from aconcur.testing import cancel_everywhere, explore
 from tests.support import item41_jobs as jobs
 from tests.support import parallel_jobs as work
 
+pytestmark = pytest.mark.usefixtures("light_main_module")
 Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def light_main_module() -> Iterator[None]:
-    """Spare the workers the import of pytest, which is the main module of its parent."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import pytest
+
 from aconcur.parallel._starting import Method
 from benchmarks.parallel_kills import Account, rounds_of_kills
+from tests.support.backends import BACKENDS
 
 
+# Every way of starting and every loop, twice or once: workers know nothing of the loop, and all
+# pairs of them are tried in test_workers.py and, for as long as one likes, by the benchmark.
+@pytest.mark.parametrize(
+    ("start", "anyio_backend"),
+    [
+        pytest.param(start, BACKENDS[loop], id=f"{start}-{loop}")
+        for start, loop in (
+            ("exec", "asyncio"),
+            ("exec", "trio"),
+            ("forkserver", "uvloop"),
+            ("fork", "trio"),
+            ("fork", "uvloop"),
+            ("spawn", "asyncio"),
+        )
+    ],
+    indirect=["anyio_backend"],
+)
 async def test_no_item_is_lost_however_workers_die(start: Method) -> None:
     account = Account()
     await rounds_of_kills(start, 0.01, account, kills=6)

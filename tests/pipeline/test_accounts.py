@@ -173,7 +173,7 @@ def test_cancelled_at_every_step(backend: Backend, ordered: bool) -> None:
     audit = Audit()
 
     async def run() -> None:
-        await audit.everything(6, 2, ordered=ordered)
+        await audit.everything(5, 2, ordered=ordered)
 
     cancel_everywhere(run, backend=backend, invariant=audit.final).check()
 

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from aconcur.pipeline import Journal, JournalError
 from tests.pipeline.test_journal import done
 from tests.support.journaled import FAILS_AT
@@ -37,6 +39,8 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
+# The loop here only waits: the process that is killed is the same, whatever loop that is.
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_killed_at_random_instants(tmp_path: Path) -> None:
     journal, calls = Journal(tmp_path / "run.db"), tmp_path / "calls"
     seed = random.randrange(10**6)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -137,7 +138,10 @@ async def test_a_limit_of_nothing_is_refused() -> None:
             pass
 
 
-def test_five_hundred_with_sixty_four_descriptors(anyio_backend_name: str) -> None:
+def test_five_hundred_with_sixty_four_descriptors(
+    anyio_backend_name: str, anyio_backend_options: dict[str, Any]
+) -> None:
+    options = {"use_uvloop": True} if "use_uvloop" in anyio_backend_options else {}
     program = f"""
 import anyio, resource
 from aconcur.process import Command, run_many
@@ -146,7 +150,7 @@ async def main():
     pipe = Command("cat") | Command("cat")
     async with run_many((pipe, b"%d" % n) for n in range(500)) as outcomes:
         print(sum([int(o.result().stdout) async for o in outcomes]))
-anyio.run(main, backend={anyio_backend_name!r})
+anyio.run(main, backend={anyio_backend_name!r}, backend_options={options!r})
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (ran.stdout, ran.stderr, ran.returncode) == (b"124750\n", b"", 0)

@@ -7,7 +7,6 @@ third of the time, for tests of what does not depend on how many versions are me
 from __future__ import annotations
 
 import runpy
-import sys
 from dataclasses import replace
 
 from aconcur.compare import lesson

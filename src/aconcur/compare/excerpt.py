@@ -7,6 +7,7 @@ __all__ = ("ExcerptError", "excerpt", "normalized_digest")
 import ast
 import hashlib
 import textwrap
+from functools import lru_cache
 from pathlib import Path
 
 from aconcur.errors import AconcurError
@@ -39,10 +40,16 @@ def _definition(folder: Path, file: str, name: str) -> str:
         text = (folder / file).read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError):
         raise ExcerptError(f"{folder.name} has no file {file!r}") from None
-    node = _find(ast.parse(text), name.split("."))
+    node = _find(_parsed(text), name.split("."))
     if node is None:
         raise ExcerptError(f"{folder.name}/{file} defines no {name!r}")
     return _source(text, node)
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> ast.Module:
+    """Parse a file once for all that a lesson quotes from it."""
+    return ast.parse(text)
 
 
 def _find(tree: ast.AST, path: list[str]) -> ast.stmt | None:
