@@ -46,4 +46,3 @@ def _received(number: int) -> Shared[Any]:
         raise LookupError(
             "this value was shared with another pool: share it with this one"
         ) from None
-

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from concurrent.futures import Executor
 from typing import TypeVar
 
+from aconcur._core.numbers import check_count
 from aconcur._core.on_error import RAISE, OnError
 from aconcur.parallel._executor_crew import ExecutorCrew
 from aconcur.parallel._options import MapOptions, Progress, check_function, name_of
@@ -85,8 +86,8 @@ def map(  # noqa: A001 - executors have a method of this name
     ``python -m benchmarks.parallel_executor``.
     """
     check_function(fn)
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers must be at least 1, not {workers}")
+    if workers is not None:
+        check_count("workers", workers, 1)
     options = MapOptions(
         ordered=ordered,
         buffer=buffer,

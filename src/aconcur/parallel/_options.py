@@ -10,6 +10,7 @@ from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, TypeAlias
 
+from aconcur._core.numbers import check_count, check_seconds
 from aconcur._core.on_error import RAISE, OnError
 
 Progress: TypeAlias = Callable[[int, int | None], object]
@@ -44,12 +45,11 @@ class MapOptions:
 
     def __post_init__(self) -> None:
         for name in ("buffer", "chunk"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
-        if self.timeout is not None and self.timeout <= 0:
-            raise ValueError(f"timeout must be more than 0 seconds, not {self.timeout}")
-        if self.retries < 0:
-            raise ValueError(f"retries must be at least 0, not {self.retries}")
+            if (value := getattr(self, name)) is not None:
+                check_count(name, value, 1)
+        if self.timeout is not None:
+            check_seconds("timeout", self.timeout, above=True)
+        check_count("retries", self.retries, 0)
         if not isinstance(self.on_error, OnError):
             raise TypeError(f"on_error must be RAISE, SKIP or COLLECT, not {self.on_error!r}")
         if self.progress is not None and not callable(self.progress):

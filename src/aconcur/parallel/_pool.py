@@ -14,6 +14,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack, final
 import anyio
 
 from aconcur._core.cpus import usable_cpus
+from aconcur._core.numbers import check_count, check_seconds
 from aconcur._core.on_error import RAISE, OnError
 from aconcur._worker.main_module import is_being_read, origin_of_main
 from aconcur._worker.shared import Shared
@@ -64,7 +65,8 @@ class Pool:
             timeout: seconds that the call may take in the worker; None: any.
 
         Raises:
-            TypeError: ``fn`` is no plain function.
+            TypeError: ``fn`` is no plain function, or ``timeout`` no number.
+            ValueError: ``timeout`` is not above 0.
             TaskTimeout: it took longer than ``timeout``. Its worker has been killed.
             WorkerDied: its process ended.
             RemoteError: it raised what cannot be had here.
@@ -79,8 +81,8 @@ class Pool:
         Cost: see "one call" in ``python -m benchmarks.parallel``.
         """
         check_function(fn)
-        if timeout is not None and timeout <= 0:
-            raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
+        if timeout is not None:
+            check_seconds("timeout", timeout, above=True)
         self._crew.check("run()")
         result: R = await self._crew.call(fn, args, timeout)
         return result
@@ -219,6 +221,7 @@ async def open_pool(
         nice: added to the workers' niceness, see nice(2).
 
     Raises:
+        TypeError: an argument is of the wrong kind.
         ValueError: an argument is out of its range.
         RuntimeError: this is a worker that runs the parent's ``__main__``.
 
@@ -228,8 +231,8 @@ async def open_pool(
     pickle crosses only between this process and those that it starts.
     """
     for name, value in (("workers", workers), ("max_tasks_per_worker", max_tasks_per_worker)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
+        if value is not None:
+            check_count(name, value, 1)
     if is_being_read():
         raise RuntimeError(
             "a worker runs __main__ to find what is pickled by its name there: put the call that "
