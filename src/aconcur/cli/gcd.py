@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("run",)
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -30,6 +31,7 @@ Answer: TypeAlias = tuple[int, str, str]
 _EVERY: Final = 0.1
 _BLOCK: Final = 1 << 16
 _CLUSTER: Final = "dask://"
+_ADDRESS: Final = re.compile(r"dask://.*[^:/]:\d+")
 
 
 class NotAllComputedError(AconcurError):
@@ -44,7 +46,7 @@ def run(chosen: argparse.Namespace) -> None:
     if chosen.workers is not None and chosen.workers < 1:
         raise UsageError(f"--workers must be at least 1, not {chosen.workers}")
     if chosen.executor not in {"pool", "threads", "processes"}:
-        if not chosen.executor.startswith(_CLUSTER):
+        if not _ADDRESS.fullmatch(chosen.executor):
             raise UsageError(
                 "--executor must be pool, threads, processes or dask://HOST:PORT, "
                 f"not {chosen.executor!r}"
@@ -71,7 +73,8 @@ async def _rows(file: BufferedReader) -> AsyncIterator[Row]:
         rest = lines.pop()[:_BLOCK]
         for line in lines if block else [rest]:
             number += 1
-            text = line.decode(errors="replace").strip()
+            # A mark of the encoding, as spreadsheets write it, stands before the first line.
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8", "replace").strip()
             if text and not (number == 1 and _is_head(text)):
                 yield number, text
 
