@@ -80,6 +80,11 @@ def test_what_a_block_has_no_time_for_is_left_with_its_number(
     )
 
 
+def test_a_spreadsheets_mark_of_the_encoding_is_no_part_of_a_line() -> None:
+    assert gcd(text="\ufeff12,18\r\n").stdout == "12,18,6\n"
+    assert gcd(text="\ufeffa,b\r\n12,18\r\n").stdout == "12,18,6\n"
+
+
 def test_nothing_in_nothing_out() -> None:
     done = gcd("-")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "0 pairs\n")
@@ -119,6 +124,7 @@ def test_a_line_without_end_is_wrong_and_not_kept() -> None:
     [
         (["--workers", "0"], "--workers must be at least 1, not 0"),
         (["--executor", "gpu"], "--executor must be pool, threads, processes or dask://HOST:PORT"),
+        (["--executor", "dask://"], "dask://HOST:PORT, not 'dask://'"),
         (["--executor", "dask://h:1", "--workers", "2"], "a cluster has its own"),
         (["a", "b"], "unrecognized arguments: b"),
     ],

@@ -28,6 +28,29 @@ from tests.support.patterns import UNHURRIED
 GLIDER = Pattern([(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)])
 
 
+_NO_END = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.rle", f"{_NO_END}o!"),
+        ("a.rle", f"3o{_NO_END}$o!"),
+        ("a.rle", f"#R {_NO_END} 5\no!"),
+        ("a.rle", f"#R -{_NO_END} 5\no!"),
+        ("a.lif", f"#Life 1.06\n{_NO_END} 1"),
+        ("a.mc", f"[M2]\n{_NO_END} 0 0 0 0"),
+        ("a.mc", f"[M2]\n4 {_NO_END} 0 0 0"),
+    ],
+)
+def test_a_number_without_end_is_refused_where_it_stands(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(PatternError, match=rf"{name}, line \d, column \d"):
+        read(tmp_path / name)
+
+
 @pytest.mark.parametrize("suffix", [".rle", ".RLE", ".cells", ".mc", ".lif", ".life"])
 def test_the_name_tells_the_format(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"glider{suffix}"

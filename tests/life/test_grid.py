@@ -69,6 +69,10 @@ def test_cells_and_bits_beyond_the_grid_are_refused() -> None:
         Grid(1, 2, -1)
     with pytest.raises(ValueError, match="not 0 rows of 3 cells"):
         Grid(0, 3)
+    with pytest.raises(TypeError, match=r"height and width are whole numbers, not 1\.5"):
+        Grid(1.5, 3)  # type: ignore[arg-type]
+    with pytest.raises(GridTooLargeError, match="1048576 × 1048576 cells is too large"):
+        Grid.random(1 << 20, 1 << 20)
     with pytest.raises(ValueError, match="must have 2 dimensions, not 1"):
         Grid.from_numpy([0, 1])
     with pytest.raises(IndexError, match=r"no cell \(0, -1\) in 1 × 2"):

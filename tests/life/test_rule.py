@@ -86,6 +86,11 @@ def test_what_is_no_rule_is_refused_with_its_text_and_the_reason(text: str, why:
     assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
 
 
+def test_what_is_no_text_is_no_rule() -> None:
+    with pytest.raises(TypeError, match="a rule is a text like 'B3/S23', not 23"):
+        Rule(23)  # type: ignore[arg-type]
+
+
 def test_counts_that_no_cell_has_are_refused() -> None:
     with pytest.raises(RuleError, match="9 live neighbours"):
         Rule.of([9], [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -310,6 +311,9 @@ async def test_a_value_shared_is_sent_once_a_worker(pool: Pool) -> None:
     [
         ({"buffer": 0}, "buffer must be at least 1, not 0"),
         ({"chunk": 0}, "chunk must be at least 1, not 0"),
+        ({"chunk": 1.5}, "chunk must be a whole number, not 1.5"),
+        ({"timeout": "3"}, "timeout must be a number of seconds, not '3'"),
+        ({"timeout": math.nan}, "timeout must be more than 0 seconds, not nan"),
         ({"timeout": 0}, "timeout must be more than 0 seconds, not 0"),
         ({"retries": -1}, "retries must be at least 0, not -1"),
         ({"on_error": "skip"}, "on_error must be RAISE, SKIP or COLLECT, not 'skip'"),

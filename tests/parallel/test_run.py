@@ -49,6 +49,8 @@ async def test_an_exception_keeps_its_type_attributes_and_traceback(pool: Pool) 
     [
         (partial(tasks.system_exit, 3), "SystemExit"),
         (tasks.raise_unpicklable, "tests.support.parallel_tasks.Unpicklable"),
+        (partial(next, iter([])), "StopIteration"),
+        (partial(tasks.raise_it, StopAsyncIteration()), "StopAsyncIteration"),
     ],
 )
 async def test_what_must_not_or_cannot_act_here_is_a_remote_error(
@@ -58,6 +60,28 @@ async def test_what_must_not_or_cannot_act_here_is_a_remote_error(
         await pool.run(function)
     assert caught.value.type_name == name
     assert await pool.run(tasks.square, 3) == 9
+
+
+@pytest.mark.parametrize("value", [tasks.Incomparable(), tasks.Unequal()])
+async def test_an_exception_may_hold_what_has_no_equal(pool: Pool, value: object) -> None:
+    with pytest.raises(LookupError) as caught:
+        await pool.run(tasks.raise_it, LookupError(value))
+    assert type(caught.value.args[0]) is type(value)
+    assert not pool.statistics().died
+
+
+async def test_a_group_of_exceptions_keeps_its_exceptions(pool: Pool) -> None:
+    group = ExceptionGroup("two", [LookupError(1), ExceptionGroup("in", [ValueError(2)])])
+    with pytest.raises(ExceptionGroup) as caught:
+        await pool.run(tasks.raise_it, group)
+    assert repr(caught.value) == repr(group)
+
+
+async def test_a_fork_that_the_function_does_not_end_answers_nothing(pool: Pool) -> None:
+    here = await pool.map(tasks.fork_and_return, range(3)).collect()
+    assert here == [True] * 3
+    assert await pool.run(tasks.square, 3) == 9
+    assert not pool.statistics().died
 
 
 async def test_a_result_that_cannot_be_pickled_is_that_calls_error(pool: Pool) -> None:

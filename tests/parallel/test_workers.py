@@ -124,12 +124,13 @@ async def test_the_status_is_told() -> None:
     ("wrong", "message"),
     [
         ({"workers": 0}, "workers must be at least 1, not 0"),
+        ({"workers": 1.5}, "workers must be a whole number, not 1.5"),
         ({"max_tasks_per_worker": 0}, "max_tasks_per_worker must be at least 1, not 0"),
         ({"start": "clone"}, "start must be .*, not 'clone'"),
     ],
 )
 async def test_wrong_arguments_are_named(wrong: dict[str, int], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         async with open_pool(**wrong):  # type: ignore[arg-type]
             pass
 
@@ -238,6 +239,46 @@ def test_scripts_need_no_guard_unless_main_is_named(
     )
     found = " ".join(sorted(done.stdout.split("\n"), reverse=True)).strip()
     assert said in found + done.stderr
+
+
+_FAILING_SCRIPT = """
+import anyio
+from aconcur.parallel import open_pool
+
+print("run")
+
+class Wrong(Exception):
+    def __init__(self, what, *, code):
+        super().__init__(f"{what} {code}")
+        self.code = code
+
+def fail(code):
+    raise Wrong("said", code=code)
+
+async def main():
+    async with open_pool(1) as pool:
+        try:
+            await pool.run(fail, 7)
+        except Wrong as error:
+            print(error, error.code)
+
+anyio.run(main)
+"""
+
+
+def test_an_exception_of_a_script_comes_back_and_the_script_is_not_run_again(
+    tmp_path: Path,
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_FAILING_SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    assert (done.stdout, done.stderr) == ("run\nsaid 7 7\n", "")
 
 
 def test_cpus_are_those_that_the_control_groups_grant(tmp_path: Path) -> None:

@@ -31,6 +31,31 @@ class Unpicklable(Exception):  # noqa: N818
         self.lock = Lock()
 
 
+class Unequal:
+    """Is equal to nothing but itself."""
+
+
+class Incomparable:
+    """Is as an array: whether two are equal cannot be said in a word."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+
+def raise_it(error: BaseException) -> NoReturn:
+    raise error
+
+
+def fork_and_return(_: object) -> bool:
+    """Return in the worker, after its fork has ended, and in the fork before."""
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+    return bool(pid)
+
+
 class ReadOnlyThere:
     """Can be pickled and not be read again but where it was made."""
 
@@ -206,10 +231,6 @@ class Interrupts:
 
     def __reduce__(self) -> tuple[object, ...]:
         raise self.error
-
-
-def raise_it(error: BaseException) -> NoReturn:
-    raise error
 
 
 def make_interrupts(number: int) -> object:

@@ -6,8 +6,11 @@ __all__ = ("Packed", "pack", "pickled", "type_name")
 
 import _pickle as pickle
 
+from aconcur._worker.main_module import sealed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, TypeAlias
 
 Packed: TypeAlias = tuple[bytes | None, str, str, str]
@@ -28,7 +31,8 @@ def rebuild(
     kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]
 ) -> BaseException:
     """Return an exception with these arguments and attributes."""
-    error = kind.__new__(kind)
+    # A group's exceptions are kept by its __new__ alone.
+    error = kind.__new__(kind, *(args if issubclass(kind, BaseExceptionGroup) else ()))
     error.args = args
     error.__dict__.update(state)
     return error
@@ -55,15 +59,29 @@ def pickled(error: BaseException) -> bytes | None:
     """Return the exception's pickle if it is an ``Exception`` that can be read again."""
     # SystemExit, KeyboardInterrupt and CancelledError would act where they are raised again.
     if isinstance(error, Exception):
-        for form in (error, _Rebuilt(error)):
-            try:
-                data = pickle.dumps(form, 5)
-                again = pickle.loads(data)
-            except BaseException:  # noqa: BLE001 - its pickling is not ours
-                continue
-            if type(again) is type(error) and again.args == error.args:
-                return data
+        with sealed():
+            for dumps in _picklers():
+                for form in (error, _Rebuilt(error)):
+                    try:
+                        data: bytes = dumps(form, 5)
+                        again = pickle.loads(data)
+                        # What is made without its __init__ has the arguments that it had.
+                        same = form is not error or bool(again.args == error.args)
+                    except BaseException:  # noqa: BLE001 - its pickling is not ours
+                        continue
+                    if same and type(again) is type(error):
+                        return data
     return None
+
+
+def _picklers() -> Iterator[Any]:
+    """Yield what pickles by name, and then by value where that is there."""
+    yield pickle.dumps
+    try:
+        import cloudpickle
+    except ImportError:
+        return
+    yield cloudpickle.dumps
 
 
 def type_name(error: BaseException) -> str:

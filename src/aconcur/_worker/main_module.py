@@ -6,14 +6,16 @@ name in ``__main__``: with cloudpickle installed, its functions are not.
 
 from __future__ import annotations
 
-__all__ = ("MainModule", "Origin", "install", "is_being_read", "origin_of_main")
+__all__ = ("MainModule", "Origin", "install", "is_being_read", "origin_of_main", "sealed")
 
 import os
 import sys
+from contextlib import contextmanager
 from types import ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, Final, TypeAlias
 
 Origin: TypeAlias = tuple[str, str] | None
@@ -43,7 +45,7 @@ class MainModule(ModuleType):
         self.origin: Origin = origin
         self.state: str = "new"
         self.sealed: bool = False
-        """While it is not to be run: an answer is being pickled."""
+        """While it is not to be run: what was done is being pickled."""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a module's own
         if not name.startswith("__") and self.state == "new" and not self.sealed:
@@ -73,6 +75,20 @@ class MainModule(ModuleType):
 def install(origin: Origin) -> None:
     """Put a ``__main__`` that is not read yet in the place of this process's own."""
     sys.modules["__main__"] = MainModule(origin)
+
+
+@contextmanager
+def sealed() -> Iterator[None]:
+    """Pickle something without running the parent's ``__main__`` to look for its class there."""
+    main = sys.modules["__main__"]
+    if not isinstance(main, MainModule) or main.sealed:
+        yield
+        return
+    main.sealed = True
+    try:
+        yield
+    finally:
+        main.sealed = False
 
 
 def is_being_read() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("EXACT", "KEEP_GOING", "send", "serve")
 
 import _socket as socket
+import os
 import sys
 from contextlib import suppress
 from operator import methodcaller
@@ -25,7 +26,7 @@ from aconcur._worker.frames import (
     head,
 )
 from aconcur._worker.kept import keep
-from aconcur._worker.main_module import MainModule
+from aconcur._worker.main_module import sealed
 from aconcur._worker.work import Answer, Page, encode_answer, work
 
 TYPE_CHECKING = False
@@ -59,7 +60,7 @@ def serve(sock: socket.socket, page: Page) -> None:
 
 class _Service:
     def __init__(self, sock: socket.socket, page: Page) -> None:
-        self._sock, self._page = sock, page
+        self._sock, self._page, self._pid = sock, page, os.getpid()
         self._inbox = Inbox(sock)
         self._functions: dict[int, Any] = {}
 
@@ -149,12 +150,9 @@ class _Service:
             )
 
     def _answer(self, frame: Frame, answer: Answer, seconds: float) -> None:
-        main = sys.modules["__main__"]
-        if isinstance(main, MainModule):
-            main.sealed = True
-            message = encode_answer(answer)
-            main.sealed = False
-        else:
+        if os.getpid() != self._pid:
+            os._exit(0)  # a fork that the function has made, and has not ended
+        with sealed():
             message = encode_answer(answer)
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # closed, or none at all

@@ -106,6 +106,8 @@ def exec_main(fd: int) -> None:
             _live(sock, boot)
     except (EOFError, ConnectionError):
         return
+    finally:
+        sock.detach()  # the end of the process closes it, and so tells the pool
 
 
 def spawned(connection: Any, boot: Boot) -> None:  # noqa: ANN401 - multiprocessing's Connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("run",)
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -31,6 +32,7 @@ _BLOCK: Final = 1 << 16
 _CLUSTER: Final = "dask://"
 # Blocks read and not yet printed, at most.
 _AHEAD: Final = 256
+_ADDRESS: Final = re.compile(r"dask://.*[^:/]:\d+")
 
 
 class NotAllComputedError(AconcurError):
@@ -45,7 +47,7 @@ def run(chosen: argparse.Namespace) -> None:
     if chosen.workers is not None and chosen.workers < 1:
         raise UsageError(f"--workers must be at least 1, not {chosen.workers}")
     if chosen.executor not in {"pool", "threads", "processes"}:
-        if not chosen.executor.startswith(_CLUSTER):
+        if not _ADDRESS.fullmatch(chosen.executor):
             raise UsageError(
                 "--executor must be pool, threads, processes or dask://HOST:PORT, "
                 f"not {chosen.executor!r}"

@@ -44,7 +44,8 @@ def divisors(block: Block) -> Done:
     answers: list[str] = []
     wrong: list[tuple[int, str]] = []
     first, data = block
-    lines = data.decode(errors="replace").split("\n")
+    # A mark of the encoding, as spreadsheets write it, stands before the first line.
+    lines = data.decode("utf-8-sig" if first == 1 else "utf-8", "replace").split("\n")
     ends = time.monotonic() + _BUDGET
     for number, text in enumerate(lines, first):
         try:

@@ -81,6 +81,7 @@ def make_engine(
     Raises:
         MissingRequirementError: the engine asked for needs what is not installed.
         RuleError: the notation is none.
+        TypeError: the start is no grid or pattern, or the rule no rule and no text.
         UnboundedRuleError: the rule has B0, and there is no end to the plane.
         ValueError: there is no such engine or topology, or the two do not go together, or a
             pattern without bounds is to live on a torus or in a box.

@@ -30,6 +30,7 @@ class Grid:
         left: the x coordinate of column 0, on an unbounded plane.
 
     Raises:
+        TypeError: a size is no whole number.
         ValueError: there is no cell, or a bit beyond the last.
     """
 
@@ -124,8 +125,11 @@ class Grid:
 
         Raises:
             ValueError: the density is no probability, or there is no cell.
+            GridTooLargeError: there would be more than 2³³ cells.
         """
         _layout.check_size(height, width)
+        if height * width > LARGEST:
+            raise GridTooLargeError(height, width)
         return cls(height, width, _layout.by_lot(height * width, density, seed))
 
     def _where(self) -> tuple[int, int, int, int]:

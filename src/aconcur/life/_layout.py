@@ -17,7 +17,15 @@ _TO_DIGITS: Final = str.maketrans(LIVE + DEAD, "1" * len(LIVE) + "0" * len(DEAD)
 
 
 def check_size(height: int, width: int) -> None:
-    """Raise if there would be no cell."""
+    """Raise if there would be no cell.
+
+    Raises:
+        TypeError: a size is no whole number.
+        ValueError: it is below 1.
+    """
+    for size in (height, width):
+        if not hasattr(size, "__index__"):
+            raise TypeError(f"a grid's height and width are whole numbers, not {size!r}")
     if height < 1 or width < 1:
         raise ValueError(
             f"a grid needs a row and a column at least, not {height} rows of {width} cells"

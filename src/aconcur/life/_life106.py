@@ -12,7 +12,7 @@ from typing import Final
 
 from aconcur.life._errors import PatternError, PatternSizeError
 from aconcur.life._pattern import Pattern
-from aconcur.life._text import as_line, as_text
+from aconcur.life._text import as_line, as_text, whole
 
 HEADER: Final = "#Life 1.06"
 # A guess: about 1 GiB of text.
@@ -40,7 +40,7 @@ def read_life106(text: str | bytes, *, source: str = "") -> Pattern:
     cells, comments = [], []
     for number, line in enumerate(lines[1:], 2):
         if found := _CELL.fullmatch(line):
-            cells.append((int(found["y"]), int(found["x"])))
+            cells.append((whole(found["y"]), whole(found["x"])))
         elif line.startswith("#"):
             comments.append(as_line(line[1:]))
         elif line.strip():
@@ -56,7 +56,7 @@ def read_life106(text: str | bytes, *, source: str = "") -> Pattern:
 
 def _is(line: str, cell: tuple[int, int]) -> bool:
     found = _CELL.fullmatch(line)
-    return found is not None and (int(found["y"]), int(found["x"])) == cell
+    return found is not None and (whole(found["y"]), whole(found["x"])) == cell
 
 
 def write_life106(pattern: Pattern) -> str:

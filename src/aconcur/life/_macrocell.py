@@ -16,7 +16,7 @@ from aconcur.life._errors import PatternError, PatternSizeError
 from aconcur.life._pattern import Bounds, Pattern
 from aconcur.life._rule import LIFE, Rule
 from aconcur.life._runs import of_rows
-from aconcur.life._text import as_line, as_text, notation_of, rule_and_bounds
+from aconcur.life._text import as_line, as_text, notation_of, rule_and_bounds, whole
 
 HEADER: Final = "[M2]"
 LEAF: Final = 3
@@ -130,14 +130,14 @@ class _File:
             self._refuse(
                 f"{line[:40]!r} is neither a leaf (.*$) nor a node of five numbers", number
             )
-        level = int(found["level"])
+        level = whole(found["level"])
         if level <= LEAF:
             self._refuse(f"a node of level {level} is of a rule of more than two states", number)
         if level > _HIGHEST:
             self._refuse(f"a node's level is {_HIGHEST} at most, not {level}", number)
-        nw, ne, sw, se = map(int, found[2].split())
+        nw, ne, sw, se = map(whole, found[2].split())
         for part in re.finditer(r"\d+", found[2]):
-            child = int(part[0])
+            child = whole(part[0])
             if child >= len(self.nodes):
                 why = f"there is no node {child} above: there are {len(self.nodes) - 1}"
             elif child and self.nodes[child].level != level - 1:

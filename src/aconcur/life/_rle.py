@@ -16,7 +16,7 @@ from aconcur.life._errors import PatternError, PatternSizeError
 from aconcur.life._pattern import Bounds, Pattern
 from aconcur.life._rle_body import blame, read_body
 from aconcur.life._rule import LIFE
-from aconcur.life._text import as_line, as_text, notation_of, place_of, rule_and_bounds
+from aconcur.life._text import as_line, as_text, notation_of, place_of, rule_and_bounds, whole
 
 _LINE: Final = 70  # characters, as the format asks
 
@@ -142,7 +142,7 @@ class _Head:
 
     def _hear_place(self, words: str, begin: int) -> None:
         if found := _PLACE.fullmatch(words):
-            self.place = int(found["x"]), int(found["y"])
+            self.place = whole(found["x"]), whole(found["y"])
             self.placed = place_of(self._text, begin)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 from aconcur.life import _runs
 from aconcur.life._errors import PatternError
 from aconcur.life._runs import FURTHEST, Runs
-from aconcur.life._text import place_of
+from aconcur.life._text import place_of, whole
 
 _DIGITS: Final = b"0123456789"
 _SPACES: Final = b" \t\n\v\f"
@@ -57,7 +57,7 @@ def _read_by_hand(items: bytes) -> Runs | None:
     y = x = 0
     found: list[tuple[int, int, int]] = []
     for kind, count in zip(kinds, _ITEM_END.split(items), strict=False):
-        n = int(count) if count else 1
+        n = whole(count) if count else 1
         if kind == _ROW:
             y += n
             x = 0

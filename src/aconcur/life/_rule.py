@@ -59,6 +59,7 @@ class Rule:
 
     Raises:
         RuleError: the text is neither.
+        TypeError: it is no text.
     """
 
     __slots__ = ("_born", "_survives")
@@ -110,6 +111,8 @@ class Rule:
 
 
 def _parse(text: str) -> tuple[frozenset[int], frozenset[int]]:
+    if not isinstance(text, str):
+        raise TypeError(f"a rule is a text like 'B3/S23', not {text!r}")
     plain = text.strip()
     plain = NAMED_RULES.get(re.sub(r"[\s_-]+", "", plain).lower(), plain)
     for notation in (_BORN_FIRST, _SURVIVES_FIRST, _BARE):

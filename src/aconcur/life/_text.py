@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("as_line", "as_text", "notation_of", "place_of", "rule_and_bounds", "rule_at")
+__all__ = ("as_line", "as_text", "notation_of", "place_of", "rule_and_bounds", "rule_at", "whole")
 
 import re
 from typing import Final
@@ -12,6 +12,7 @@ from aconcur.life._errors import PatternError, RuleError
 from aconcur.life._pattern import Bounds, Pattern
 from aconcur.life._rule import Rule
 
+_BEYOND: Final = 1 << 64
 # Golly's: T for a torus, P for a part of the plane with dead cells around.
 _BOUNDS: Final = re.compile(r"(?P<rule>[^:]*):(?P<kind>[TP])(?P<width>\d+)(?:,(?P<height>\d+))?")
 
@@ -36,6 +37,14 @@ def as_line(words: str) -> str:
     Each of them becomes a space.
     """
     return " ".join(words.splitlines()).strip()
+
+
+def whole(digits: str | bytes) -> int:
+    """Return the number that stands there, or one beyond all patterns if it has no end."""
+    try:
+        return int(digits)
+    except ValueError:  # more digits than sys.get_int_max_str_digits()
+        return -_BEYOND if digits[:1] in ("-", b"-") else _BEYOND
 
 
 def place_of(text: str, index: int) -> tuple[int, int]:
@@ -67,7 +76,7 @@ def rule_and_bounds(
     if found := _BOUNDS.fullmatch(notation):
         notation, kind, width, height = found.groups()
         topology: Topology = "torus" if kind == "T" else "box"
-        bounds = Bounds(topology, int(height or width), int(width))
+        bounds = Bounds(topology, whole(height or width), whole(width))
         if 0 in bounds:
             why = "a field of which one side is unbounded is not known"
             raise PatternError(why, line, column, source)

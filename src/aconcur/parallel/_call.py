@@ -12,7 +12,7 @@ from aconcur._worker.codec import Encoded
 from aconcur._worker.failures import Packed
 from aconcur.parallel._chunk import Chunk, Death, new_number
 from aconcur.parallel._errors import TaskTimeout, WorkerDied
-from aconcur.parallel._failing import unpack
+from aconcur.parallel._failing import raisable, unpack
 from aconcur.parallel._options import name_of
 
 # Deaths of its worker, not seen to begin with it, after which the call is blamed.
@@ -66,7 +66,7 @@ class Call:
     ) -> int:
         """Take the result. Without one the call has been called off before it began."""
         if errors:
-            self.fail(unpack(errors[0], self.name, None, self.arguments))
+            self.fail(raisable(unpack(errors[0], self.name, None, self.arguments)))
         elif results:
             self._result = results[0]
             self._end()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, final
 import anyio
 import anyio.to_thread
 
+from aconcur._core.numbers import check_seconds
 from aconcur.errors import MissingRequirementError
 from aconcur.parallel._executor_errors import ClusterUnreachable
 
@@ -107,17 +108,23 @@ async def cluster(
     Raises:
         ClusterUnreachable: no scheduler answers.
         MissingRequirementError: the extra ``dask`` is not installed.
-        ValueError: ``timeout`` is not above 0.
+        TypeError: ``timeout`` is no number.
+        ValueError: it is not above 0, or ``address`` is none.
 
     **Cancelled**, or when the block ends: calls that are left are called off and the connection is
     closed. Scheduler and workers go on; what a worker runs cannot be stopped.
     """
-    if timeout <= 0:
-        raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
+    check_seconds("timeout", timeout, above=True)
     try:
         from distributed import Client
+        from distributed.comm.addressing import parse_address, parse_host_port
     except ImportError:
         raise MissingRequirementError("module distributed", "pip install 'aconcur[dask]'") from None
+    try:
+        # A client that is made for what is no address is left half made.
+        parse_host_port(parse_address(address)[1])
+    except ValueError as error:
+        raise ValueError(f"address must be tcp://HOST:PORT, not {address!r}: {error}") from None
     connect = partial(
         Client, address, timeout=timeout, security=security, set_as_default=False, name="aconcur"
     )

@@ -116,7 +116,7 @@ class RemoteError(AconcurError):
 
     Its class or a value of it cannot be pickled or found; or it is no ``Exception``:
     ``SystemExit``, ``KeyboardInterrupt`` and ``CancelledError`` would do here what was meant for
-    the worker.
+    the worker, and ``StopIteration`` would end what waits for the result.
 
     Args:
         type_name: the exception's class, with its module.

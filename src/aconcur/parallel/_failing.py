@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("rebuilt", "unpack")
+__all__ = ("raisable", "rebuilt", "unpack")
 
 import pickle
 
-from aconcur._worker.failures import Packed
+from aconcur._worker.failures import Packed, type_name
 from aconcur.parallel._errors import RemoteError, RemoteTraceback, add_item_note
 
 
@@ -22,6 +22,17 @@ def unpack(packed: Packed | Exception, function: str, index: int | None, item: o
     error.__cause__ = RemoteTraceback(packed[3], item, index)
     add_item_note(error, function, index, item)
     return error
+
+
+def raisable(error: Exception) -> Exception:
+    """Return the error, or what stands for it where a coroutine cannot raise it."""
+    if not isinstance(error, StopIteration | StopAsyncIteration):
+        return error
+    ends = RemoteError(type_name(error), str(error))
+    ends.__cause__ = error
+    for note in getattr(error, "__notes__", ()):
+        ends.add_note(note)
+    return ends
 
 
 def rebuilt(packed: Packed) -> Exception:

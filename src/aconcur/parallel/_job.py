@@ -17,7 +17,7 @@ from aconcur._core.on_error import RAISE, SKIP
 from aconcur._worker.failures import Packed
 from aconcur.parallel._chunk import Chunk, Crew, Death, new_number
 from aconcur.parallel._errors import TaskTimeout, WorkerDied, add_item_note
-from aconcur.parallel._failing import unpack
+from aconcur.parallel._failing import raisable, unpack
 from aconcur.parallel._intake import Intake
 from aconcur.parallel._options import Failure, MapOptions, name_of
 from aconcur.parallel._outlet import Lost, Outlet
@@ -237,7 +237,7 @@ class Job:
         on_error = self._options.on_error
         if on_error is not SKIP:
             self.failures.append(Failure(item, index, error, attempts))
-        self._outlet.put(index, Lost(error if on_error is RAISE else None))
+        self._outlet.put(index, Lost(raisable(error) if on_error is RAISE else None))
 
     def fail(self, error: BaseException, *, at_once: bool = True) -> None:
         """End the map with an error that is no item's, at once or after what is ready."""

@@ -65,7 +65,8 @@ class Pool:
             timeout: seconds that the call may take in the worker; None: any.
 
         Raises:
-            TypeError: ``fn`` is no plain function.
+            TypeError: ``fn`` is no plain function, or ``timeout`` no number.
+            ValueError: ``timeout`` is not above 0.
             TaskTimeout: it took longer than ``timeout``. Its worker has been killed.
             WorkerDied: its process ended.
             RemoteError: it raised what cannot be had here.
@@ -226,6 +227,7 @@ async def open_pool(
         nice: added to the workers' niceness, see nice(2).
 
     Raises:
+        TypeError: an argument is of the wrong kind.
         ValueError: an argument is out of its range.
         RuntimeError: this is a worker that runs the parent's ``__main__``.
 
