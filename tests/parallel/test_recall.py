@@ -9,7 +9,11 @@ import anyio
 import pytest
 
 from aconcur.parallel import COLLECT, Pool, WorkerDied, open_pool
+from aconcur.parallel._chunk import Death
+from aconcur.parallel._job import Job
+from aconcur.parallel._options import MapOptions
 from tests.support import parallel_tasks as tasks
+from tests.support.hands import hands
 
 
 def one_waits(path: Path, before: int, after: int) -> Iterator[tuple[str, int]]:
@@ -27,13 +31,13 @@ async def test_items_behind_a_long_one_are_done_by_others(
 ) -> None:
     go = tmp_path / "go"
     found: list[int] = []
-    # It is the first of its chunk: what was done before it would wait for it in the answer.
+    # What was done before it in its chunk waits for it, in the answer; what comes after does not.
     before = 10 * chunk if chunk else 0
     with anyio.fail_after(30):
         items = one_waits(go, before, 100)
         async for number in pool.map(tasks.wait_for, items, ordered=False, chunk=chunk):
             found.append(number)
-            if len(found) == before + 100:
+            if sum(one > before for one in found) == 100:
                 go.touch()
     assert sorted(found) == list(range(before + 101))
     assert pool.statistics().died == pool.statistics().killed == 0
@@ -81,6 +85,18 @@ async def test_who_dies_after_its_items_were_taken_back_is_blamed_alone(
     (failure,) = results.failures
     assert isinstance(failure.error, WorkerDied)
     assert failure.index == 0
+
+
+async def test_a_death_at_what_was_cut_off_blames_nobody() -> None:
+    async with hands(0) as crew:
+        crew.job = job = Job(crew, abs, iter(range(3)), MapOptions(chunk=3))
+        chunk = job.next_chunk()
+        assert chunk is not None
+        assert job.take_back(chunk, 1) == 2
+        # It had told of the second item, and seen then that it was called off.
+        job.crashed(chunk, 1, 2, Death(signal=9))
+        assert [(one.start, one.items) for one in job.postponed] == [(0, [0]), (1, [1, 2])]
+        assert not job.failures
 
 
 async def test_a_map_may_be_left_while_its_items_are_taken_back(pool: Pool, tmp_path: Path) -> None:

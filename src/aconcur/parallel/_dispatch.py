@@ -122,10 +122,10 @@ class Dispatch:
         except Exception as error:  # noqa: BLE001 - an item's pickling
             job.unreadable(chunk, error)
             return False
-        except BaseException as error:  # noqa: BLE001 - raised where the results are asked for
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - the consumer raises it
             job.put_back(chunk)
             job.fail(error)
-            return False
+            return False  # noqa: ASYNC104
         if not job.fits(chunk, message.total):
             return False
         if job.number not in worker.known:

@@ -104,9 +104,9 @@ class ExecutorCall:
         try:
             function = self._sealed.get(job.function)
             items = seal(self._chunk.items, encode(self._chunk.items))
-        except BaseException as error:  # noqa: BLE001 - an item's, not the executor's
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - an item's, not the executor's
             self.refused = error
-            return NoCall, ()
+            return NoCall, ()  # noqa: ASYNC104
         self.sent = items.size
         key = os.getpid(), job.number
         return SentCall, (key, function, items, job.pace.budget, job.keep_going)

@@ -166,7 +166,7 @@ class ExecutorCrew:
             assert answer is not None
             try:
                 results, errors = answer.read()
-            except BaseException as unreadable:  # noqa: BLE001 - what an item's result does
+            except BaseException as unreadable:  # noqa: ASYNC103, BLE001 - what an item's result does
                 error = unreadable
             else:
                 self._finish(chunk, call, answer, results, errors)

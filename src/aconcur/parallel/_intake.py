@@ -91,7 +91,7 @@ class Intake:
         began = time.perf_counter()
         try:
             items.extend(islice(self._source, most))  # keeps what came before an error
-        except BaseException as error:  # noqa: BLE001 - raised where the results are asked for
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - the consumer raises it
             self.error = error
         self._cost = (time.perf_counter() - began) / most
         self._ended = len(items) < most
