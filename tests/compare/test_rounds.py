@@ -83,7 +83,6 @@ async def test_what_a_loop_starts_once_is_not_the_version_s(lesson_with: LessonW
     assert [v.children for v in record.case("add").versions] == [0, 0]
 
 
-@on_one_loop
 async def test_time_and_cpu_are_those_of_the_run_and_of_its_children(
     lesson_with: LessonWith,
 ) -> None:
