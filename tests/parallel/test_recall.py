@@ -32,10 +32,13 @@ async def test_items_behind_a_long_one_are_done_by_others(
     go = tmp_path / "go"
     found: list[int] = []
     # What was done before it in its chunk waits for it, in the answer; what comes after does not.
+    # A limit has its worker begin items one by one: quick ones would be begun some at a time.
     before = 10 * chunk if chunk else 0
     with anyio.fail_after(30):
         items = one_waits(go, before, 100)
-        async for number in pool.map(tasks.wait_for, items, ordered=False, chunk=chunk):
+        async for number in pool.map(
+            tasks.wait_for, items, ordered=False, chunk=chunk, timeout=600
+        ):
             found.append(number)
             if sum(one > before for one in found) == 100:
                 go.touch()
