@@ -108,7 +108,7 @@ def test_long_rows_cost_neither_time_nor_memory(top: int) -> None:
 def test_both_ways_to_write_make_the_same_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     pattern = Pattern.from_grid(Grid.random(50, 70, seed=1)).at(-20, -30)
     plain = write_macrocell(pattern)
-    monkeypatch.setattr("aconcur.life._macrocell._LONG_RUN", 0)
+    monkeypatch.setattr("aconcur.life._planting._LONG_RUN", 0)
     once = write_macrocell(pattern)
     assert read_macrocell(once) == pattern
     assert once.count("\n") == plain.count("\n")

@@ -9,11 +9,12 @@ __all__ = ("read_macrocell", "write_macrocell")
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple, NoReturn, TypeAlias
+from typing import Final, NamedTuple, NoReturn, TypeAlias, final
 
 from aconcur import __version__
 from aconcur.life._errors import PatternError, PatternSizeError
 from aconcur.life._pattern import Bounds, Pattern
+from aconcur.life._planting import plant
 from aconcur.life._rule import LIFE, Rule
 from aconcur.life._runs import of_rows
 from aconcur.life._text import as_line, as_text, notation_of, rule_and_bounds, whole
@@ -28,8 +29,6 @@ _HIGHEST: Final = 62
 _MOST_LEAVES: Final = 1 << 22
 # Runs in all squares together, to lay out those that are equal once: tenths of a second. A guess.
 _MOST_RUNS: Final = 1 << 16
-# A run of so many cells has so many leaves that most of them are worth writing once. A guess.
-_LONG_RUN: Final = 1 << 12
 
 _LEAF: Final = re.compile(r"[.*$]+")
 _NODE: Final = re.compile(r"(?P<level>\d+)((?: +\d+){4}) *", re.ASCII)
@@ -218,85 +217,44 @@ def write_macrocell(pattern: Pattern) -> str:
     lines += [f"#N {pattern.name}"] * bool(pattern.name)
     lines += [f"#O {pattern.author}"] * bool(pattern.author)
     lines += [f"#C {comment}".rstrip() for comment in pattern.comments]
-    is_long = max(pattern.run_arrays()[2], default=0) > _LONG_RUN
-    nodes = _long_nodes(pattern) if is_long else _nodes(_leaves(pattern))
+    nodes = _Lines()
+    plant(nodes, pattern, most_leaves=_MOST_LEAVES)
     return "\n".join([*lines, *nodes]) + "\n"
 
 
-def _leaves(pattern: Pattern) -> dict[tuple[int, int], int]:
-    """Return the bits of each square of 8 × 8 cells, by its place."""
-    leaves: dict[tuple[int, int], int] = {}
-    for y, x, n in pattern.runs():
-        if len(leaves) + n // SIDE > _MOST_LEAVES:
-            raise PatternSizeError(f"{pattern!r} has too many squares of 8 × 8: write RLE instead")
-        row = y % SIDE * SIDE
-        while n > 0:
-            here = min(n, SIDE - x % SIDE)
-            place = y >> LEAF, x >> LEAF
-            leaves[place] = leaves.get(place, 0) | ((1 << here) - 1) << row + x % SIDE
-            x, n = x + here, n - here
-    return leaves
+@final
+class _Lines:
+    """A line for each different square, from small ones to the whole; a node is its line's number.
 
+    An empty square is 0.
+    """
 
-def _nodes(leaves: dict[tuple[int, int], int]) -> Iterator[str]:
-    """Yield a line for each different square, from small ones to the one around the origin."""
-    known: dict[str, int] = {}
-    level = LEAF
-    squares = {place: _leaf_line(bits) for place, bits in leaves.items()}
-    while True:
-        numbers: dict[tuple[int, int], int] = {}
-        for place, line in squares.items():
-            if line not in known:
-                known[line] = len(known) + 1
-                yield line
-            numbers[place] = known[line]
-        level += 1
-        if all(-1 <= at <= 0 for place in numbers for at in place):
-            yield _node_line(level, numbers, -1, -1)
-            return
-        parents = {(y >> 1, x >> 1) for y, x in numbers}
-        squares = {(y, x): _node_line(level, numbers, 2 * y, 2 * x) for y, x in parents}
+    bottom: Final = LEAF
+    stride: Final = SIDE
+    smallest: Final = LEAF + 1
 
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._levels = [0]
 
-def _long_nodes(pattern: Pattern) -> list[str]:
-    """Do as :func:`_nodes`, and look at squares that are equal once, however many there are."""
-    known: dict[tuple[int, Parts], int] = {}
-    numbers: dict[str, int] = {}
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers or [f"{self.smallest} 0 0 0 0"])
 
-    def number(level: int, runs: Parts) -> int:
-        if not runs:
-            return 0
-        if (level, runs) not in known:
-            if level == LEAF:
-                line = _leaf_line(sum(((1 << n) - 1) << y * SIDE + x for y, x, n in runs))
-            else:
-                half = 1 << level - 1
-                quarters = [_part(runs, y, x, half) for y in (0, half) for x in (0, half)]
-                line = " ".join(map(str, (level, *(number(level - 1, part) for part in quarters))))
-            known[level, runs] = numbers.setdefault(line, len(numbers) + 1)
-        return known[level, runs]
+    def leaf(self, bits: int, /) -> int:
+        return self._number(_leaf_line(bits), LEAF)
 
-    (top, left), (height, width) = pattern.offset, (pattern.height, pattern.width)
-    reach = max(-top, -left, top + height, left + width)
-    level = max((reach - 1).bit_length() + 1, LEAF + 1)
-    half = 1 << level - 1
-    number(level, tuple((y + half, x + half, n) for y, x, n in pattern.runs()))
-    return list(numbers)
+    def join(self, nw: int, ne: int, sw: int, se: int, /) -> int:
+        level = 1 + max(self._levels[part] for part in (nw, ne, sw, se))
+        return self._number(f"{level} {nw} {ne} {sw} {se}", level) if level > 1 else 0
 
+    def empty(self, _: int, /) -> int:
+        return 0
 
-def _part(runs: Parts, top: int, left: int, side: int) -> Parts:
-    """Return what lies in a square, from its corner."""
-    found: list[tuple[int, int, int]] = []
-    for y, x, n in runs:
-        begin, end = max(x - left, 0), min(x + n - left, side)
-        if 0 <= y - top < side and begin < end:
-            found.append((y - top, begin, end - begin))
-    return tuple(found)
-
-
-def _node_line(level: int, numbers: dict[tuple[int, int], int], y: int, x: int) -> str:
-    quarters = (numbers.get((y + dy, x + dx), 0) for dy in (0, 1) for dx in (0, 1))
-    return " ".join(map(str, (level, *quarters)))
+    def _number(self, line: str, level: int) -> int:
+        number = self._numbers.setdefault(line, len(self._numbers) + 1)
+        if number == len(self._levels):
+            self._levels.append(level)
+        return number
 
 
 def _leaf_line(bits: int) -> str:

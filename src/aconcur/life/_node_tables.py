@@ -19,7 +19,8 @@ from aconcur.life import _table_kernel as kernels
 from aconcur.life._leaf_kernel import WORK, masks_of
 from aconcur.life._node_kernel import begin, leap
 from aconcur.life._pattern import Pattern
-from aconcur.life._plane import MOST_BYTES, Outcome, plant
+from aconcur.life._plane import MOST_BYTES, Outcome
+from aconcur.life._planting import plant
 from aconcur.life._rule import LIFE, Rule
 from aconcur.life._tables import BYTES, Tables, TableSquare
 
@@ -58,6 +59,7 @@ class NodeTables:
 
     bottom: Final = k.BOTTOM
     stride: Final = 16
+    smallest: Final = bottom + 3
 
     def __init__(self, rule: Rule) -> None:
         self._conway = rule == LIFE
@@ -67,7 +69,7 @@ class NodeTables:
             k.AT_WORK: np.zeros(WORK, np.uint64),
         }
         self._tables = Tables(FEW, self._shared, conway=self._conway)
-        self._part = self._level = k.BOTTOM + 3
+        self._part = self._level = self.smallest
         # The binary logarithm of the leap that is on the stack, or -1.
         self._under = -1
         self._chores: Iterator[None] = iter(())

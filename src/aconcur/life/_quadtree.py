@@ -14,7 +14,8 @@ from typing import Final, final
 
 from aconcur.life._bigint import compile_step
 from aconcur.life._pattern import Pattern
-from aconcur.life._plane import MOST_BYTES, Outcome, plant
+from aconcur.life._plane import MOST_BYTES, Outcome
+from aconcur.life._planting import plant
 from aconcur.life._rule import Rule
 
 # About 300 bytes each.
@@ -87,13 +88,14 @@ class Quadtree:
 
     bottom: Final = _Leaves.level
     stride: Final = _Leaves.stride
+    smallest: Final = bottom + 3
 
     def __init__(self, rule: Rule) -> None:
         self._of_leaves = _Leaves(rule)
         self._most = MOST_NODES
         self._until = float("inf")
         self._clear()
-        self.root: Node = self.empty(self.bottom + 3)
+        self.root: Node = self.empty(self.smallest)
 
     def _clear(self) -> None:
         self._leaves: dict[int, Node] = {}
