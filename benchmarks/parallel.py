@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from benchmarks.parallel_peers import WORKERS
-from benchmarks.parallel_tables import CASES, TABLES, Goal, Table
+from benchmarks.parallel_table import Goal, Table
+from benchmarks.parallel_tables import CASES, TABLES
 from benchmarks.rival_process import BOUND, RivalError, RivalProcess
 from benchmarks.side_by_side import Cost, compare_costs
 

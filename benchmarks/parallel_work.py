@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = (
     "BOOK",
     "MIB",
+    "SENT",
     "as_coroutine",
     "book_gcd",
     "first",
@@ -12,17 +13,21 @@ __all__ = (
     "in_turn",
     "kept_array",
     "kept_bytes",
+    "large_bytes",
     "pairs",
     "spin",
 )
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 MIB: Final = 1 << 20
+SENT: Final = 12
+"""Large items of a round."""
 BOOK: Final = [(1_963_309 + n, 2_265_973 + n) for n in range(24)]
 
 
@@ -61,6 +66,11 @@ def kept_array(_: int) -> Any:
     import numpy
 
     return numpy.ones(MIB)
+
+
+def large_bytes() -> Sequence[Any]:
+    """Return SENT × 8 MiB, each its own, as those of :func:`pairs`."""
+    return [os.urandom(8 * MIB) for _ in range(SENT)]
 
 
 def first(array: Any) -> float:
