@@ -127,7 +127,9 @@ def main() -> None:
         height, width = map(int, chosen.torus.split("x"))
         pattern = classic(chosen.pattern).inside(Bounds("torus", height, width))
         generations = simulate(pattern)
-    except ValueError as error:
+        if not chosen.rate > 0 or not 0 <= chosen.port < 65536:
+            raise ValueError("--rate must be above 0, and --port from 0 to 65535")
+    except (ValueError, MemoryError) as error:
         parser.error(str(error))
     with suppress(KeyboardInterrupt):
         asyncio.run(run(generations, Bounds("torus", height, width), chosen.rate, chosen.port))
