@@ -138,10 +138,11 @@ class Hands:
         self.job.finish(chunk, results, errors, 0.001, 8)
 
     async def take_back(self, times: int) -> None:
-        """Take back what is not begun, so many times."""
+        """Take back what is not begun, so many times; of a chunk that waits, all."""
         for _ in range(times):
             await checkpoint()
-            for chunk, begun in self.under_work.items():
+            waiting = dict.fromkeys(self._queue, 0)
+            for chunk, begun in (self.under_work | waiting).items():
                 if chunk.owner.open:
                     chunk.owner.take_back(chunk, begun)
             self.pump()

@@ -133,7 +133,7 @@ class Job:
 
     def put_back(self, chunk: Chunk) -> None:
         """Do a chunk again that has not been worked on."""
-        self._flying -= 1
+        self._landed()
         self._again(chunk, 0, len(chunk.items))
 
     def take_back(self, chunk: Chunk, at: int) -> int:
@@ -147,13 +147,19 @@ class Job:
         del chunk.items[at:]
         return count - len(chunk.items)
 
+    def _landed(self) -> None:
+        self._flying -= 1
+        if not self._flying:
+            # All of the chunk may have been taken back, and have been done by another since.
+            self._outlet.wake()
+
     def _again(self, chunk: Chunk, first: int, end: int, *, exact: bool = False) -> None:
         if self.open:
             self._undone.add(chunk, first, end, exact=exact)
 
     def unreadable(self, chunk: Chunk, error: Exception) -> None:
         """Take back a chunk that cannot be sent or read, or whose results cannot be read."""
-        self._flying -= 1
+        self._landed()
         if not self.open:
             return
         if len(chunk.items) == 1:
@@ -171,7 +177,7 @@ class Job:
         size: int,
     ) -> int:
         """Take the results of a chunk's first items; the others are done again."""
-        self._flying -= 1
+        self._landed()
         done, items = len(results), len(chunk.items)
         if not self.open:
             return 0
@@ -194,7 +200,7 @@ class Job:
 
         Items under suspicion are done again one by one.
         """
-        self._flying -= 1
+        self._landed()
         if not self.open:
             return
         count = len(chunk.items)
