@@ -72,7 +72,8 @@ async def test_an_exception_may_hold_what_has_no_equal(pool: Pool, value: object
 
 async def test_a_group_of_exceptions_keeps_its_exceptions(pool: Pool) -> None:
     group = ExceptionGroup("two", [LookupError(1), ExceptionGroup("in", [ValueError(2)])])
-    with pytest.raises(ExceptionGroup) as caught:
+    inner = pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="2"))
+    with pytest.RaisesGroup(pytest.RaisesExc(LookupError, match="1"), inner) as caught:
         await pool.run(tasks.raise_it, group)
     assert repr(caught.value) == repr(group)
 
