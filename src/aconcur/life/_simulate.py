@@ -63,8 +63,8 @@ def simulate(
 
     **Cancelled** while it waits for a generation: within 30 ms; the iterator can be asked again and
     goes on where it was. Only a single generation that takes an engine longer than that is waited
-    for. What numba compiles, for some seconds once on a machine, goes on beside to its end; while it
-    does, it holds the GIL and so the loop for some milliseconds at a time, at worst some tenths of a
+    for. What numba compiles, for some seconds once on a machine, goes on beside to its end, and
+    holds the GIL, and so the loop, for some milliseconds at a time, at worst some tenths of a
     second.
 
     Args:

@@ -119,10 +119,9 @@ class Journal:
         ValueError: one of ``dump`` and ``load`` is given without the other.
         TypeError: ``of`` is no text, or ``path`` is no path.
 
-    Cost: 6 to 7 µs an item, 12 where results are kept, on two cores that others used too; on idle
-    ones less (``python -m benchmarks.journal``). For each key about 150 bytes of memory as long as
-    the run lasts. Items that are done are passed over without a pause for other tasks, a million
-    of them in a second or two.
+    Cost: 4 to 5 µs an item, 5 where results are kept (``python -m benchmarks.journal``, CPython
+    3.11, two cores). For each key about 150 bytes of memory as long as the run lasts. Items that
+    are done are passed over without a pause for other tasks, a million of them in a second or two.
     """
 
     def __init__(
