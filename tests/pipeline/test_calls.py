@@ -17,7 +17,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from aconcur.pipeline import COLLECT, THREADS, Via, stage
+from aconcur.pipeline import COLLECT, THREADS, Via, _calls, stage
 from tests.support.backends import on_asyncio
 from tests.support.states import until
 
@@ -224,3 +224,20 @@ def test_iter_sync_gives_what_came_before_an_error(backend: str) -> None:
         got.extend(results)
     assert got in ([0, 1, 2], [0, 1], [0], [])
     assert caught.value.__notes__ == ["in stage 'fail', item: 3"]
+
+
+async def test_threads_end_though_ctrl_c_came_as_one_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            super().start()
+            raise KeyboardInterrupt
+
+    team = _calls.ThreadTeam(abs, 2, lambda _: None, "stage")
+    with monkeypatch.context() as patched:
+        patched.setattr(_calls, "Thread", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            team._start()
+    team._start()
+    team.close()

@@ -146,8 +146,13 @@ class ThreadTeam:
         context = thread_context()
         name = f"{self._name} {len(self._threads) + 1}"
         thread = Thread(target=context.run, args=(self._serve,), name=name, daemon=True)
-        thread.start()
+        # First: on trio, Ctrl-C may come out of start() though the thread has started.
         self._threads.append(thread)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more
+            self._threads.remove(thread)
+            raise
 
     def _serve(self) -> None:
         function, next_ticket, finished = self._function, self._work.get, self._returns.add
@@ -159,13 +164,14 @@ class ThreadTeam:
                     ticket.error = error
             finished(ticket)
             del ticket
+        self._work.put(None)  # for the next one
 
     def close(self) -> None:
         """End the threads. No call is under way."""
-        for _ in self._threads:
-            self._work.put(None)
+        self._work.put(None)
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
 
 
 def in_executor(executor: Executor, function: Callable[[Any], Any], soon: Soon) -> Call:
