@@ -239,7 +239,7 @@ def wait_for_sigint(backend: str) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         anyio.run(main, backend=backend)
-    except KeyboardInterrupt:
+    except* KeyboardInterrupt:  # trio raises it in whatever task runs, so in a group at times
         print(f"interrupted; {threading.active_count()} thread is left")
 
 
