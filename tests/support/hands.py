@@ -11,11 +11,10 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from aconcur._core.parking import Lot
+from aconcur._core.parking import Lot, park
 from aconcur.parallel import Results
 from aconcur.parallel._chunk import Chunk, Death
 from aconcur.parallel._job import Job
-from aconcur.parallel._line import park
 from aconcur.parallel._options import MapOptions
 
 KILLED = Death(signal=9)

@@ -15,6 +15,7 @@ __all__ = (
     "Waiter",
     "in_trio",
     "new_waiter",
+    "park",
     "pause",
     "soon_caller",
     "waiter_maker",
@@ -123,6 +124,16 @@ def new_waiter() -> Waiter:
         RuntimeError: no event loop runs.
     """
     return waiter_maker()()
+
+
+async def park(lot: Lot) -> None:
+    """Wait in the lot to be woken."""
+    waiter = new_waiter()
+    lot.append(waiter)
+    try:
+        await waiter
+    finally:
+        lot.leave(waiter)
 
 
 def waiter_maker() -> Callable[[], Waiter]:

@@ -19,7 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from aconcur._core.loops import current_loop
-from aconcur._core.parking import Lot, pause
+from aconcur._core.parking import Lot, park, pause
 from aconcur._core.waiting import until_readable
 from aconcur._worker.codec import Encoded
 from aconcur._worker.frames import FAILED, READY, SHARE, Frame
@@ -32,7 +32,6 @@ from aconcur.parallel._failing import rebuilt
 from aconcur.parallel._job import Job
 from aconcur.parallel._leaving import Leaving
 from aconcur.parallel._limits import TimeLimits
-from aconcur.parallel._line import park
 from aconcur.parallel._sending import encode_arguments, encode_function
 from aconcur.parallel._starting import Starter
 from aconcur.parallel._statistics import PoolStatistics, Tally

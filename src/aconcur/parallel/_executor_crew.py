@@ -17,7 +17,7 @@ from sys import getsizeof
 from typing import Any, Final, final
 
 from aconcur._core.cpus import usable_cpus
-from aconcur._core.parking import Lot, in_trio, soon_caller
+from aconcur._core.parking import Lot, in_trio, park, soon_caller
 from aconcur._worker.calls import SentAnswer, new_page
 from aconcur._worker.failures import Packed, type_name
 from aconcur._worker.work import CANCELLED
@@ -26,7 +26,6 @@ from aconcur.parallel._errors import RemoteError
 from aconcur.parallel._executor_call import ExecutorCall, LocalAnswer, SealedFunction
 from aconcur.parallel._executor_errors import ExecutorBroken
 from aconcur.parallel._job import Job
-from aconcur.parallel._line import park
 from aconcur.parallel._options import MapOptions
 
 _SHUT: Final = "it called off what waited: somebody shut it down"

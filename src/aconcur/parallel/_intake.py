@@ -19,8 +19,7 @@ from typing import Any, Final, final
 
 import anyio
 
-from aconcur._core.parking import Lot, pause
-from aconcur.parallel._line import park
+from aconcur._core.parking import Lot, park, pause
 
 # Seconds that the loop may be kept by drawing items.
 _PULL: Final = 0.0005

@@ -10,9 +10,8 @@ from typing import final
 
 import anyio
 
-from aconcur._core.parking import Lot
+from aconcur._core.parking import Lot, park
 from aconcur.parallel._chunk import Owner
-from aconcur.parallel._line import park
 from aconcur.parallel._worker import Worker
 
 _NEVER = float("inf")

@@ -6,7 +6,7 @@ without holding the interpreter, so that the loop goes on.
 
 from __future__ import annotations
 
-__all__ = ("Line", "OnFrame", "park")
+__all__ = ("Line", "OnFrame")
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, final
 import anyio
 import anyio.to_thread
 
-from aconcur._core.parking import Lot, in_trio, new_waiter
+from aconcur._core.parking import Lot, in_trio, park
 from aconcur._worker.codec import INLINE, Buffer, Encoded, SocketFile, decode, load, send_all
 from aconcur._worker.frames import Frame, Inbox, head
 
@@ -176,13 +176,3 @@ def _decoded(file: SocketFile, sizes: Sequence[int]) -> tuple[Any, Exception | N
     except Exception as error:  # noqa: BLE001 - the item's, unless the rest does not come
         file.skip()
         return None, error
-
-
-async def park(lot: Lot) -> None:
-    """Wait in the lot to be woken."""
-    waiter = new_waiter()
-    lot.append(waiter)
-    try:
-        await waiter
-    finally:
-        lot.leave(waiter)

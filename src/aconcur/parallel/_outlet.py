@@ -10,8 +10,7 @@ __all__ = ("Lost", "Outlet")
 from collections import deque
 from typing import Any, TypeAlias, final
 
-from aconcur._core.parking import Lot
-from aconcur.parallel._line import park
+from aconcur._core.parking import Lot, park
 
 
 @final

@@ -18,9 +18,8 @@ from typing import Final, final
 
 import anyio
 
-from aconcur._core.parking import Lot
+from aconcur._core.parking import Lot, park
 from aconcur.parallel._chunk import Chunk, Owner
-from aconcur.parallel._line import park
 from aconcur.parallel._statistics import Tally
 from aconcur.parallel._worker import Worker
 

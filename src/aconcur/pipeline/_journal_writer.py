@@ -18,7 +18,7 @@ from typing import Final, TypeAlias, TypeVar, final
 
 import anyio
 
-from aconcur._core.parking import Lot, new_waiter, soon_caller
+from aconcur._core.parking import Lot, park, soon_caller
 from aconcur._core.waiting import in_worker_thread
 from aconcur.pipeline._errors import JournalError
 from aconcur.pipeline._journal_file import (
@@ -67,13 +67,7 @@ class Writer:
         **Cancelled**: it may still be too much.
         """
         while self.behind and self.error is None:
-            waiter = new_waiter()
-            self._waiting.append(waiter)
-            try:
-                await waiter
-            except BaseException:
-                self._waiting.leave(waiter)
-                raise
+            await park(self._waiting)
 
     def serve(self, file: JournalFile) -> None:
         """Write, in the thread, until it is to stop and nothing is left."""
