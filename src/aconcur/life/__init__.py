@@ -80,7 +80,6 @@ from aconcur.life._errors import UnknownPatternError as UnknownPatternError
 from aconcur.life._files import read as read
 from aconcur.life._files import write as write
 from aconcur.life._grid import Grid as Grid
-from aconcur.life._grid import GridTooLargeError as GridTooLargeError
 from aconcur.life._life106 import read_life106 as read_life106
 from aconcur.life._life106 import write_life106 as write_life106
 from aconcur.life._macrocell import read_macrocell as read_macrocell
@@ -101,6 +100,7 @@ from aconcur.life._simulate import Generation as Generation
 from aconcur.life._simulate import Simulation as Simulation
 from aconcur.life._simulate import generations as generations
 from aconcur.life._simulate import simulate as simulate
+from aconcur.life._source import GridTooLargeError as GridTooLargeError
 from aconcur.life._view import View as View
 from aconcur.life._view import draw as draw
 from aconcur.life._window import cut as cut

@@ -16,9 +16,10 @@ from typing import Final, Protocol, TypeAlias, cast, final
 
 from aconcur.life._circuit import circuit
 from aconcur.life._engine import check_count
-from aconcur.life._grid import Bounded, Grid
+from aconcur.life._grid import Grid
 from aconcur.life._rows import join_rows, split_rows
 from aconcur.life._rule import LIFE, Rule
+from aconcur.life._source import Bounded
 
 Step: TypeAlias = Callable[["Area", int, int], int]
 

@@ -6,15 +6,15 @@ looks at them first pays for that, once.
 
 from __future__ import annotations
 
-__all__ = ("LARGEST", "Bounded", "Grid", "GridTooLargeError", "import_numpy")
+__all__ = ("Grid",)
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Self, final
 
 from aconcur.life import _arrays, _layout
-from aconcur.life._arrays import Cells, import_numpy
+from aconcur.life._arrays import Cells
 from aconcur.life._rows import ones, split_rows
-from aconcur.life._source import LARGEST, Bounded, GridTooLargeError, Source, Zooming
+from aconcur.life._source import LARGEST, GridTooLargeError, Source, Zooming
 
 
 @final

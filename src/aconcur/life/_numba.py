@@ -10,9 +10,10 @@ __all__ = ("Numba", "compile_rule")
 from typing import Final, final
 
 from aconcur.errors import MissingRequirementError
+from aconcur.life._arrays import import_numpy
 from aconcur.life._compiling import Compilation
 from aconcur.life._engine import check_count
-from aconcur.life._grid import Grid, import_numpy
+from aconcur.life._grid import Grid
 from aconcur.life._rule import LIFE, Rule
 from aconcur.life._stripes import StripedCells, Stripes
 

@@ -10,9 +10,10 @@ __all__ = ("Numpy",)
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, final
 
+from aconcur.life._arrays import import_numpy
 from aconcur.life._circuit import Circuit, circuit
 from aconcur.life._engine import check_count
-from aconcur.life._grid import Grid, import_numpy
+from aconcur.life._grid import Grid
 from aconcur.life._rule import LIFE, Rule
 from aconcur.life._stripes import StripedCells, Stripes, Words
 

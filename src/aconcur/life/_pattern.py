@@ -12,9 +12,10 @@ from typing import Final, NamedTuple, TypeAlias, final
 from aconcur.life import _runs
 from aconcur.life._engine import Topology
 from aconcur.life._errors import PatternSizeError
-from aconcur.life._grid import LARGEST, Grid, GridTooLargeError
+from aconcur.life._grid import Grid
 from aconcur.life._rule import LIFE, Rule, as_rule
 from aconcur.life._runs import Runs
+from aconcur.life._source import LARGEST, GridTooLargeError
 
 # About 150 bytes each, for a moment. A guess: what a program can spare.
 _MOST_ONE_BY_ONE: Final = 1 << 24

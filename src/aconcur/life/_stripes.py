@@ -14,7 +14,9 @@ __all__ = ("Stripes", "Words")
 
 from typing import TYPE_CHECKING, TypeAlias, final
 
-from aconcur.life._grid import Bounded, Grid, import_numpy
+from aconcur.life._arrays import import_numpy
+from aconcur.life._grid import Grid
+from aconcur.life._source import Bounded
 
 if TYPE_CHECKING:
     import numpy as np

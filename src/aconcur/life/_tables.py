@@ -64,9 +64,9 @@ class Tables:
         """How many nodes and how many leaves there are."""
         return self.head[k.NODES], self.head[k.LEAVES]
 
-    def is_full(self, margin: int = k.MARGIN) -> bool:
-        """Whether there is no room for so many more of both."""
-        return any(used + margin > room for used, room in zip(self.used, self.room, strict=True))
+    def is_full(self) -> bool:
+        """Whether there is no room for as many more as a turn may make of either."""
+        return any(used + k.MARGIN > room for used, room in zip(self.used, self.room, strict=True))
 
     def quarters(self, part: int) -> tuple[int, int, int, int]:
         """Return the references of a node's quarters: nw, ne, sw, se."""
