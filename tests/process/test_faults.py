@@ -10,7 +10,7 @@ import threading
 import anyio
 import pytest
 
-from aconcur._core import pipes
+from aconcur._core import pipe_budget
 from aconcur.process import Command
 from aconcur.process import _turn as turn
 from tests.support.commands import descriptors, free_files, sh
@@ -75,21 +75,21 @@ async def test_slow_starts_go_to_a_thread(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_pipes_stay_small_where_the_share_is_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    loan = pipes.Loan()
-    reading, writing = pipes.new_pipe()
+    budget = pipe_budget.PipeBudget()
+    reading, writing = pipe_budget.new_pipe()
     try:
-        sizes = [loan.enlarge(writing) for _ in range(17)]
-        assert sizes == [1 << 20] * 16 + [pipes.USUAL_SIZE]
+        sizes = [budget.enlarge(writing) for _ in range(17)]
+        assert sizes == [1 << 20] * 16 + [pipe_budget.DEFAULT_SIZE]
         assert (await (CAT | CAT).run(input=bytes(300_000))).stdout == bytes(300_000)
     finally:
-        loan.give_back()
+        budget.release()
         os.close(reading)
         os.close(writing)
     no_pipe = os.open(os.devnull, os.O_RDONLY)
     for _ in range(20):
-        assert loan.enlarge(no_pipe) == pipes.USUAL_SIZE
+        assert budget.enlarge(no_pipe) == pipe_budget.DEFAULT_SIZE
     monkeypatch.setattr(sys, "platform", "other")
-    assert loan.enlarge(no_pipe) == pipes.USUAL_SIZE
+    assert budget.enlarge(no_pipe) == pipe_budget.DEFAULT_SIZE
     os.close(no_pipe)
 
 

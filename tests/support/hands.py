@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from aconcur._core.parking import Lot, park
+from aconcur._core.wait_queue import WaitQueue, wait_in
 from aconcur.parallel import Results
 from aconcur.parallel._chunk import Chunk, Death
 from aconcur.parallel._job import Job
@@ -45,8 +45,8 @@ class Hands:
         self.under_work: dict[Chunk, int] = {}
         self.job: Job
         self._queue = deque[Chunk]()
-        self._free = Lot()
-        self._fed = Lot()
+        self._free = WaitQueue()
+        self._fed = WaitQueue()
         self._feeding = self._busy = 0
 
     def map(
@@ -87,14 +87,14 @@ class Hands:
 
     async def settled(self) -> None:
         while self._feeding:
-            await park(self._fed)
+            await wait_in(self._fed)
 
     # ------------------------------------------------------------ what its workers do
 
     async def work(self) -> None:
         while True:
             if not self._queue:
-                await park(self._free)
+                await wait_in(self._free)
                 continue
             chunk = self._queue.popleft()
             await checkpoint()

@@ -1,1 +1,1 @@
-"""What several parts of aconcur share. Nothing here is public."""
+"""Code that several packages of aconcur share. Nothing here is public."""

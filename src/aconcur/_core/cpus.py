@@ -1,4 +1,4 @@
-"""How many processes may compute at once here."""
+"""The number of processors that this process may use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _ROOT: Final = Path("/sys/fs/cgroup")
 
 
 def usable_cpus() -> int:
-    """Return the processors that this process may use, at least 1.
+    """Return the number of processors that this process may use, at least 1.
 
-    Those that it may be scheduled on (sched_getaffinity(2)), or fewer where its control groups
-    grant less time: a container with ``--cpus=1.5`` counts 2.
+    Counts the processors that it may be scheduled on (sched_getaffinity(2)), or fewer if its
+    control groups grant less time: a container with ``--cpus=1.5`` counts 2.
 
     Source: cgroups(7); cpu.max of version 2, cpu.cfs_quota_us of version 1.
     """

@@ -1,4 +1,4 @@
-"""Which task runs here, and on which event loop."""
+"""The current task and its event loop, on asyncio and trio."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ __all__ = (
     "Loop",
     "Task",
     "current_loop",
+    "current_task_and_loop",
     "has_ended",
-    "here",
     "name_of",
     "thread_context",
 )
@@ -29,14 +29,14 @@ Task: TypeAlias = "asyncio.Task[Any] | trio.lowlevel.Task"
 _running_loop = asyncio._get_running_loop  # noqa: SLF001
 
 
-def here() -> tuple[Task, Loop]:
+def current_task_and_loop() -> tuple[Task, Loop]:
     """Return the current task and its event loop.
 
     Raises:
         RuntimeError: no task runs in this thread.
     """
-    # asyncio first: it is the default. In trio's guest mode a loop of asyncio runs in the same
-    # thread, but no task of it.
+    # asyncio first: it is the default. In trio's guest mode an asyncio loop runs in the same
+    # thread, but none of its tasks is current.
     if (loop := _running_loop()) and (task := asyncio.current_task(loop)):
         return task, loop
     if (lowlevel := _trio_lowlevel()) and lowlevel.in_trio_run():
@@ -45,7 +45,7 @@ def here() -> tuple[Task, Loop]:
 
 
 def current_loop() -> Loop | None:
-    """Return the event loop that runs in this thread, if one does."""
+    """Return the event loop that runs in this thread, or None."""
     if (lowlevel := _trio_lowlevel()) and lowlevel.in_trio_run():
         token: Loop = lowlevel.current_trio_token()
         return token
@@ -53,17 +53,21 @@ def current_loop() -> Loop | None:
 
 
 def thread_context() -> Context:
-    """Return a copy of the context for a thread: one in which no event loop runs yet."""
+    """Return a copy of the context in which a thread may start an event loop."""
     context = copy_context()
-    # anyio notes there which library runs, and would refuse to start another loop.
+    # sniffio's variable says which library runs; anyio would refuse to start another loop.
     if (sniffio := sys.modules.get("sniffio")) is not None:
         context.run(sniffio.current_async_library_cvar.set, None)
     return context
 
 
 def _trio_lowlevel() -> ModuleType | None:
-    """Return ``trio.lowlevel`` if somebody imported it: without it nobody runs trio."""
-    return sys.modules.get("trio.lowlevel")
+    """Return ``trio.lowlevel`` if it is imported completely: otherwise no trio loop runs.
+
+    Another thread may be half-way through ``import trio``.
+    """
+    lowlevel = sys.modules.get("trio.lowlevel")
+    return lowlevel if hasattr(lowlevel, "in_trio_run") else None
 
 
 def name_of(who: Task | Thread) -> str:
@@ -72,8 +76,8 @@ def name_of(who: Task | Thread) -> str:
 
 
 def has_ended(loop: Loop) -> bool:
-    """Return whether that loop was closed, with or without the tasks on it.
+    """Return whether the loop was closed, even if tasks were left on it.
 
-    A run of trio ends when its tasks have: no task is ever left on one.
+    A trio run ends after its tasks, so no task is ever left on one.
     """
     return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()

@@ -1,4 +1,4 @@
-"""What becomes of an item on which the work fails: the same words wherever items are worked on."""
+"""What a run does with an item whose function raised: the same three words in every package."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final
 
 
 class OnError(Enum):
-    """What becomes of an item on which the work fails."""
+    """What a run does with an item whose function raised."""
 
     RAISE = "raise"
     """The run ends with the error."""
     SKIP = "skip"
-    """The item is counted as failed and forgotten."""
+    """The item is counted as failed and dropped."""
     COLLECT = "collect"
-    """The item stands in ``failures``, with its error."""
+    """The item and its error are added to ``failures``."""
 
 
 RAISE: Final = OnError.RAISE

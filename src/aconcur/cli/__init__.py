@@ -10,7 +10,7 @@ __all__ = ("main",)
 
 from collections.abc import Sequence
 
-from aconcur._core.exits import clean_exits
+from aconcur._core.program_exit import clean_exit
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: 1 the work failed or the reader of stdout left, 2 the command line is wrong,
             130 interrupted, 143 terminated.
     """
-    with clean_exits("aconcur"):
+    with clean_exit("aconcur"):
         from aconcur.cli.command import obey
 
         obey(arguments)

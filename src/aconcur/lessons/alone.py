@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aconcur._core.exits import clean_exits
+from aconcur._core.program_exit import clean_exit
 from aconcur.lessons.needs import check_needs, needs_beside
 
 
@@ -61,6 +61,6 @@ def alone(
         help=f"{unit} (default: {size})",
     )
     chosen: int = parser.parse_args().size
-    with clean_exits(parser.prog):
+    with clean_exit(parser.prog):
         check_needs(needs_beside(file))
         yield chosen

@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 import anyio
 import anyio.to_thread
 
-from aconcur._core.beside import tasks_beside
+from aconcur._core.scoped_tasks import scoped_tasks
 from aconcur.life._gif import Gif
 from aconcur.life._grid import Grid
 from aconcur.life._picture import Look
@@ -103,7 +103,7 @@ async def _film(
 ) -> int:
     frames, reel, film = 0, None, None
     size = (0, 0)
-    async with tasks_beside() as tasks:
+    async with scoped_tasks() as tasks:
         async for _, grid in generations:
             shown = grid if window is None else cut(grid, *window)
             if film is None or reel is None:

@@ -7,7 +7,7 @@ __all__ = ("Cycle", "cycle")
 from hashlib import blake2b
 from typing import NamedTuple
 
-from aconcur._core.numbers import check_count
+from aconcur._core.validation import check_count
 from aconcur.life._engine import Engine, Topology
 from aconcur.life._engines import EngineName, plan
 from aconcur.life._grid import Grid

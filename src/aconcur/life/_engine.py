@@ -6,7 +6,7 @@ __all__ = ("Engine", "PausingEngine", "Topology", "check_count")
 
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-from aconcur._core import numbers
+from aconcur._core import validation
 from aconcur.life._grid import Grid
 
 Topology: TypeAlias = Literal["torus", "box", "plane"]
@@ -67,4 +67,4 @@ def check_count(n: int) -> None:
         TypeError: ``n`` is no whole number.
         ValueError: ``n`` is below 0.
     """
-    numbers.check_count("generations to live", n, 0)
+    validation.check_count("generations to live", n, 0)

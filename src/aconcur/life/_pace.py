@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from aconcur._core.waiting import in_worker_thread
+from aconcur._core.shielded import run_in_thread_to_end
 from aconcur.life._compiling import Compilation, compiled
 from aconcur.life._engine import Engine, PausingEngine
 
@@ -152,11 +152,11 @@ class Driver:
         try:
             await anyio.to_thread.run_sync(run, limiter=anyio.CapacityLimiter(1))
         except anyio.get_cancelled_exc_class():
-            # Cancelled natively, which no shield keeps out. in_worker_thread() does, at twice the
-            # cost; so only now, and only if the thread has begun. It is over within a batch.
+            # Task.cancel() passes through a shield. run_in_thread_to_end() would stop it, at twice
+            # the cost, so wait only here, and only if the thread has begun: at most one batch.
             if not claim.acquire(blocking=False):
                 waiting = partial(_wait_for, over)
-                await in_worker_thread(waiting, anyio.CapacityLimiter(1))  # noqa: ASYNC102
+                await run_in_thread_to_end(waiting, anyio.CapacityLimiter(1))  # noqa: ASYNC102
             raise
         await checkpoint_if_cancelled()
         if failed:

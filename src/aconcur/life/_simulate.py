@@ -8,7 +8,7 @@ from typing import NamedTuple, Self, final
 
 import anyio
 
-from aconcur._core.numbers import check_count
+from aconcur._core.validation import check_count
 from aconcur.life._engine import Engine, Topology
 from aconcur.life._engines import EngineName, plan
 from aconcur.life._grid import Grid

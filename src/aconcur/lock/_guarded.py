@@ -7,8 +7,8 @@ __all__ = ("Guarded",)
 from functools import partial
 from typing import TypeVar
 
-from aconcur._core.loops import has_ended, here
-from aconcur._core.parking import new_waiter, wake
+from aconcur._core.loops import current_task_and_loop, has_ended
+from aconcur._core.wait_queue import make_waiter, wake
 from aconcur.lock._base import Base
 from aconcur.lock._errors import OtherLoopError
 from aconcur.lock._line import Turn
@@ -54,7 +54,7 @@ class Guarded(Base[T]):
     __slots__ = ()
 
     async def _enter(self) -> Turn:
-        task, loop = here()
+        task, loop = current_task_and_loop()
         turn = Turn(task, loop)
         if not self._line.take(turn):
             self._refuse_reentry(turn)
@@ -63,7 +63,7 @@ class Guarded(Base[T]):
         return turn
 
     async def _wait(self, turn: Turn) -> None:
-        waiter = new_waiter()
+        waiter = make_waiter()
         turn.wake = partial(wake, waiter)
         self._line.join(turn)
         try:

@@ -15,8 +15,8 @@ from threading import Lock, RLock, current_thread
 from types import TracebackType
 from typing import TypeVar, final
 
-from aconcur._core.loops import current_loop, has_ended, here
-from aconcur._core.parking import new_waiter, wake_on
+from aconcur._core.loops import current_loop, current_task_and_loop, has_ended
+from aconcur._core.wait_queue import make_waiter, wake_on
 from aconcur.lock._base import Base, Cell, GuardedStatistics
 from aconcur.lock._errors import BlockedLoopError, OtherLoopError
 from aconcur.lock._line import Turn
@@ -108,10 +108,10 @@ class ThreadGuarded(Base[T]):
             self._leave(turn)
 
     async def _enter(self) -> Turn:
-        task, loop = here()
+        task, loop = current_task_and_loop()
         turn = Turn(task, loop)
         if not self._take(turn):
-            waiter = new_waiter()
+            waiter = make_waiter()
             turn.wake = partial(wake_on, loop, waiter)
             try:
                 if not self._join(turn):

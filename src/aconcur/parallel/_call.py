@@ -7,7 +7,7 @@ __all__ = ("Call",)
 from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
-from aconcur._core.parking import Waiter, new_waiter, wake
+from aconcur._core.wait_queue import Waiter, make_waiter, wake
 from aconcur._worker.codec import Encoded
 from aconcur._worker.failures import Packed
 from aconcur.parallel._chunk import Chunk, Death, new_number
@@ -112,7 +112,7 @@ class Call:
     async def answer(self) -> Any:  # noqa: ANN401 - the function's
         """Wait for the result and return it, or raise the error."""
         if self.open:
-            self._waiter = new_waiter()
+            self._waiter = make_waiter()
             await self._waiter
         error, self._error = self._error, None
         if error is not None:

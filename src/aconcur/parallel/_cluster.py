@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, final
 import anyio
 import anyio.to_thread
 
-from aconcur._core.numbers import check_seconds
+from aconcur._core.validation import check_seconds
 from aconcur.errors import MissingRequirementError
 from aconcur.parallel._executor_errors import ClusterUnreachable
 

@@ -19,8 +19,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from aconcur._core.loops import current_loop
-from aconcur._core.parking import Lot, park, pause
-from aconcur._core.waiting import until_readable
+from aconcur._core.shielded import wait_readable
+from aconcur._core.wait_queue import WaitQueue, wait_in, yield_to_others
 from aconcur._worker.codec import Encoded
 from aconcur._worker.frames import FAILED, READY, SHARE, Frame
 from aconcur._worker.shared import Shared
@@ -68,7 +68,7 @@ class WorkerCrew:
         self._loop = current_loop()
         self._life = anyio.CancelScope()
         self._wanted = deque[Callable[[], Coroutine[Any, Any, None]]]()
-        self._spawners = Lot()
+        self._spawners = WaitQueue()
         self._limiter = anyio.CapacityLimiter(2 * size)
         self._broken: WorkerStartError | None = None
         self._stillborn = 0
@@ -98,7 +98,7 @@ class WorkerCrew:
         while True:
             while self._wanted:
                 tasks.start_soon(self._wanted.popleft())
-            await park(self._spawners)
+            await wait_in(self._spawners)
 
     async def _keep(self) -> None:
         """Keep one worker alive."""
@@ -115,7 +115,7 @@ class WorkerCrew:
                 await worker.line.receive()
                 tasks.cancel_scope.cancel()
             self._bury(worker, await worker.ended(_FAREWELL))
-            await pause()
+            await yield_to_others()
 
     def _start_worker(self) -> Worker:
         child, sock = self._starter.start()
@@ -294,5 +294,5 @@ class WorkerCrew:
 
 
 async def _hang_up_at_its_end(worker: Worker) -> None:
-    await until_readable(worker.child.exit_fd)
+    await wait_readable(worker.child.exit_fd)
     worker.line.hang_up()

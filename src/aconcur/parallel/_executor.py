@@ -8,8 +8,8 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from concurrent.futures import Executor
 from typing import TypeVar
 
-from aconcur._core.numbers import check_count
 from aconcur._core.on_error import RAISE, OnError
+from aconcur._core.validation import check_count
 from aconcur.parallel._executor_crew import ExecutorCrew
 from aconcur.parallel._options import MapOptions, Progress, check_function, name_of
 from aconcur.parallel._results import Results

@@ -17,7 +17,7 @@ from sys import getsizeof
 from typing import Any, Final, final
 
 from aconcur._core.cpus import usable_cpus
-from aconcur._core.parking import Lot, in_trio, park, soon_caller
+from aconcur._core.wait_queue import WaitQueue, get_call_soon_threadsafe, in_trio, wait_in
 from aconcur._worker.calls import SentAnswer, new_page
 from aconcur._worker.failures import Packed, type_name
 from aconcur._worker.work import CANCELLED
@@ -43,14 +43,14 @@ class ExecutorCrew:
     def __init__(self, executor: Executor, workers: int | None) -> None:
         self._page = new_page()
         self._executor, self._workers = executor, workers
-        self._soon = soon_caller()
+        self._soon = get_call_soon_threadsafe()
         self.job: Job
         self._flying: dict[Chunk, tuple[ExecutorCall, Future[LocalAnswer | SentAnswer | None]]] = {}
         self._landed = deque[Chunk]()
         self._told = self._broken = False
         self._task: asyncio.Task[None]
         self._feeding = False
-        self._lot = Lot()
+        self._lot = WaitQueue()
         self._sealed = SealedFunction(executor)
 
     def start(
@@ -110,7 +110,7 @@ class ExecutorCrew:
     async def settled(self) -> None:
         """Wait until an async input is closed."""
         while self._feeding:
-            await park(self._lot)
+            await wait_in(self._lot)
 
     # ---------------------------------------------------------- what becomes of a call
 

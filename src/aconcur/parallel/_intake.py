@@ -19,7 +19,7 @@ from typing import Any, Final, final
 
 import anyio
 
-from aconcur._core.parking import Lot, park, pause
+from aconcur._core.wait_queue import WaitQueue, wait_in, yield_to_others
 
 # Seconds that the loop may be kept by drawing items.
 _PULL: Final = 0.0005
@@ -51,7 +51,7 @@ class Intake:
         self._cost = 0.0  # seconds to draw an item
         self._ended = False
         self._inbox: deque[Any] | None = None
-        self._feeders = Lot()
+        self._feeders = WaitQueue()
         self._feeding: anyio.CancelScope | None = None
         if isinstance(items, AsyncIterable):
             self._inbox, self._async_items = deque(), items
@@ -134,12 +134,12 @@ class Intake:
         turn = time.perf_counter()
         while not self._ended:
             while self._room() <= len(inbox):
-                await park(self._feeders)
+                await wait_in(self._feeders)
             try:
                 inbox.append(await anext(iterator))
             except StopAsyncIteration:
                 return
             self._changed()
             if time.perf_counter() - turn > _PULL:
-                await pause()
+                await yield_to_others()
                 turn = time.perf_counter()

@@ -10,7 +10,7 @@ from typing import final
 
 import anyio
 
-from aconcur._core.parking import Lot, park
+from aconcur._core.wait_queue import WaitQueue, wait_in
 from aconcur.parallel._chunk import Owner
 from aconcur.parallel._worker import Worker
 
@@ -29,7 +29,7 @@ class TimeLimits:
         self._workers = workers
         self._limits: dict[int, float] = {}
         self._horizon = _NEVER
-        self._watchers = Lot()
+        self._watchers = WaitQueue()
 
     def heed(self, owner: Owner) -> None:
         """Watch over the items of an owner, if it has a limit."""
@@ -48,7 +48,7 @@ class TimeLimits:
             left = self._kill_the_late()
             self._horizon = time.monotonic() + left
             with anyio.move_on_after(left):
-                await park(self._watchers)
+                await wait_in(self._watchers)
 
     def _kill_the_late(self) -> float:
         """Return the seconds until the next one can be late."""

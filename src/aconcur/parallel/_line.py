@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, final
 import anyio
 import anyio.to_thread
 
-from aconcur._core.parking import Lot, in_trio, park
+from aconcur._core.wait_queue import WaitQueue, in_trio, wait_in
 from aconcur._worker.codec import INLINE, Buffer, Encoded, SocketFile, decode, load, send_all
 from aconcur._worker.frames import Frame, Inbox, head
 
@@ -42,7 +42,7 @@ class Line:
         self._sock, self._on_frame, self._limiter = sock, on_frame, limiter
         self._inbox = Inbox(sock)
         self._queue = deque[list[Buffer]]()
-        self._senders, self._receivers = Lot(), Lot()
+        self._senders, self._receivers = WaitQueue(), WaitQueue()
         self._sending = self._ended = self._hung_up = False
         self._long: Frame | None = None
 
@@ -76,7 +76,7 @@ class Line:
         """Send what does not go at once, until cancelled or the worker has ended."""
         while True:
             while not self._queue:
-                await park(self._senders)
+                await wait_in(self._senders)
             self._sending = True
             try:
                 call = partial(_send_and_forget, self._sock, self._queue.popleft())
@@ -104,7 +104,7 @@ class Line:
             self._sock.setblocking(True)
             try:
                 if not self._hung_up:
-                    await park(self._receivers)
+                    await wait_in(self._receivers)
             finally:
                 loop.remove_reader(self._sock.fileno())
             self._read_to_the_end()

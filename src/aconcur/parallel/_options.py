@@ -17,8 +17,8 @@ from inspect import (
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final, TypeAlias
 
-from aconcur._core.numbers import check_count, check_seconds
 from aconcur._core.on_error import RAISE, OnError
+from aconcur._core.validation import check_count, check_seconds
 
 _ASYNC: Final = CO_ASYNC_GENERATOR | CO_COROUTINE | CO_ITERABLE_COROUTINE
 

@@ -10,7 +10,7 @@ __all__ = ("Lost", "Outlet")
 from collections import deque
 from typing import Any, TypeAlias, final
 
-from aconcur._core.parking import Lot, park
+from aconcur._core.wait_queue import WaitQueue, wait_in
 
 
 @final
@@ -39,7 +39,7 @@ class Outlet:
         self._ready = deque[Part]()
         self._early: dict[int, Part] = {}
         self._next = 0
-        self._readers = Lot()
+        self._readers = WaitQueue()
 
     @property
     def has_early(self) -> bool:
@@ -83,7 +83,7 @@ class Outlet:
 
         **Cancelled**: nothing was taken.
         """
-        await park(self._readers)
+        await wait_in(self._readers)
 
     def wake(self) -> None:
         """Let the consumer look again: perhaps nothing more will come."""

@@ -14,8 +14,8 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack, final
 import anyio
 
 from aconcur._core.cpus import usable_cpus
-from aconcur._core.numbers import check_count, check_seconds
 from aconcur._core.on_error import RAISE, OnError
+from aconcur._core.validation import check_count, check_seconds
 from aconcur._worker.main_module import is_being_read, origin_of_main
 from aconcur._worker.shared import Shared
 from aconcur._worker.start import Boot

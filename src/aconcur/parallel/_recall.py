@@ -18,7 +18,7 @@ from typing import Final, final
 
 import anyio
 
-from aconcur._core.parking import Lot, park
+from aconcur._core.wait_queue import WaitQueue, wait_in
 from aconcur.parallel._chunk import Chunk, Owner
 from aconcur.parallel._statistics import Tally
 from aconcur.parallel._worker import Worker
@@ -42,7 +42,7 @@ class Recall:
     def __init__(self, workers: Sequence[Worker], tally: Tally, pump: Callable[[], None]) -> None:
         self._workers, self._tally, self._pump = workers, tally, pump
         self._concerned: dict[Worker, Owner] = {}
-        self._lot = Lot()
+        self._lot = WaitQueue()
         self._wanted = False
 
     def concerns(self, worker: Worker) -> bool:
@@ -68,7 +68,7 @@ class Recall:
         """Take back, for ever."""
         while True:
             while not self._wanted:
-                await park(self._lot)
+                await wait_in(self._lot)
             await anyio.sleep(_PATIENCE)
             self._wanted = False
             if asked := self._ask():

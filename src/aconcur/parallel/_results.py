@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar, final
 
 import anyio
 
-from aconcur._core.parking import pause
+from aconcur._core.wait_queue import yield_to_others
 from aconcur.parallel._job import Job
 from aconcur.parallel._options import Failure
 
@@ -71,7 +71,7 @@ class Results(Generic[R]):
             while results := await job.take():
                 found += results
                 if time.perf_counter() - turn > _HOLD:
-                    await pause()
+                    await yield_to_others()
                     turn = time.perf_counter()
             return found
         except BaseException:
@@ -95,7 +95,7 @@ async def _each(job: Job) -> AsyncGenerator[Any, None]:
             for result in results:
                 yield result
             if time.perf_counter() - turn > _HOLD:
-                await pause()
+                await yield_to_others()
                 turn = time.perf_counter()
     except GeneratorExit:
         raise

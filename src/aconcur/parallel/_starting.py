@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, final
 from weakref import WeakSet
 
 import aconcur
-from aconcur._core.child_exit import exit_descriptor
+from aconcur._core.pidfd import open_exit_fd
 from aconcur._worker.codec import U64
 from aconcur._worker.start import UNKNOWN, Boot, forked, send_boot, spawned
 from aconcur.parallel._chunk import Death
@@ -116,7 +116,7 @@ class _Process:
 
     def __init__(self, pid: int, popen: subprocess.Popen[bytes] | None = None) -> None:
         self.pid, self._popen = pid, popen
-        self.exit_fd: int = exit_descriptor(pid)
+        self.exit_fd: int = open_exit_fd(pid)
 
     def reap(self) -> Death:
         os.close(self.exit_fd)

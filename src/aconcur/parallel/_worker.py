@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, final
 
 import anyio
 
-from aconcur._core.waiting import until_readable, until_readable_at_all_costs
+from aconcur._core.shielded import wait_readable, wait_readable_catching_cancel
 from aconcur._worker.codec import Encoded
 from aconcur._worker.frames import STOP, Frame
 from aconcur._worker.work import CANCELLED, CHUNK, FROM, SINCE, UNTIL, Page
@@ -105,7 +105,7 @@ class Worker:
 
     async def ended(self, grace: float | None = None) -> Death:
         """Wait for its end and let it go; kill it after ``grace`` seconds."""
-        await until_readable(self.child.exit_fd, grace)
+        await wait_readable(self.child.exit_fd, grace)
         return self.let_go()
 
     async def ended_at_all_costs(self, grace: float) -> BaseException | None:
@@ -115,9 +115,9 @@ class Worker:
         """
         cancelled = None
         if not self._reaped:
-            cancelled = await until_readable_at_all_costs(self.child.exit_fd, grace)
+            cancelled = await wait_readable_catching_cancel(self.child.exit_fd, grace)
             self.kill()
-            while (again := await until_readable_at_all_costs(self.child.exit_fd)) is not None:
+            while (again := await wait_readable_catching_cancel(self.child.exit_fd)) is not None:
                 cancelled = again
             self.let_go()
         return cancelled

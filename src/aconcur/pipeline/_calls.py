@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias, final
 import anyio
 
 from aconcur._core.loops import thread_context
-from aconcur._core.parking import Soon, Waiter, new_waiter, waiter_maker
+from aconcur._core.wait_queue import CallSoon, Waiter, make_waiter, waiter_factory
 
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 _CANCELLED: Final = "the call was cancelled by its executor"
@@ -68,7 +68,7 @@ class _Ticket:
         self.given_up = True
         with anyio.CancelScope(shield=True):
             while not self.done:
-                self.waiter = new_waiter()
+                self.waiter = make_waiter()
                 try:
                     await self.waiter
                 except asyncio.CancelledError:  # noqa: ASYNC103 - the first is raised
@@ -85,7 +85,7 @@ class _Ticket:
 class _Returns:
     """Carries what is finished to the loop: one call of the loop for all of a batch."""
 
-    def __init__(self, soon: Soon) -> None:
+    def __init__(self, soon: CallSoon) -> None:
         self._soon, self._finished, self._called = soon, deque[_Ticket](), False
 
     def add(self, ticket: _Ticket) -> None:
@@ -114,9 +114,11 @@ class ThreadTeam:
         name: of the stage.
     """
 
-    def __init__(self, function: Callable[[Any], Any], size: int, soon: Soon, name: str) -> None:
+    def __init__(
+        self, function: Callable[[Any], Any], size: int, soon: CallSoon, name: str
+    ) -> None:
         self._function, self._size, self._name = function, size, name
-        self._returns, self._new_waiter = _Returns(soon), waiter_maker()
+        self._returns, self._new_waiter = _Returns(soon), waiter_factory()
         self._work = SimpleQueue[_Ticket | None]()
         self._threads: list[Thread] = []
         self._busy = 0
@@ -174,12 +176,12 @@ class ThreadTeam:
                 thread.join()
 
 
-def in_executor(executor: Executor, function: Callable[[Any], Any], soon: Soon) -> Call:
+def in_executor(executor: Executor, function: Callable[[Any], Any], soon: CallSoon) -> Call:
     """Return what calls the function in an executor and waits for it."""
-    returns, new_waiter = _Returns(soon), waiter_maker()
+    returns, make_waiter = _Returns(soon), waiter_factory()
 
     async def call(item: Any) -> Any:  # noqa: ANN401
-        ticket = _Ticket(item, new_waiter())
+        ticket = _Ticket(item, make_waiter())
         future = executor.submit(function, item)
         future.add_done_callback(partial(_take_answer, ticket, returns))
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from aconcur._core.parking import in_trio
+from aconcur._core.wait_queue import in_trio
 from aconcur.pipeline._calls import Call
 from aconcur.pipeline._errors import ItemCancelledError
 from aconcur.pipeline._link import GONE

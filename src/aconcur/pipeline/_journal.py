@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, final
 
 import anyio
 
-from aconcur._core.numbers import check_text
+from aconcur._core.validation import check_text
 from aconcur.pipeline._errors import JournalError
 from aconcur.pipeline._journal_file import JournalFile, Key, Known, claimed, opened
 from aconcur.pipeline._journal_trace import Book, KeyOf

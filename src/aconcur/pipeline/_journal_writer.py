@@ -18,8 +18,8 @@ from typing import Final, TypeAlias, TypeVar, final
 
 import anyio
 
-from aconcur._core.parking import Lot, park, soon_caller
-from aconcur._core.waiting import in_worker_thread
+from aconcur._core.shielded import run_in_thread_to_end
+from aconcur._core.wait_queue import WaitQueue, get_call_soon_threadsafe, wait_in
 from aconcur.pipeline._errors import JournalError
 from aconcur.pipeline._journal_file import (
     Done,
@@ -44,10 +44,10 @@ class Writer:
     """Writes records in a thread; made by :func:`writing`."""
 
     def __init__(self, failed: Callable[[], object]) -> None:
-        self._failed, self._soon = failed, soon_caller()
+        self._failed, self._soon = failed, get_call_soon_threadsafe()
         self._records = deque[Record]()
         self._bell, self._stop = Event(), Event()
-        self._waiting = Lot()
+        self._waiting = WaitQueue()
         self.error: Exception | None = None
 
     def add(self, record: Record) -> None:
@@ -67,7 +67,7 @@ class Writer:
         **Cancelled**: it may still be too much.
         """
         while self.behind and self.error is None:
-            await park(self._waiting)
+            await wait_in(self._waiting)
 
     def serve(self, file: JournalFile) -> None:
         """Write, in the thread, until it is to stop and nothing is left."""
@@ -129,15 +129,15 @@ async def writing(
             writer.error = error
 
     try:
-        await in_worker_thread(open_file, limiter)
+        await run_in_thread_to_end(open_file, limiter)
         if writer.error is None:
             yield writer, begun[0]
     except BaseException as error:
-        await in_worker_thread(stack.close, limiter)  # noqa: ASYNC102 - shields itself
+        await run_in_thread_to_end(stack.close, limiter)  # noqa: ASYNC102 - shields itself
         if writer.error is not None:
             error.add_note(f"and not all of it was recorded: {writer.error}")
         raise
     else:
-        await in_worker_thread(stack.close, limiter)
+        await run_in_thread_to_end(stack.close, limiter)
     if writer.error is not None:
         raise writer.error

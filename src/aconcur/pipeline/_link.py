@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
-from aconcur._core.parking import Lot, Waiter, waiter_maker
+from aconcur._core.wait_queue import Waiter, WaitQueue, waiter_factory
 
 
 class _Mark:
@@ -42,7 +42,7 @@ class Link:
         "getter_woken",
         "getters",
         "items",
-        "new_waiter",
+        "make_waiter",
         "putter_woken",
         "putters",
         "slots",
@@ -54,9 +54,9 @@ class Link:
         # Of an ordered stage: a place for each item under work behind the first, in order.
         self.slots = deque[list[Any]]()
         self.capacity, self.writers = capacity, writers
-        self.getters, self.putters = Lot(), Lot()
+        self.getters, self.putters = WaitQueue(), WaitQueue()
         self.getter_woken = self.putter_woken = self.closed = False
-        self.new_waiter = waiter_maker()
+        self.make_waiter = waiter_factory()
 
     def has_room(self) -> bool:
         """Return whether one more item may be taken by those who write here."""
@@ -92,21 +92,21 @@ class Link:
                 raise
             self.putter_woken, again = False, True
 
-    def _parked(self, lot: Lot, again: bool) -> Waiter:
+    def _parked(self, lot: WaitQueue, again: bool) -> Waiter:
         """Return what to await in line; first in line if one was woken in vain."""
-        waiter = self.new_waiter()
+        waiter = self.make_waiter()
         if again:
             lot.appendleft(waiter)
         else:
             lot.append(waiter)
         return waiter
 
-    def _left(self, lot: Lot, waiter: Waiter) -> None:
+    def _left(self, lot: WaitQueue, waiter: Waiter) -> None:
         """Wake another in place of one who was woken and cancelled."""
         if lot.leave(waiter):
             self._pass_on(lot)
 
-    def _pass_on(self, lot: Lot) -> None:
+    def _pass_on(self, lot: WaitQueue) -> None:
         if lot is self.getters:
             self.getter_woken = bool(self.items) and lot.wake()
         else:

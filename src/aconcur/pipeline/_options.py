@@ -29,11 +29,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, final
 
-from aconcur._core.numbers import check_count, check_seconds, check_text
 from aconcur._core.on_error import COLLECT as COLLECT
 from aconcur._core.on_error import RAISE as RAISE
 from aconcur._core.on_error import SKIP as SKIP
 from aconcur._core.on_error import OnError as OnError
+from aconcur._core.validation import check_count, check_seconds, check_text
 from aconcur.pipeline._queue import Queue
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, final, overload
 
-from aconcur._core.numbers import check_count, check_number, check_seconds
+from aconcur._core.validation import check_count, check_number, check_seconds
 from aconcur.pipeline._calls import is_coroutine_function
 from aconcur.pipeline._options import (
     THREADS,

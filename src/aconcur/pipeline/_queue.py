@@ -13,8 +13,8 @@ from itertools import islice
 from operator import length_hint
 from typing import Self, TypeVar, final
 
-from aconcur._core.numbers import check_count
-from aconcur._core.parking import Lot, soon_caller
+from aconcur._core.validation import check_count
+from aconcur._core.wait_queue import WaitQueue, get_call_soon_threadsafe
 from aconcur.pipeline._errors import QueueClosed, QueueEmpty, QueueFull
 from aconcur.pipeline._queue_parts import Producer, QueueStatistics
 from aconcur.pipeline._shelf import STRIDE, Shelf
@@ -62,7 +62,7 @@ class Queue(Shelf[T]):
         check_count("maxsize", maxsize, 0)
         super().__init__(maxsize or sys.maxsize)
         self._maxsize = maxsize
-        self._joiners = Lot()
+        self._joiners = WaitQueue()
         self._done = self._dropped = self._producers = 0
         self._ends: list[ThreadEnd[T]] = []
 
@@ -302,6 +302,6 @@ class Queue(Shelf[T]):
             with queue.from_thread() as end:
                 await anyio.to_thread.run_sync(feed, end)     # end.put(item) in that thread
         """
-        end = ThreadEnd(self, soon_caller())
+        end = ThreadEnd(self, get_call_soon_threadsafe())
         self._ends.append(end)
         return end

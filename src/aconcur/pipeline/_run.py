@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, Self, TypeAlias, TypeVar, final
 
 import anyio
 
-from aconcur._core.parking import Soon, pause, soon_caller
+from aconcur._core.wait_queue import CallSoon, get_call_soon_threadsafe, yield_to_others
 from aconcur.pipeline._calls import Call, ThreadTeam, awaiting, in_executor
 from aconcur.pipeline._journal_trace import Book
 from aconcur.pipeline._link import GONE, Inlet, Link
@@ -120,7 +120,7 @@ class Run(Generic[Out]):
         self,
         specs: Sequence[Spec],
         source: Source[Any],
-        soon: Soon,
+        soon: CallSoon,
         stack: ExitStack,
         book: Book | None,
         *,
@@ -170,7 +170,7 @@ def _status(stage: Stage) -> str:
     return f"{stage.spec.name} {working}/{options.workers} busy{queued}{failed}"
 
 
-def _reached(spec: Spec, soon: Soon, stack: ExitStack) -> Call:
+def _reached(spec: Spec, soon: CallSoon, stack: ExitStack) -> Call:
     """Return the stage's function as one to await, wherever it runs."""
     if spec.via is None:
         return awaiting(spec.function)
@@ -254,7 +254,7 @@ class _Feed:
             link.wake_getter()
             fed += 1
             if not fed & 127:
-                await pause()
+                await yield_to_others()
 
 
 @asynccontextmanager
@@ -280,7 +280,7 @@ async def running(
     run._one_for_one = all(spec.kind in _ONE_FOR_ONE for spec in specs)
     inner: BaseException | None = None
     with ExitStack() as stack:
-        run._assemble(specs, source, soon_caller(), stack, book)
+        run._assemble(specs, source, get_call_soon_threadsafe(), stack, book)
         stack.callback(run._end)
         try:
             async with anyio.create_task_group() as group:

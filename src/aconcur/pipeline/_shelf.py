@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final, Generic, TypeVar
 
-from aconcur._core.parking import Bell, Lot, new_waiter, pause
+from aconcur._core.wait_queue import WaitQueue, Wakeable, make_waiter, yield_to_others
 from aconcur.pipeline._errors import QueueClosed
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Shelf(Generic[T]):
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._items = deque[T]()
-        self._getters, self._putters = Lot(), Lot()
+        self._getters, self._putters = WaitQueue(), WaitQueue()
         self._owed = 0  # items reserved for getters that are woken and did not run yet
         self._promised = 0  # places reserved for putters alike
         # One comparison decides for the quick way: put() if there are fewer items than _high,
@@ -68,7 +68,7 @@ class Shelf(Generic[T]):
         if self._free() > 0 and not self._closed:
             # First: who is cancelled here may put when it comes again.
             self._mark_put()
-            await pause()
+            await yield_to_others()
         again = False
         while not self._closed and self._free() <= 0:
             if await self._parked(self._putters, again):
@@ -88,7 +88,7 @@ class Shelf(Generic[T]):
         """Return when the caller may take one item, in this step."""
         if len(self._items) > self._owed:
             self._mark_get()
-            await pause()
+            await yield_to_others()
         again = False
         while len(self._items) <= self._owed:
             if self._at_end():
@@ -158,14 +158,14 @@ class Shelf(Generic[T]):
             self._reserve_places()
         return taken
 
-    async def _parked(self, lot: Lot, again: bool = False) -> bool:
+    async def _parked(self, lot: WaitQueue, again: bool = False) -> bool:
         """Wait to be woken; return whether something is reserved for the caller.
 
         Args:
             lot: where.
             again: in front of the others: the caller has waited before.
         """
-        waiter = new_waiter()
+        waiter = make_waiter()
         if again:
             lot.appendleft(waiter)
         else:
@@ -176,7 +176,7 @@ class Shelf(Generic[T]):
             self._left(lot, waiter)
             raise
 
-    def _left(self, lot: Lot, waiter: Bell) -> None:
+    def _left(self, lot: WaitQueue, waiter: Wakeable) -> None:
         """Let others have what was reserved for one who is gone: see rule 3."""
         reserved = lot.leave(waiter)
         if lot is self._getters:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from aconcur._core.parking import pause
+from aconcur._core.wait_queue import yield_to_others
 from aconcur.pipeline._calls import Call
 from aconcur.pipeline._latency import Histogram
 from aconcur.pipeline._link import END, GONE, Inlet, Link
@@ -116,7 +116,7 @@ class Stage:
         if self.output.getters:
             self.output.wake_getter()
         if not self.emitted & _STRIDE:
-            await pause()
+            await yield_to_others()
 
     async def take(self, number: int = 0) -> Any:  # noqa: ANN401
         """Return the next item of a source, or END."""
@@ -165,7 +165,7 @@ class Stage:
         """Let others run, for so long."""
         self.idle += 1
         try:
-            await (anyio.sleep(seconds) if seconds else pause())
+            await (anyio.sleep(seconds) if seconds else yield_to_others())
         finally:
             self.idle -= 1
 

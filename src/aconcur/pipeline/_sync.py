@@ -14,7 +14,7 @@ from typing import Generic, TypeAlias, TypeVar
 import anyio
 
 from aconcur._core.loops import current_loop, thread_context
-from aconcur._core.parking import soon_caller
+from aconcur._core.wait_queue import get_call_soon_threadsafe
 from aconcur.pipeline._queue import Queue
 from aconcur.pipeline._run import Run
 from aconcur.pipeline._thread_end import BATCH, ThreadEnd
@@ -63,7 +63,7 @@ class _LoopSide(Generic[T]):
 
     async def _main(self) -> None:
         queue = Queue[T](BATCH)
-        soon = soon_caller()
+        soon = get_call_soon_threadsafe()
         with anyio.CancelScope() as scope, queue.from_thread() as end:
             self.begun.put((end, partial(soon, scope.cancel)))
             try:

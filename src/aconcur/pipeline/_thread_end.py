@@ -21,7 +21,7 @@ from aconcur.pipeline._errors import QueueClosed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aconcur._core.parking import Lot, Soon
+    from aconcur._core.wait_queue import CallSoon, WaitQueue
     from aconcur.pipeline._queue import Queue
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class ThreadEnd(Generic[T]):
     Cost: about 2 µs an item in either direction.
     """
 
-    def __init__(self, queue: Queue[T], soon: Soon) -> None:
+    def __init__(self, queue: Queue[T], soon: CallSoon) -> None:
         self._queue, self._soon = queue, soon
         self._changed = Condition()
         self._inbox, self._outbox = deque[T](), deque[T]()
@@ -227,7 +227,7 @@ class ThreadEnd(Generic[T]):
             self._queue.task_done()
         self._finished = 0
 
-    def _stand_in(self, lot: Lot) -> _Turn:
+    def _stand_in(self, lot: WaitQueue) -> _Turn:
         turn = _Turn(self._turn_came)
         lot.append(turn)
         return turn
@@ -236,6 +236,6 @@ class ThreadEnd(Generic[T]):
         with self._changed:
             self._call_loop()
 
-    def _leave(self, turn: _Turn | None, lot: Lot) -> None:
+    def _leave(self, turn: _Turn | None, lot: WaitQueue) -> None:
         if turn is not None:
             self._queue._left(lot, turn)

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol, Self, TypeAlias, final
 
 import anyio
 
-from aconcur._core.parking import in_trio
+from aconcur._core.wait_queue import in_trio
 
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 

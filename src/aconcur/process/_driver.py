@@ -20,8 +20,8 @@ from typing import Final, TypeAlias, final
 
 import anyio
 
-from aconcur._core.pipes import USUAL_SIZE
-from aconcur._core.waiting import until_readable, until_readable_at_all_costs
+from aconcur._core.pipe_budget import DEFAULT_SIZE
+from aconcur._core.shielded import wait_readable, wait_readable_catching_cancel
 from aconcur.process._feed import as_view
 from aconcur.process._group import Group
 from aconcur.process._results import Completed, Progress, StageResult
@@ -63,7 +63,7 @@ class Driver:
         self._sizes: dict[int, int] = {}
         self._streams: int = 0
         self._running: int = 0
-        self._read_size: int = USUAL_SIZE
+        self._read_size: int = DEFAULT_SIZE
         self._began: float = perf_counter()
         self._heard: float = self._began
         self._ticked: float = self._began
@@ -192,13 +192,13 @@ class Driver:
 
     async def _serve(self) -> None:
         while self._running or self._streams:
-            await until_readable(self._selector.fileno(), self._patience())
+            await wait_readable(self._selector.fileno(), self._patience())
             self._step()
             if self.excess or self._lingered():
                 return
 
     async def _serve_at_all_costs(self, seconds: float) -> BaseException | None:
-        error = await until_readable_at_all_costs(self._selector.fileno(), seconds)
+        error = await wait_readable_catching_cancel(self._selector.fileno(), seconds)
         self._step()
         return error
 
@@ -276,9 +276,9 @@ class Driver:
                 group.stdout = -1
                 return
             self._heard = perf_counter()
-            if len(data) == self._read_size == USUAL_SIZE:
+            if len(data) == self._read_size == DEFAULT_SIZE:
                 self._read_size = _LARGE_READ
-                group.loan.enlarge(group.stdout)
+                group.pipe_budget.enlarge(group.stdout)
             self._take(data)
             if self.excess:
                 return
@@ -296,7 +296,7 @@ class Driver:
         tail = self._tails[place]
         for _ in range(_READS):
             try:
-                data = os.read(fd, USUAL_SIZE)
+                data = os.read(fd, DEFAULT_SIZE)
             except BlockingIOError:
                 return
             if not data:

@@ -21,7 +21,7 @@ from typing import Final, final
 import anyio
 from anyio.lowlevel import checkpoint
 
-from aconcur._core.pipes import USUAL_SIZE, Loan
+from aconcur._core.pipe_budget import DEFAULT_SIZE, PipeBudget
 from aconcur.process._feed import Feed
 from aconcur.process._stage import Stage
 from aconcur.process._terminal import OurTerminal, session_members
@@ -42,9 +42,9 @@ class Group:
         "feed",
         "id",
         "in_line",
-        "loan",
         "on_close",
         "own",
+        "pipe_budget",
         "processes",
         "pty",
         "read_from",
@@ -70,7 +70,7 @@ class Group:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.exits: list[int] = []
         self.stdin: int = -1
-        self.stdin_size: int = USUAL_SIZE
+        self.stdin_size: int = DEFAULT_SIZE
         self.in_line: bool = False
         """Whether what was written last has no line end yet."""
         self.stdout: int = -1
@@ -81,7 +81,7 @@ class Group:
         self.stderrs: dict[int, int] = {}
         self.feed: Feed | None = None
         self.source: AsyncIterable[bytes] | None = None
-        self.loan: Loan = Loan()
+        self.pipe_budget: PipeBudget = PipeBudget()
         self.on_close: Callable[[], None] | None = None
 
     def add(self, process: subprocess.Popen[bytes]) -> None:
@@ -178,7 +178,7 @@ class Group:
                 os.close(fd)
         self.stdin = self.stdout = self.read_from = self.write_to = -1
         self.stderrs, self.exits = {}, []
-        self.loan.give_back()
+        self.pipe_budget.release()
         if self.on_close is not None:
             self.on_close()
             self.on_close = None

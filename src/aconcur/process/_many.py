@@ -16,8 +16,8 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from aconcur._core.beside import tasks_beside
-from aconcur._core.numbers import check_count
+from aconcur._core.scoped_tasks import scoped_tasks
+from aconcur._core.validation import check_count
 from aconcur.process._command import Runnable
 from aconcur.process._results import Completed
 from aconcur.process._run import DEFAULT_GRACE, DEFAULT_LINGER, Options, run_stages
@@ -201,7 +201,7 @@ async def run_many(
     if limit is not None:
         check_count("limit", limit, 1)
     outcomes = Outcomes(commands, limit or _default_limit(), ordered)
-    async with tasks_beside() as tasks:
+    async with scoped_tasks() as tasks:
         tasks.start_soon(outcomes.start_all, tasks, options)  # noqa: ASYNC113 - any time will do
         yield outcomes
 

@@ -19,7 +19,7 @@ from typing import Final, final
 import anyio
 from anyio.lowlevel import checkpoint
 
-from aconcur._core.pipes import USUAL_SIZE
+from aconcur._core.pipe_budget import DEFAULT_SIZE
 from aconcur.process._driver import Driver
 from aconcur.process._lines import LineBuffer
 
@@ -35,7 +35,7 @@ class OutputReader:
 
     def __init__(self, driver: Driver, *, readable: bool) -> None:
         self._driver: Driver = driver
-        self._read_size: int = USUAL_SIZE
+        self._read_size: int = DEFAULT_SIZE
         self._reads: int = 0
         self._given_up: bool = False
         self._heard: float = perf_counter()
@@ -111,9 +111,9 @@ class OutputReader:
         self.at_end = not data
         self._driver.received += len(data)
         self._heard = perf_counter()
-        if len(data) == self._read_size == USUAL_SIZE:
+        if len(data) == self._read_size == DEFAULT_SIZE:
             self._read_size = _LARGE_READ
-            self._driver.group.loan.enlarge(fd)
+            self._driver.group.pipe_budget.enlarge(fd)
         return data
 
 

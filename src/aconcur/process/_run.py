@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 import anyio
 
-from aconcur._core.numbers import check_count, check_seconds
+from aconcur._core.validation import check_count, check_seconds
 from aconcur.process._driver import Driver, Sink
 from aconcur.process._errors import CommandFailed, CommandTimeout, OutputTooLarge
 from aconcur.process._results import Completed, Progress

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import final
 
-from aconcur._core.beside import tasks_beside
+from aconcur._core.scoped_tasks import scoped_tasks
 from aconcur.process._driver import Driver
 from aconcur.process._errors import CommandFailed, InputClosed
 from aconcur.process._feed import as_view
@@ -183,7 +183,7 @@ async def open_stages(stages: tuple[Stage, ...], options: Options) -> AsyncItera
         )
         talk = Talk(driver, stages, options, kept)
         try:
-            async with tasks_beside() as tasks:
+            async with scoped_tasks() as tasks:
                 tasks.start_soon(talk.serve, tasks.cancel_scope)  # noqa: ASYNC113 - any time will do
                 yield Running(talk)
                 to_the_end = await talk.leave()

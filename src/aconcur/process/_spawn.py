@@ -19,8 +19,8 @@ import stat
 import subprocess
 from collections.abc import AsyncIterable, Iterable
 
-from aconcur._core.child_exit import exit_descriptor
-from aconcur._core.pipes import USUAL_SIZE, new_pipe
+from aconcur._core.pidfd import open_exit_fd
+from aconcur._core.pipe_budget import DEFAULT_SIZE, new_pipe
 from aconcur.process._errors import start_error
 from aconcur.process._feed import Feed, as_view
 from aconcur.process._group import Group
@@ -55,12 +55,12 @@ def spawn(stages: tuple[Stage, ...], input: Input, output: Output | Wiring) -> G
     lent: list[int] = []
     try:
         reading = _open_input(group, input, lent)
-        bulk = not (isinstance(input, bytes | str) and len(input) <= USUAL_SIZE)
+        bulk = not (isinstance(input, bytes | str) and len(input) <= DEFAULT_SIZE)
         for stage in stages[:-1]:
             following, writing = new_pipe()
             lent += (following, writing)
             if bulk:
-                group.loan.enlarge(writing)
+                group.pipe_budget.enlarge(writing)
             _start(group, stage, reading, writing)
             # The next stage must see the end of its input, and this one that its reader is gone.
             os.close(writing)
@@ -161,7 +161,7 @@ def _start(group: Group, stage: Stage, stdin: int | None, stdout: int | None) ->
         # Outside of the handler: the system's error would carry frames that hold the environment.
         raise start_error(failure, len(group.processes), stage.shown_args, stage.cwd)
     group.add(process)
-    group.exits.append(exit_descriptor(process.pid))
+    group.exits.append(open_exit_fd(process.pid))
 
 
 def _open_input(group: Group, input: Input, lent: list[int]) -> int | None:  # noqa: A002
@@ -173,7 +173,7 @@ def _open_input(group: Group, input: Input, lent: list[int]) -> int | None:  # n
     elif isinstance(input, str):
         return _open_input(group, input.encode(), lent)
     elif isinstance(input, bytes | bytearray | memoryview):
-        _open_feed(group, [as_view(input)], lent, large=len(input) > USUAL_SIZE, at_once=True)
+        _open_feed(group, [as_view(input)], lent, large=len(input) > DEFAULT_SIZE, at_once=True)
     elif input is Wiring.PIPE:
         _open_pipe(group, lent, large=True)
     elif isinstance(input, os.PathLike):
@@ -204,7 +204,7 @@ def _open_pipe(group: Group, lent: list[int], *, large: bool) -> None:
     lent.append(reading)
     os.set_blocking(group.stdin, False)
     if large:
-        group.stdin_size = group.loan.enlarge(group.stdin)
+        group.stdin_size = group.pipe_budget.enlarge(group.stdin)
 
 
 def _open_feed(

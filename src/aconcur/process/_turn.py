@@ -17,7 +17,7 @@ from typing import Final, final
 import anyio
 from anyio.lowlevel import RunVar, checkpoint
 
-from aconcur._core.waiting import in_worker_thread
+from aconcur._core.shielded import run_in_thread_to_end
 from aconcur.process._group import Group
 
 # Seconds. A guess: what a loop may be late before anybody notices.
@@ -90,7 +90,7 @@ async def _in_a_thread(starts: _Starts, start: Callable[[], Group]) -> Group:
     try:
         # Cancelled in line, nobody waits for a turn: only a start that has begun is waited for.
         async with starts.turns:
-            await in_worker_thread(work, starts.threads)
+            await run_in_thread_to_end(work, starts.threads)
     except BaseException:
         for group in groups:
             group.abort()

@@ -1,8 +1,8 @@
-"""End a program the way a shell expects: a clear line on stderr, the right code, no traceback."""
+"""End a program as a shell expects: one clear line on stderr, the right exit code, no traceback."""
 
 from __future__ import annotations
 
-__all__ = ("clean_exits",)
+__all__ = ("clean_exit",)
 
 import errno
 import os
@@ -24,14 +24,14 @@ _STREAMS: Final = (
 
 
 @contextmanager
-def clean_exits(program: str) -> Iterator[None]:
-    """Run the block; exit with 1 on an error of ours, of the system or of memory, 130 on Ctrl-C.
+def clean_exit(program: str) -> Iterator[None]:
+    """Run the block and turn how it ends into a message on stderr and an exit code.
 
-    What was printed before an error is printed. SIGTERM ends the block exactly as Ctrl-C does, and
-    exits with 143. A reader of stdout that has gone (``| head``) ends the program quietly, with 1.
-    Where the shell closed a standard stream (``>&-``), what is said on stderr leads nowhere; data
-    for stdout, or wanted from stdin, is an error. Any other exception is a bug and keeps its
-    traceback.
+    AconcurError, OSError and MemoryError exit with 1, Ctrl-C with 130. SIGTERM ends the block in
+    the same way as Ctrl-C and exits with 143. Output printed before an error is flushed. If the
+    reader of stdout has closed it (``| head``), the program exits with 1 and prints nothing. If
+    the shell closed a standard stream (``>&-``), messages for stderr are dropped, but writing to
+    stdout or reading from stdin is an error. Any other exception is a bug and keeps its traceback.
     """
     say = _Speaker(program, _open_missing_streams())
     try:
@@ -53,11 +53,11 @@ def clean_exits(program: str) -> Iterator[None]:
 
 @final
 class _Speaker:
-    """Says on stderr why the program ends.
+    """Prints on stderr why the program ends.
 
     Args:
         program: its name.
-        closed: what to say of each stream that the shell closed.
+        closed: a message for each stream that the shell closed.
     """
 
     def __init__(self, program: str, closed: list[str]) -> None:
@@ -74,9 +74,9 @@ class _Speaker:
 
 @contextmanager
 def _flushed(say: _Speaker) -> Iterator[None]:
-    """Print what is buffered when the block is left, however it is left.
+    """Flush stdout and stderr when the block is left, for whatever reason.
 
-    The interpreter, which flushes once more as it exits, has an exit code of its own if it cannot.
+    The interpreter flushes again as it exits, and exits with 120 if that fails.
     """
     left_by: BaseException | None = None
     try:
@@ -100,11 +100,11 @@ def _flushed(say: _Speaker) -> Iterator[None]:
 
 
 def _open_missing_streams() -> list[str]:
-    """Put something in place of each stream that was closed; return what to say who uses it.
+    """Replace each standard stream that was closed; return a message for each.
 
-    Python has None for it, and the next file or pipe that is opened would take its number, to be
-    inherited by children as their own stdout. What can only be read is in stdout's place, and what
-    can only be written in stdin's: who needs them is told, in a child too.
+    Python sets a closed stream to None. The next file or pipe to be opened would get its number,
+    and children would inherit that file as their own stdout. stdout is therefore replaced by a
+    read-only file and stdin by a write-only one, so that using them fails, in children too.
     """
     closed = []
     for name, number, mode, flags, remedy in _STREAMS:
@@ -131,12 +131,12 @@ def _is_open(number: int) -> bool:
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[list[int]]:
-    """Let SIGTERM do what Ctrl-C does; yield the list that notes it."""
+    """Make SIGTERM do what Ctrl-C does; yield a list to which each SIGTERM is appended."""
     terms: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:
         terms.append(number)
-        # An event loop puts a handler of its own there, which cancels its main task.
+        # Event loops install a SIGINT handler that cancels the main task: call that one.
         on_ctrl_c = signal.getsignal(signal.SIGINT)
         if not callable(on_ctrl_c):
             raise KeyboardInterrupt
@@ -158,10 +158,10 @@ def _ended_by_sigterm() -> Iterator[list[int]]:
 
 @contextmanager
 def _ctrl_c_handled() -> Iterator[None]:
-    """Where Ctrl-C is ignored, block it instead, so that it has a handler all the same.
+    """If Ctrl-C is ignored, block it instead, so that a handler can still be installed.
 
-    A script's shell lets its jobs in the background ignore Ctrl-C. An event loop then installs no
-    handler, and a KeyboardInterrupt out of nowhere may strike in the middle of any task.
+    Shells start background jobs of a script with SIGINT ignored. An event loop then installs no
+    handler, and SIGTERM could only raise KeyboardInterrupt in the middle of an arbitrary task.
     """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         yield
@@ -171,11 +171,11 @@ def _ctrl_c_handled() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # drops one that came
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # discards a pending SIGINT
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _forget(stream: TextIO) -> None:
-    # The interpreter flushes it once more as it exits: give what is buffered somewhere to go.
+    # The interpreter flushes it once more as it exits: send the buffered data to /dev/null.
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a path
         os.dup2(nowhere.fileno(), stream.fileno())

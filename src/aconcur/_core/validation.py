@@ -1,4 +1,4 @@
-"""Values that callers give: what is none, or out of its range, is refused by its name."""
+"""Checks of arguments. Each error names the parameter, what it must be, and the value."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def check_count(name: str, value: Any, least: int, unit: str = "") -> None:  # noqa: ANN401
-    """Refuse what is no whole number, or less than ``least``.
+    """Refuse a value that is not a whole number of at least ``least``.
 
     Raises:
-        TypeError: it is no whole number.
+        TypeError: it is not a whole number.
         ValueError: it is too small.
     """
     if not hasattr(value, "__index__"):
@@ -28,41 +28,41 @@ def check_number(
     unit: str = "",
     also: str = "",
 ) -> None:
-    """Refuse what is no number, NaN, negative, or with ``above`` zero.
+    """Refuse a value that is not a number, NaN, negative, or (with ``above``) zero.
 
     Args:
-        name: of the parameter.
-        value: given for it.
-        above: whether zero is too small.
-        unit: of the number, for the text.
-        also: what else it might be, for the text.
+        name: the parameter.
+        value: the argument.
+        above: whether zero is refused too.
+        unit: appended to the bound in the message, such as ``" seconds"``.
+        also: another accepted value, for the message, such as ``" or None"``.
 
     Raises:
-        TypeError: it is no number.
-        ValueError: it is out of its range.
+        TypeError: it is not a number.
+        ValueError: it is out of range.
     """
     try:
-        fine = value > 0 if above else value >= 0
+        in_range = value > 0 if above else value >= 0
     except TypeError:
         of = f" of{unit}" if unit else ""
         raise TypeError(f"{name} must be a number{of}{also}, not {value!r}") from None
-    if not fine:
+    if not in_range:
         least = "more than" if above else "at least"
         raise ValueError(f"{name} must be {least} 0{unit}{also}, not {value}")
 
 
 def check_seconds(name: str, value: Any, *, above: bool = False, also: str = "") -> None:  # noqa: ANN401
-    """Refuse what is no number of seconds: see :func:`check_number`."""
+    """Refuse a value that is not a number of seconds: see :func:`check_number`."""
     check_number(name, value, above=above, unit=" seconds", also=also)
 
 
 def check_text(name: str, value: Any, *, also: str = "") -> None:  # noqa: ANN401
-    """Refuse what is no text, or None where it may be.
+    """Refuse a value that is not a str.
 
     Args:
-        name: of the parameter.
-        value: given for it.
-        also: ``" or None"`` if that may be.
+        name: the parameter.
+        value: the argument.
+        also: ``" or None"`` if None is accepted too.
 
     Raises:
         TypeError: it is something else.

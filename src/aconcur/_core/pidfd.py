@@ -1,12 +1,12 @@
-"""Hear of a child's exit through a descriptor, without reaping it.
+"""Wait for a child's exit through a file descriptor, without reaping the child.
 
-A child that has ended and is not reaped keeps its process id, and that of the group it leads:
-until it is reaped a signal to either cannot reach a stranger.
+A child that has ended but is not reaped keeps its process id, and so does the group that it leads.
+Until it is reaped, a signal to either cannot reach a process that happens to reuse the id.
 """
 
 from __future__ import annotations
 
-__all__ = ("exit_descriptor",)
+__all__ = ("open_exit_fd",)
 
 import errno
 import os
@@ -14,11 +14,11 @@ from contextlib import suppress
 from threading import Thread
 
 
-def exit_descriptor(pid: int) -> int:
+def open_exit_fd(pid: int) -> int:
     """Return a descriptor that becomes readable when the child has ended. The caller closes it.
 
-    A pidfd (pidfd_open(2), Linux 5.3) where there is one; else the end of a pipe whose other end
-    a thread closes when waitid(2) returns.
+    On Linux 5.3 and later this is a pidfd (pidfd_open(2)). Elsewhere it is the reading end of a
+    pipe whose writing end a thread closes when waitid(2) returns.
 
     Raises:
         OSError: no descriptor is free.
@@ -28,18 +28,18 @@ def exit_descriptor(pid: int) -> int:
     except AttributeError:
         pass
     except OSError as error:
-        # ENOSYS: an older kernel; EPERM: a sandbox that does not know the call.
+        # ENOSYS: an older kernel. EPERM: a sandbox that does not know the system call.
         if error.errno not in {errno.ENOSYS, errno.EPERM}:
             raise
-    return _told_by_a_thread(pid)
+    return _pipe_closed_by_thread(pid)
 
 
-def _told_by_a_thread(pid: int) -> int:
+def _pipe_closed_by_thread(pid: int) -> int:
     reading, writing = os.pipe()
 
     def wait() -> None:
         try:
-            with suppress(ChildProcessError):  # somebody reaped it, so it has ended
+            with suppress(ChildProcessError):  # already reaped elsewhere, so it has ended
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         finally:
             os.close(writing)
