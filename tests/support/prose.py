@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 # A word after which a clause with "who" or "what" has no noun that it belongs to.
-_OPENS: Final = r"(?:^|[.;:(,–—]\s+|\b(?:of|by|for|to|from|than|as|and|or|with|not|that|if|but|on|in|at|like)\s)"
+_OPENS: Final = (
+    r"(?:^|[.;:(,–—]\s+"
+    r"|\b(?:of|by|for|to|from|than|as|and|or|with|not|that|if|but|on|in|at|like)\s)"
+)
 _VERB: Final = (
     r"(?:is|are|was|were|be|has|have|had|does|do|did|can|cannot|could|may|must|will|would|"
     r"comes?|came|goes|went|needs?|takes?|took|waits?|wants?|ran|runs?|says?|said|gets?|got|"
