@@ -799,7 +799,7 @@ class _AsyncScenario:
         (lambda: _coroutine(), "returned a coroutine, .* use explore() for async functions"),
         (lambda: _async_generator(), "returned an async generator, .* use explore()"),
         (lambda: _generator(), "returned a generator, .* use explore()"),
-        (_with_parameters, "needs first, second, third: bind"),
+        (_with_parameters, "takes arguments: first, second, third; give"),
         (partial(print, sep=""), "files= must be given"),
     ],
 )

@@ -7,8 +7,6 @@ __all__ = (
     "Scenario",
     "Strategy",
     "explore",
-    "needed_arguments",
-    "refuse_arguments",
     "replay",
     "replay_one",
     "search",
@@ -21,10 +19,11 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from inspect import Parameter, iscoroutine, iscoroutinefunction, signature
+from inspect import iscoroutine, iscoroutinefunction
 from typing import Any, Literal, Protocol, TypeAlias
 
 from aconcur.errors import MissingRequirementError
+from aconcur.testing._arguments import refuse_arguments
 from aconcur.testing._explore import search as _search
 from aconcur.testing._explore.errors import Livelock, NotReproducibleError
 from aconcur.testing._explore.inline_threads import calls_inline
@@ -283,28 +282,6 @@ def _driver(scenario: Scenario, backend: str) -> Driver:
         raise MissingRequirementError(backend, "pip install 'aconcur[trio]'")
     module = import_module(f"aconcur.testing._explore.{_DRIVERS[backend]}")
     return partial(module.run, main)
-
-
-def needed_arguments(scenario: Callable[..., object]) -> list[str]:
-    """Return the names of the arguments without which a function cannot be called."""
-    try:
-        parameters = signature(scenario).parameters.values()
-    except (TypeError, ValueError):  # not callable, or written in C: the call will tell
-        return []
-    optional = Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD
-    return [one.name for one in parameters if one.default is one.empty and one.kind not in optional]
-
-
-def refuse_arguments(scenario: Callable[..., object]) -> None:
-    """Raise TypeError for a function that cannot be called without arguments."""
-    needed = needed_arguments(scenario)
-    if needed:
-        name = getattr(scenario, "__name__", repr(scenario))
-        raise TypeError(
-            f"{name} takes arguments: {', '.join(needed)}; give "
-            f"{'it a default' if len(needed) == 1 else 'them defaults'} or wrap {name} in a "
-            "function without arguments"
-        )
 
 
 def _coroutine_function(scenario: Scenario) -> Callable[[], Coroutine[Any, Any, object]]:

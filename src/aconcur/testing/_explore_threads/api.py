@@ -15,7 +15,8 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import CodeType, ModuleType
 from typing import Final, Literal, TypeAlias
 
-from aconcur.testing._explore.api import Driver, Strategy, needed_arguments, replay_one, search
+from aconcur.testing._arguments import refuse_arguments
+from aconcur.testing._explore.api import Driver, Strategy, replay_one, search
 from aconcur.testing._explore.report import Exploration
 from aconcur.testing._explore.schedule import Choices, read_token
 from aconcur.testing._explore.trace import Recorder
@@ -248,9 +249,7 @@ def _refuse(scenario: object) -> None:
             raise TypeError(f"{wrong}: use explore() for async functions")
         if isgeneratorfunction(one):
             raise TypeError(f"{wrong}: a call of a generator function runs none of it")
-    needed = needed_arguments(scenario)
-    if needed:
-        raise TypeError(f"{wrong}, which needs {', '.join(needed)}: bind with functools.partial()")
+    refuse_arguments(scenario)
 
 
 def _suffix(file: str | ModuleType) -> str:
