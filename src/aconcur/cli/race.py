@@ -18,7 +18,6 @@ from typing import Any, TypeAlias
 from aconcur.cli.command_line import UsageError
 from aconcur.cli.output import page_width
 from aconcur.testing import Exploration, explore, explore_threads, replay, replay_threads
-from aconcur.testing._explore import refuse_arguments
 
 Scenario: TypeAlias = Callable[[], object]
 
@@ -55,7 +54,7 @@ def run(chosen: argparse.Namespace) -> None:
     scenario, file = _load(chosen.scenario)
     try:
         found = _run(scenario, file, chosen)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # the scenario's own errors are part of the result
         raise UsageError(str(error)) from None
     _print(found)
     if not found.ok:
@@ -125,10 +124,6 @@ def _load(text: str) -> tuple[Scenario, str]:
     if name not in functions:
         others = f"it has: {', '.join(functions)}" if functions else "it has none"
         raise UsageError(f"{file} has no function {name!r}; {others}")
-    try:
-        refuse_arguments(functions[name])
-    except TypeError as error:
-        raise UsageError(str(error)) from None
     return functions[name], str(path.resolve())
 
 
