@@ -102,9 +102,7 @@ async def test_advance_to_goes_to_any_later_generation_and_the_iteration_goes_on
     assert await life.advance_to(5) == (5, by_the_book(SOUP, Rule("life"), 5))
     assert life.number == 5
     assert [generation.number async for generation in life] == list(range(7, 20, 2))
-    with pytest.raises(
-        ValueError, match="generation 4 is over: .* is at generation 19"
-    ):
+    with pytest.raises(ValueError, match=r"generation 4 is over: .* is at generation 19"):
         await life.advance_to(4)
     with pytest.raises(ValueError, match="generation 21 is after the last one, 20"):
         await life.advance_to(21)

@@ -16,8 +16,8 @@ How it is kept. The driver advances the engine in *chunks* and measures each one
 
 Invariants: ``number`` counts the generations done, also after a cancellation or an error, and the
 next call continues there. Only one thread works on the engine at a time: a cancelled call waits for
-its batch to end before it raises. Importing and compiling run in a separate thread that nobody
-waits for after a cancellation (``_engines.compilation``).
+its batch to end before it raises. Importing and compiling run in a separate thread, for which
+a cancelled call does not wait (``_engines.compilation``).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Driver:
     Args:
         make: makes the engine, or returns an existing one.
         slow: whether ``make``, or the first step, takes so long that a thread must do it.
-        compilation: what has to be compiled first, or None.
+        compilation: the kernels to compile first, or None.
     """
 
     __slots__ = (

@@ -21,7 +21,7 @@ class RuleError(AconcurError, ValueError):
 
     Args:
         text: the text.
-        why: what is wrong with it, as the end of a sentence that begins with "rule".
+        why: the reason, as the end of a sentence that begins with "rule".
     """
 
     def __init__(self, text: str, why: str) -> None:
@@ -50,7 +50,7 @@ class PatternError(AconcurError, ValueError):
     """Raised for a text that does not follow the format that it is read as.
 
     Args:
-        why: what is wrong, and what is allowed there instead.
+        why: the reason, and the text that is allowed there instead.
         line: the line in the text, from 1.
         column: the character in the line, from 1.
         source: the file's name, if there is a file.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("run",)
+__all__ = ("add_arguments", "run")
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from typing import Final
 
 import anyio
 
-from aconcur.cli.command import UsageError
+from aconcur.cli.command_line import UsageError
 from aconcur.cli.life import pictures
 from aconcur.errors import AconcurError
 from aconcur.life import (
@@ -31,6 +31,40 @@ from aconcur.life import (
 _SIZE: Final = re.compile(r"(?P<height>[1-9]\d*)x(?P<width>[1-9]\d*)", re.ASCII)
 _GENERATIONS: Final = 100
 _LARGEST_SCALE: Final = 64
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its options."""
+    parser.description = (
+        "In a terminal: play a pattern until q is pressed. With --to: write a picture, an "
+        "animation or a pattern. Otherwise: print a line of JSON for each generation."
+    )
+    parser.epilog = "Sizes are HEIGHTxWIDTH. A pattern file may set its own rule and size."
+    add = parser.add_argument
+    add("pattern", nargs="?", metavar="FILE|NAME", help=".rle, .cells, .mc or .lif; or a name")
+    add("--list", action="store_true", help="print the names of known patterns")
+    add("--rule", metavar="RULE", help="like B36/S23 or highlife (default: the pattern's own)")
+    where = parser.add_mutually_exclusive_group()
+    add = where.add_argument
+    add("--torus", metavar="HxW", help="opposite edges meet, like 64x64")
+    add("--box", metavar="HxW", help="every cell outside is dead")
+    add("--plane", action="store_true", help="without edges (default)")
+    add = parser.add_argument
+    add("--generations", type=int, metavar="N", help="the last one (default: 100; played: no end)")
+    add("--every", type=int, metavar="K", help="only each K-th generation (default: 1)")
+    engines = ("auto", "bigint", "numpy", "numba", "hashlife")
+    add("--engine", choices=engines, default="auto", help="default: the fastest that is installed")
+    add("--play", action="store_true", help="play it in the terminal, or fail without a terminal")
+    picture = parser.add_argument_group("pictures")
+    add = picture.add_argument
+    add(
+        "--to",
+        metavar="FILE",
+        help=".gif or .apng: all generations; .png, .rle, .mc, .cells or .lif: the last one, or "
+        "the first one without --generations",
+    )
+    add("--scale", type=int, metavar="N", help="pixels per cell (default: easy to see)")
+    add("--ms", type=int, default=50, help="milliseconds per frame (default: 50)")
 
 
 def run(chosen: argparse.Namespace) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from aconcur.cli.command import UsageError
+from aconcur.cli.command_line import UsageError
+from aconcur.cli.output import StatusLine
 from aconcur.life import (
     Grid,
     Look,
@@ -159,13 +160,14 @@ def _look(chosen: argparse.Namespace, box: Box) -> Look:
 
 
 def _progress(total: int) -> Callable[[int], None]:
-    """Return a function that shows progress: a line that disappears at the end."""
+    """Return a function that shows how many frames are drawn."""
+    status = StatusLine()
 
     def show(frames: int) -> None:
-        if sys.stderr.isatty():
-            text = f"{frames}/{total} frames" if frames < total else ""
-            print(f"\r\x1b[K{text}\r", end="", file=sys.stderr, flush=True)
-        elif frames == total:
+        if frames < total:
+            status.show(f"{frames}/{total} frames")
+        else:
+            status.clear()
             print(f"{total} frames", file=sys.stderr)
 
     return show
