@@ -62,10 +62,10 @@ def simulate(
     time.
 
     **Cancelled** while it computes: within 30 ms, or at the end of a single generation that takes
-    longer. Finished generations are kept, and the next step of the iteration continues there. The first
-    use of numba on a machine compiles for some seconds in a thread; a cancellation does not wait
-    for that, but the compiler holds the GIL, and so the loop, for some milliseconds at a time, at
-    worst some tenths of a second.
+    longer. Finished generations are kept, and the next step of the iteration continues there. The
+    first use of numba on a machine compiles for some seconds in a thread; a cancellation does not
+    wait for that, but the compiler holds the GIL, and so the loop, for some milliseconds at a time,
+    at worst some tenths of a second.
 
     Args:
         start: the first generation.
