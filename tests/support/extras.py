@@ -13,9 +13,20 @@ import pytest
 from aconcur.errors import MissingRequirementError
 
 # Modules of the extras, and of peers that some tests try.
-OPTIONAL: Final = frozenset(
-    "PIL cloudpickle dask distributed httpx2 loky numba numpy rich trio uvloop websockets".split()
-)
+OPTIONAL: Final = {
+    "PIL",
+    "cloudpickle",
+    "dask",
+    "distributed",
+    "httpx2",
+    "loky",
+    "numba",
+    "numpy",
+    "rich",
+    "trio",
+    "uvloop",
+    "websockets",
+}
 
 
 def skip_without(*modules: str) -> pytest.MarkDecorator:
