@@ -14,7 +14,7 @@ import pytest
 
 from aconcur.errors import AconcurError
 from aconcur.pipeline import Queue, QueueClosed, QueueEmpty, QueueFull, QueueStatistics
-from aconcur.pipeline._shelf import STRIDE
+from aconcur.pipeline._queue.state import STRIDE
 from tests.support.backends import BACKENDS, on_asyncio
 
 
@@ -82,10 +82,10 @@ async def test_who_waits_first_is_served_first() -> None:
 
 async def test_at_once_or_an_error() -> None:
     queue = Queue[int](1)
-    with pytest.raises(QueueEmpty, match="nothing to get now"):
+    with pytest.raises(QueueEmpty, match="the queue is empty now"):
         queue.get_nowait()
     queue.put_nowait(1)
-    with pytest.raises(QueueFull, match="all 1 places are taken"):
+    with pytest.raises(QueueFull, match="all 1 slots are taken"):
         queue.put_nowait(2)
     assert queue.get_nowait() == 1
     queue.close()

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from aconcur.pipeline import Queue, QueueClosed, ThreadEnd
-from aconcur.pipeline._thread_end import BATCH
+from aconcur.pipeline._queue.thread_end import BATCH
 from tests.support.states import until
 
 pytestmark = pytest.mark.timeout(60)
