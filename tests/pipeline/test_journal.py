@@ -20,10 +20,12 @@ from aconcur.pipeline import (
     RAISE,
     SKIP,
     THREADS,
+    Failure,
     Journal,
     JournalError,
     JournalFailure,
     JournalStatistics,
+    OnError,
     Pipeline,
     Queue,
     Retry,
@@ -31,7 +33,6 @@ from aconcur.pipeline import (
 )
 from aconcur.pipeline._journal import writer as writer_module
 from aconcur.pipeline._journal.store import Done, Failed, JournalFile
-from aconcur.pipeline._spec import Reaction
 from aconcur.testing import cancel_everywhere
 
 Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
@@ -108,7 +109,7 @@ async def test_a_text_is_not_taken_for_its_letters(journal: Journal) -> None:
 
 @pytest.mark.parametrize("on_error", [SKIP, COLLECT, lambda _: None])
 async def test_a_failed_item_is_kept_and_left_alone_until_retry(
-    journal: Journal, on_error: Reaction
+    journal: Journal, on_error: OnError | Callable[[Failure], object]
 ) -> None:
     work = Work(1, 3)
     pipeline = work.pipeline(on_error=on_error, retry=Retry(2, backoff=0))
@@ -349,7 +350,7 @@ async def test_a_result_that_would_come_back_changed_ends_the_run(journal: Journ
 @pytest.mark.parametrize("dumped", ["\udcff", 1 << 70, object()])
 async def test_a_dump_that_no_file_can_take_ends_the_run(journal: Journal, dumped: Any) -> None:  # noqa: ANN401
     odd = Journal(journal.path, dump=lambda _: dumped, load=pickle.loads)
-    with pytest.raises(JournalError, match="what was recorded stays"):
+    with pytest.raises(JournalError, match="the records so far stay"):
         await stage(same).collect([1, 2], journal=odd)
     assert done(journal) == set()
 
@@ -520,7 +521,7 @@ async def test_a_disk_that_is_full_ends_the_run_and_what_was_recorded_stays(
 
     monkeypatch.setattr(JournalFile, "write", write_little)
     pipeline: Pipeline[int, int] = stage(same).map(same, workers=2)
-    with pytest.raises(JournalError, match=r"is full; what was recorded stays: make room"):
+    with pytest.raises(JournalError, match=r"is full; the records so far stay: make room"):
         await pipeline.run(endless(), journal=journal)
     monkeypatch.undo()
     kept = done(journal)

@@ -262,7 +262,7 @@ class Through:
     """Sends bytes through a command, one run for each call.
 
     Args:
-        command: what is run.
+        command: the command or pipe of commands.
         timeout: seconds that it may run; None: any.
 
     Raises:

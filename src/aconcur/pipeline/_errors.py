@@ -90,5 +90,5 @@ def own_cancellation(error: BaseException) -> ItemCancelledError | None:
 class JournalError(AconcurError):
     """Raised when a run cannot use its journal, because of the file, a key or a result.
 
-    What was recorded before stays recorded.
+    Earlier records stay.
     """

@@ -124,7 +124,7 @@ def _judged(
 
 def _is_retried(error: Exception, retry: Retry) -> bool:
     if isinstance(error, ItemCancelledError):
-        # Exception names it too, but whoever wrote that did not mean cancellations.
+        # ``on=Exception`` includes it, but is not written with cancellations in mind.
         return any(issubclass(kind, ItemCancelledError) for kind in retry.kinds)
     return isinstance(error, retry.on)
 

@@ -392,7 +392,7 @@ class Pipeline(Generic[In, Out]):
 
         Raises:
             TypeError: one is a pipeline without a source.
-            ValueError: none is given.
+            ValueError: no source is given.
         """
         if not others:
             raise ValueError("merge needs at least one other source, not 0")

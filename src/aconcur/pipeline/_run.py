@@ -1,4 +1,4 @@
-"""A run of a pipeline: its stages, joined and started, and what comes out.
+"""A run of a pipeline: its stages, joined and started, and its results.
 
 ``open_run`` builds the stages from the source to the last one, starts a task for each worker, and
 ends them with the block. An item then goes from input to input: a worker of stage n appends its

@@ -389,7 +389,7 @@ class Sampled:
     That is chosen where the worker has just waited, so a call that is not measured pays nothing.
 
     Args:
-        call: what is called.
+        call: the call.
         histogram: of the stage; None: nothing is measured here.
     """
 

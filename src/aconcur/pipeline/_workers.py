@@ -332,7 +332,7 @@ async def _pace(stage: Stage) -> None:
 
 
 async def _forward(stage: Stage, number: int) -> None:
-    """Pass on what comes from one of the inputs."""
+    """Pass on the items of one of the inputs."""
     while True:
         if not stage.output.has_room():
             await stage.until_room()

@@ -1,6 +1,6 @@
 """Journals: which items of a run are done, recorded in a file, so that the run can be resumed.
 
-Who calls whom
+Calls
     ``journal.open_journal`` opens the file (``store``), starts the thread that writes it
     (``writer``) and makes the ``tracking.JournalTracker`` of the run. The run asks the tracker to
     admit each item of the source; the stages pass what the tracker gave them and tell it what

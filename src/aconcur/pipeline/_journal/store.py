@@ -321,10 +321,10 @@ def _remedy(error: Exception) -> str:
         case sqlite3.SQLITE_CORRUPT:
             return "it is damaged, and stays as it is: restore a copy, or name another file"
         case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
-            return "what was recorded stays: make room, and run again"
+            return "the records so far stay: make room, and run again"
         case sqlite3.SQLITE_CANTOPEN:
             return "see that its folder exists and can be written"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return "another program holds it: wait for its end, and run again"
         case _:
-            return "what was recorded stays"
+            return "the records so far stay"

@@ -266,7 +266,7 @@ def _mapping(call: Call) -> Call:
 
 
 def _text(error: BaseException) -> str:
-    """Return the error's text as SQLite can take it: a file name in it may be no valid text."""
+    """Return the error's text as SQLite can take it: a file name in it may be invalid UTF-8."""
     try:
         return str(error).encode(errors="backslashreplace").decode()
     except Exception:  # noqa: BLE001 - an error's __str__ is the program's

@@ -1,6 +1,6 @@
 """The queue: a bounded FIFO between tasks and threads that can be closed at either end.
 
-Who calls whom
+Calls
     ``queue.Queue`` is the door. It holds a ``state.QueueState``, which owns the items, the waiting
     tasks and the reservations. ``thread_end.ThreadEnd`` works on the same state for threads, and
     ``aconcur.pipeline._source.QueueSource`` for the workers of a pipeline.
@@ -8,7 +8,7 @@ Who calls whom
 States
     A queue is *open*, *closed* (``close()`` or the last ``producer()`` block ended: nothing can be
     put any more) or *abandoned* (the last ``consumer()`` block ended: nothing can be put until a
-    new consumer comes). What is in it can be taken in every state.
+    new consumer comes). Items in it can be taken in every state.
 
 Invariants
     1. An item stays in the deque until the step in which its getter returns. Nothing is handed

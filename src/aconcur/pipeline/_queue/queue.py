@@ -97,7 +97,7 @@ class Queue(Generic[T]):
     checkpoint: without a need to wait they yield to other tasks once in 256 puts and gets.
 
     **Cancelled**, natively or by a scope, at any step: a cancelled put() has not put, a cancelled
-    get() has taken nothing. What was reserved for the cancelled task goes to the next task that
+    get() has taken nothing. A reservation of the cancelled task goes to the next task that
     asks, so there is progress even where the timeouts of all waiting tasks expire each time.
 
     Args:
@@ -177,10 +177,10 @@ class Queue(Generic[T]):
         cancellation or an error, what an iterator still holds was not put. An iterator that cannot
         tell how many items are left (a generator) is asked for its next one when there is room.
 
-        **Cancelled**: what was drawn from ``items`` so far was put, nothing else.
+        **Cancelled**: all items drawn from ``items`` so far were put, nothing else.
 
         Raises:
-            QueueClosed: as for :meth:`put`; what was drawn so far was put.
+            QueueClosed: as for :meth:`put`; all items drawn so far were put.
 
         Cost: about 0.05 µs an item.
         """

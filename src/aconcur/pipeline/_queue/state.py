@@ -42,7 +42,7 @@ class QueueClient:
 
 @final
 class QueueState(Generic[T]):
-    """What makes a queue exact.
+    """The exact state of a queue.
 
     Args:
         maxsize: the most items in it; 0: any number.

@@ -86,9 +86,9 @@ class _Appetite:
 class ThreadEnd(Generic[T]):
     """The end of a :class:`Queue` that threads hold. Made by :meth:`Queue.from_thread`.
 
-    Leave its block in the task that entered it. Then what threads have put is in the queue, what
-    was sent to them and not taken is at the queue's front again, and a thread that waits here gets
-    QueueClosed. Any number of threads may use it at once.
+    Leave its block in the task that entered it. Then the items that threads have put are in
+    the queue, those that were sent to them and not taken are at its front again, and a thread that
+    waits here gets QueueClosed. Any number of threads may use it at once.
 
     A bounded queue may have up to 64 more items on their way from threads. On the way to threads
     there is one item for each that waits, and up to 64 while they take them within microseconds.
