@@ -12,7 +12,7 @@ import pytest
 
 from aconcur._core import pipe_budget
 from aconcur.process import Command
-from aconcur.process import _turn as turn
+from aconcur.process import _start_limiter as turn
 from tests.support.commands import descriptors, free_files, sh
 
 CAT = Command("cat")

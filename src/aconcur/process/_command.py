@@ -18,10 +18,10 @@ from aconcur.process._run import (
     Options,
     run_stages,
 )
-from aconcur.process._running import Running, open_stages
+from aconcur.process._session import Running, open_stages
 from aconcur.process._stage import Argument, EnvValue, Stage, shell_line
-from aconcur.process._terminal import Size
-from aconcur.process._wiring import CAPTURE, PIPE, Input, Output, Stderr, Wiring
+from aconcur.process._pty import Size
+from aconcur.process._redirect import CAPTURE, PIPE, Input, Output, Stderr, Wiring
 
 
 class Runnable(ABC):

@@ -22,8 +22,8 @@ import anyio
 
 from aconcur._core.pipe_budget import DEFAULT_SIZE
 from aconcur._core.shielded import wait_readable, wait_readable_catching_cancel
-from aconcur.process._feed import as_view
-from aconcur.process._group import Group
+from aconcur.process._stdin import as_view
+from aconcur.process._process_group import Group
 from aconcur.process._results import Completed, Progress, StageResult
 
 Sink: TypeAlias = Callable[[bytes], object]

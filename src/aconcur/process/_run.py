@@ -17,9 +17,9 @@ from aconcur.process._errors import CommandFailed, CommandTimeout, OutputTooLarg
 from aconcur.process._results import Completed, Progress
 from aconcur.process._spawn import spawn
 from aconcur.process._stage import Stage
-from aconcur.process._terminal import Size, checked_size
-from aconcur.process._turn import in_turn
-from aconcur.process._wiring import CAPTURE, Append, Input, Output, Tee, Wiring
+from aconcur.process._pty import Size, checked_size
+from aconcur.process._start_limiter import in_turn
+from aconcur.process._redirect import CAPTURE, Append, Input, Output, Tee, Wiring
 
 OnProgress: TypeAlias = Callable[[Progress], object]
 

@@ -22,11 +22,11 @@ from collections.abc import AsyncIterable, Iterable
 from aconcur._core.pidfd import open_exit_fd
 from aconcur._core.pipe_budget import DEFAULT_SIZE, new_pipe
 from aconcur.process._errors import start_error
-from aconcur.process._feed import Feed, as_view
-from aconcur.process._group import Group
+from aconcur.process._stdin import Feed, as_view
+from aconcur.process._process_group import Group
 from aconcur.process._stage import Stage
-from aconcur.process._terminal import Size, on_terminal, open_terminal, our_terminal
-from aconcur.process._wiring import (
+from aconcur.process._pty import Size, on_terminal, open_terminal, our_terminal
+from aconcur.process._redirect import (
     Append,
     HasFileno,
     Input,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from aconcur.process._secret import MASK, Secret
-from aconcur.process._wiring import Stderr, Wiring
+from aconcur.process._redirect import Stderr, Wiring
 
 Argument: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 EnvValue: TypeAlias = str | bytes | Secret | None

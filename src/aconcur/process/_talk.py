@@ -9,11 +9,11 @@ from typing import final
 import anyio
 
 from aconcur.process._driver import Driver
-from aconcur.process._output import OutputReader
+from aconcur.process._stdout import OutputReader
 from aconcur.process._results import Completed
 from aconcur.process._run import Options
 from aconcur.process._stage import Stage
-from aconcur.process._wiring import Wiring
+from aconcur.process._redirect import Wiring
 
 
 @final

@@ -22,9 +22,9 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from aconcur._core.pipe_budget import DEFAULT_SIZE, PipeBudget
-from aconcur.process._feed import Feed
+from aconcur.process._stdin import Feed
 from aconcur.process._stage import Stage
-from aconcur.process._terminal import OurTerminal, session_members
+from aconcur.process._pty import OurTerminal, session_members
 
 # What Ctrl-D sends. A terminal takes it for the end only where a line begins; elsewhere it sends
 # the line as it is (termios(3)).

@@ -7,8 +7,8 @@ from typing import cast
 
 import anyio
 
-from aconcur.process._group import Group
-from aconcur.process._turn import in_turn
+from aconcur.process._process_group import Group
+from aconcur.process._start_limiter import in_turn
 
 
 class Started:

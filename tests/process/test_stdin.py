@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aconcur.process._feed import Feed, as_view
+from aconcur.process._stdin import Feed, as_view
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_reader_that_has_gone_ends_it() -> None:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1.0]
-    monkeypatch.setattr("aconcur.process._feed.perf_counter", lambda: now[0])
+    monkeypatch.setattr("aconcur.process._stdin.perf_counter", lambda: now[0])
     return now
 
 

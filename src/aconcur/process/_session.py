@@ -12,17 +12,17 @@ from typing import final
 from aconcur._core.scoped_tasks import scoped_tasks
 from aconcur.process._driver import Driver
 from aconcur.process._errors import CommandFailed, InputClosed
-from aconcur.process._feed import as_view
-from aconcur.process._group import Group
-from aconcur.process._output import Batches, Chunks, Lines
+from aconcur.process._stdin import as_view
+from aconcur.process._process_group import Group
+from aconcur.process._stdout import Batches, Chunks, Lines
 from aconcur.process._results import Completed, Progress, end_of
 from aconcur.process._run import Options, sink_of
 from aconcur.process._spawn import spawn, spawn_on_terminal
 from aconcur.process._stage import Stage, shell_line
 from aconcur.process._talk import Talk
-from aconcur.process._terminal import checked_size, resize
-from aconcur.process._turn import in_turn
-from aconcur.process._wiring import Wiring
+from aconcur.process._pty import checked_size, resize
+from aconcur.process._start_limiter import in_turn
+from aconcur.process._redirect import Wiring
 
 
 @final

@@ -21,7 +21,7 @@ from anyio.lowlevel import checkpoint
 
 from aconcur._core.pipe_budget import DEFAULT_SIZE
 from aconcur.process._driver import Driver
-from aconcur.process._lines import LineBuffer
+from aconcur.process._line_buffer import LineBuffer
 
 # Bytes in one read of a stream that has filled a whole pipe before.
 _LARGE_READ: Final = 1 << 18

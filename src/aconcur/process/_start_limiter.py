@@ -18,7 +18,7 @@ import anyio
 from anyio.lowlevel import RunVar, checkpoint
 
 from aconcur._core.shielded import run_in_thread_to_end
-from aconcur.process._group import Group
+from aconcur.process._process_group import Group
 
 # Seconds. A guess: what a loop may be late before anybody notices.
 _SLOW: Final = 0.005

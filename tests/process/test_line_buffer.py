@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aconcur.process._lines import LineBuffer
+from aconcur.process._line_buffer import LineBuffer
 
 
 @given(pieces=st.lists(st.sampled_from([b"", b"a", b"\n", b"ab\nc", b"\n\n", b"\r\n"]), max_size=9))

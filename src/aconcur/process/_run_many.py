@@ -21,7 +21,7 @@ from aconcur._core.validation import check_count
 from aconcur.process._command import Runnable
 from aconcur.process._results import Completed
 from aconcur.process._run import DEFAULT_GRACE, DEFAULT_LINGER, Options, run_stages
-from aconcur.process._wiring import CAPTURE, Input, Output
+from aconcur.process._redirect import CAPTURE, Input, Output
 
 Job: TypeAlias = Runnable | tuple[Runnable, Input]
 
