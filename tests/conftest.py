@@ -18,6 +18,7 @@ from types import FrameType, ModuleType
 import anyio
 import pytest
 
+from aconcur.process import Command
 from aconcur.testing._leaks import Snapshot, temporary_files_in
 from aconcur.testing._settle import join_child_watchers
 from tests.support.backends import BACKENDS
@@ -110,6 +111,12 @@ def private_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def process_wide_signal_pipe() -> None:
     """Let libuv open the pipe that it opens with the first loop and keeps: it is not a test's."""
     anyio.run(anyio.sleep, 0, backend="asyncio", backend_options={"use_uvloop": True})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def process_wide_guardian() -> None:
+    """Start the guardian of commands, whose two descriptors stay open: they are not a test's."""
+    anyio.run(Command("true").run)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from aconcur.process import Command, CommandFailed, CommandNotFound, Runnable, run_many
+from aconcur.process import DISCARD, Command, CommandFailed, CommandNotFound, Runnable, run_many
 from tests.support.commands import lives, noted_pids, sh
 from tests.support.states import until
 
@@ -117,13 +117,13 @@ async def test_cancelled_it_leaves_nothing() -> None:
     assert scope.cancelled_caught
 
 
-@pytest.mark.parametrize("wrong", [5, "ls", (CAT,), (CAT, b"", b"")])
+@pytest.mark.parametrize("wrong", [5, "ls", (CAT,), (CAT, b"", DISCARD, b"")])
 async def test_what_is_no_command_hides_no_other(wrong: Runnable) -> None:
     async with run_many([CAT, wrong, CAT], ordered=True) as outcomes:
         first, second, third = [outcome async for outcome in outcomes]
     assert first.error is third.error is None
     assert isinstance(second.error, TypeError)
-    assert "run_many needs commands, or pairs of one and its input, not" in str(second.error)
+    assert "run_many needs commands, pairs (command, input) or triples" in str(second.error)
 
 
 async def test_one_command_is_not_many() -> None:
@@ -144,7 +144,7 @@ def test_five_hundred_with_sixty_four_descriptors(
     options = {"use_uvloop": True} if "use_uvloop" in anyio_backend_options else {}
     program = f"""
 import anyio, resource
-from aconcur.process import Command, run_many
+from aconcur.process import DISCARD, Command, run_many
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 async def main():
     pipe = Command("cat") | Command("cat")

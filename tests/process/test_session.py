@@ -18,8 +18,8 @@ from aconcur.process import (
     CommandFailed,
     CommandNotFound,
     InputClosed,
-    Progress,
     Tee,
+    TransferProgress,
 )
 from tests.support.commands import IGNORES_TERM, descriptors, lives, noted_pids, python, sh
 from tests.support.states import until
@@ -107,7 +107,7 @@ async def test_stderr_is_drained_while_the_block_does_something_else() -> None:
 
 
 async def test_the_output_ends_though_an_orphan_holds_it() -> None:
-    async with sh("sleep 60 & echo $!").open(linger=0.1) as running:
+    async with sh("sleep 60 & echo $!").open(linger=0.1, check=False) as running:
         lines = [line async for line in running.lines()]
         assert (await running.wait()).held
     await until(lambda: not lives(int(lines[0])))
@@ -132,7 +132,7 @@ async def test_a_dialogue() -> None:
         running.close_input()
         running.close_input()
         assert [line async for line in lines] == []
-        assert running.progress() == Progress(7, 7)
+        assert running.progress() == TransferProgress(7, 7)
 
 
 async def test_writing_and_reading_at_once() -> None:
@@ -208,11 +208,11 @@ async def test_what_an_input_raises_cancels_the_block_and_is_raised() -> None:
 
 
 async def test_progress_is_told_while_the_block_works_and_at_its_end() -> None:
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     async with sh("cat; sleep 0.25").open(input=BIG, on_progress=told.append) as running:
         assert sum([len(chunk) async for chunk in running.chunks()]) == len(BIG)
         assert told
-    assert told[-1] == Progress(len(BIG), len(BIG))
+    assert told[-1] == TransferProgress(len(BIG), len(BIG))
 
 
 # Signals and the end

@@ -7,11 +7,10 @@ from typing import cast
 
 import anyio
 
-from aconcur.process._process_group import Group
-from aconcur.process._start_limiter import in_turn
+from aconcur.process._spawn import Started, start_in_turn
 
 
-class Started:
+class FakeStart:
     """Stands for a group of processes."""
 
     def __init__(self) -> None:
@@ -22,16 +21,16 @@ class Started:
 
 
 async def test_who_is_cancelled_in_line_starts_nothing_and_waits_for_nobody() -> None:
-    go_on, begun = Event(), list[Started]()
+    go_on, begun = Event(), list[FakeStart]()
 
-    def start() -> Group:
-        begun.append(started := Started())
+    def start() -> Started:
+        begun.append(started := FakeStart())
         if len(begun) > 1:
             go_on.wait()
-        return cast(Group, started)
+        return cast(Started, started)
 
     async def run() -> None:
-        await in_turn(start)
+        await start_in_turn(start)
 
     give_up = Timer(20, go_on.set)
     give_up.start()
@@ -44,7 +43,7 @@ async def test_who_is_cancelled_in_line_starts_nothing_and_waits_for_nobody() ->
                 await anyio.sleep(0.001)
             with anyio.CancelScope() as scope:
                 group.start_soon(_cancel, scope)
-                await in_turn(start)
+                await start_in_turn(start)
             assert scope.cancelled_caught
             assert not go_on.is_set(), "it waited for its turn"
             assert len(begun) == 3
