@@ -42,6 +42,13 @@ __all__ = (
     "run_many",
 )
 
+import os as _os
+
+from aconcur.errors import UnsupportedPlatformError as _UnsupportedPlatformError
+
+if not hasattr(_os, "killpg"):
+    raise _UnsupportedPlatformError("aconcur.process", "POSIX process groups, signals and pipes")
+
 from aconcur._core.on_error import COLLECT as COLLECT
 from aconcur._core.on_error import RAISE as RAISE
 from aconcur.process._command import Command as Command
