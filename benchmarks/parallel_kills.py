@@ -21,7 +21,7 @@ from typing import Final
 import anyio
 
 from aconcur.parallel import COLLECT, Pool, WorkerDied, open_pool
-from aconcur.parallel._starting import Method
+from aconcur.parallel._pool.launch import Method
 from aconcur.testing import Snapshot
 
 METHODS: Final[tuple[Method, ...]] = ("exec", "forkserver", "fork", "spawn")

@@ -9,7 +9,9 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from aconcur.parallel import COLLECT, SKIP, Results, WorkerDied, _intake, _results
+from aconcur.parallel import COLLECT, SKIP, Results, WorkerDied
+from aconcur.parallel._map import results as _results
+from aconcur.parallel._map import source as _intake
 from aconcur.testing import cancel_everywhere, explore
 from tests.support.hands import hands
 

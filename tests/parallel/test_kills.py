@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aconcur.parallel._starting import Method
+from aconcur.parallel._pool.launch import Method
 from benchmarks.parallel_kills import Account, rounds_of_kills
 from tests.support.backends import BACKENDS
 

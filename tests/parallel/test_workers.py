@@ -21,7 +21,7 @@ from aconcur.parallel import (
     open_pool,
     usable_cpus,
 )
-from aconcur.parallel._starting import Method
+from aconcur.parallel._pool.launch import Method
 from tests.support import parallel_tasks as tasks
 
 
