@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("ExecutorRunner",)
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -81,7 +82,15 @@ class ExecutorRunner:
 
     def spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run the map's feeding task in the background: no block could own it."""
-        self._feed = BackgroundTask(task, "parallel: input of a map")
+
+        async def feed() -> None:
+            try:
+                await task()
+            except asyncio.CancelledError:  # by asyncio.Task.cancel()
+                self.job.fail(RuntimeError("the input was cancelled: catch that inside of it"))
+                raise
+
+        self._feed = BackgroundTask(feed, "parallel: input of a map")
 
     # ------------------------------------------------------------ the end of a call
 
@@ -136,7 +145,7 @@ class ExecutorRunner:
             assert answer is not None
             try:
                 results, errors = answer.read()
-            except BaseException as unreadable:  # noqa: ASYNC103, BLE001 - what an item's result does
+            except BaseException as unreadable:  # noqa: ASYNC103, BLE001 - raised by unpickling
                 error = unreadable
             else:
                 self._finish(chunk, call, answer, results, errors)

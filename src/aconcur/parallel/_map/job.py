@@ -10,7 +10,6 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, final
 
-import anyio
 
 from aconcur._core.on_error import RAISE, SKIP, OnError
 from aconcur._core.validation import check_count, check_seconds
@@ -159,9 +158,6 @@ class Job:
         self._feeding = True
         try:
             await self._source.feed()
-        except anyio.get_cancelled_exc_class():
-            self.fail(RuntimeError("the input was cancelled: catch that inside of it"))
-            raise
         finally:
             self._feeding = False
             self._settlers.wake_all(True)
