@@ -20,7 +20,7 @@ Invariants
     6. A worker has one ``__main__`` (``main_module``). Functions, items, initializer and results
        use its globals and its classes, whether they arrived by name or by value.
 
-Who calls whom
+Calls
     ``start`` becomes a worker in one of four ways and calls ``serve``. ``serve`` decodes frames
     (``codec``) and calls ``work``, which calls the function for each item. ``calls`` is the same
     for the executors of others: they carry pickled calls instead of frames.

@@ -1,4 +1,4 @@
-"""The lines of ``aconcur gcd``, parsed and answered. Imports little, because workers wait for it."""
+"""The lines of ``aconcur gcd``, parsed and answered. It imports little: workers wait for it."""
 
 from __future__ import annotations
 

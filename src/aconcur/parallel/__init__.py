@@ -23,6 +23,7 @@ __all__ = (
     "RemoteTraceback",
     "Results",
     "Shared",
+    "StartMethod",
     "TaskTimeout",
     "WorkerDied",
     "WorkerStartError",
@@ -52,6 +53,7 @@ from aconcur.parallel._executor.map import map as map  # noqa: A004 - as an exec
 from aconcur.parallel._map.job import Failure as Failure
 from aconcur.parallel._map.job import OnProgress as OnProgress
 from aconcur.parallel._map.results import Results as Results
+from aconcur.parallel._pool.launch import StartMethod as StartMethod
 from aconcur.parallel._pool.pool import Pool as Pool
 from aconcur.parallel._pool.pool import open_pool as open_pool
 from aconcur.parallel._pool.statistics import PoolStatistics as PoolStatistics

@@ -12,7 +12,7 @@ Invariants
     4. A call that runs cannot be stopped. A thread begins no further item of a map that was left; a
        process ends its chunk.
 
-Who calls whom
+Calls
     ``map`` makes ``Results`` whose start makes an ``ExecutorRunner``, which owns a ``Job`` and
     submits an ``ExecutorCall`` for each chunk. ``dask`` is a cluster as an executor.
 

@@ -20,7 +20,7 @@ Invariants
     5. An exception that is not an ``Exception`` (KeyboardInterrupt) is neither an item's nor the
        input's failure: it ends the map at once.
 
-Who calls whom
+Calls
     ``Results`` is what the caller iterates over. It makes a ``Job``, which holds all state of the
     map, and takes from it. The job calls its ``Runner`` (a pool's scheduler, or the runner of an
     executor) to have chunks started; the runner asks the job for the next chunk when it has room,

@@ -128,4 +128,4 @@ class Runner(Protocol):
         """Stop the chunks of a map whose results are no longer wanted."""
 
     def spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a task in the background. Callable wherever the loop runs."""
+        """Run a task in the background, at least to its first await. Callable in callbacks too."""

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, final
 
-
 from aconcur._core.on_error import RAISE, SKIP, OnError
 from aconcur._core.validation import check_count, check_seconds
 from aconcur._core.wait_queue import WaitQueue, wait_in
@@ -119,7 +118,7 @@ class Job:
         self.budget: float = SLICE if options.chunk is None else float("inf")
         """Seconds after which a worker begins no further item of a chunk."""
         self.exhausted: bool = False
-        """Whether no chunk is to be had, until one comes back or async input arrives."""
+        """Whether no chunk is available, until one comes back or async input arrives."""
         self._runner, self._options = runner, options
         self._source = Source(items, self._room, self._fed)
         buffer = options.buffer
@@ -142,9 +141,9 @@ class Job:
         self._held = 0  # of them, those of the latest part
         self._taken = 0  # items whose results it has taken, and failed ones
         self._told = 0.0
-        self._feeding = False
+        self._feeding = self._source.needs_feeding
         self._settlers = WaitQueue()
-        if self._source.needs_feeding:
+        if self._feeding:
             runner.spawn(self._feed)
 
     def __repr__(self) -> str:
@@ -155,7 +154,6 @@ class Job:
     # ----------------------------------------------------------------- input
 
     async def _feed(self) -> None:
-        self._feeding = True
         try:
             await self._source.feed()
         finally:
@@ -396,8 +394,8 @@ class Job:
         **Cancelled**: nothing was taken.
 
         Raises:
-            Exception: what ends the map: an item's error, or the input's after all results of the
-                items before it.
+            Exception: the error that ends the map: an item's, or the input's, which comes after all
+                results of the items before it.
         """
         if self._held:
             self._advance(self._held)

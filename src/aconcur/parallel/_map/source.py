@@ -101,7 +101,8 @@ class Source:
     async def feed(self) -> None:
         """Iterate over the async input until it ends or :meth:`close` is called, and close it.
 
-        **Cancelled**: closes the input, and raises.
+        **Cancelled**: closes the input, and raises. The input has not ended then: a map must not
+        take it for complete.
         """
         self._scope = anyio.CancelScope()
         try:
@@ -117,10 +118,9 @@ class Source:
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001 - the consumer raises it
             self.error = error  # noqa: ASYNC104
-        finally:
-            self._ended = True
-            self.at_end = not self._inbox
-            self._changed()
+        self._ended = True
+        self.at_end = not self._inbox
+        self._changed()
 
     async def _fill(self, iterator: AsyncIterator[Any]) -> None:
         inbox = self._inbox

@@ -8,7 +8,7 @@ The states of a worker
 Invariants
     1. One task keeps each place in the pool: it launches a worker, listens to it, reaps it and
        launches the next. No process is left after the pool's block, whatever ends the block.
-    2. What a dead worker had is given back to its owners once. Who was blamed is certain: the
+    2. What a dead worker had is given back to its owners once. Blame is certain: the
        worker reports on a shared page which items it works on (``_pool_worker.work``).
     3. A process is reaped last. Until then its id is its own, and a signal hits no other process.
     4. Calls are started first, in the order in which they were made; maps take turns.
@@ -17,7 +17,7 @@ Invariants
     6. The event loop is never held: launches yield in between or run in a thread, and messages
        above 128 KiB are sent and read in a thread.
 
-Who calls whom
+Calls
     ``Pool`` is the public object. ``Supervisor`` owns the processes: ``launch`` starts them,
     ``Worker`` is one of them, ``Connection`` its socket. ``Scheduler`` owns the work: the calls
     (``Call``) and maps (``Job``) that are under way, and which worker gets what. It reads the

@@ -9,7 +9,7 @@ Invariants
 
 from __future__ import annotations
 
-__all__ = ("Child", "Launcher", "Method", "new_launcher")
+__all__ = ("Child", "Launcher", "StartMethod", "new_launcher")
 
 import multiprocessing
 import os
@@ -33,7 +33,8 @@ from aconcur._pool_worker.start import UNKNOWN, Boot, forked, send_boot, spawned
 from aconcur.parallel._errors import WorkerStartError
 from aconcur.parallel._map.chunk import Death
 
-Method: TypeAlias = Literal["exec", "forkserver", "fork", "spawn"]
+StartMethod: TypeAlias = Literal["exec", "forkserver", "fork", "spawn"]
+"""How the workers of a pool are started: see :func:`open_pool`."""
 
 # The folder that holds this package. A worker appends it to the path that it starts with: in front
 # of the standard library it would let a back-port in site-packages break the start.
@@ -84,7 +85,7 @@ class Launcher(Protocol):
         """Free what was held. All workers have been reaped."""
 
 
-def new_launcher(method: Method, boot: Boot) -> Launcher:
+def new_launcher(method: StartMethod, boot: Boot) -> Launcher:
     """Return a way to launch workers.
 
     Raises:
@@ -104,7 +105,7 @@ def new_launcher(method: Method, boot: Boot) -> Launcher:
     raise ValueError(f"start must be 'exec', 'forkserver', 'fork' or 'spawn', not {method!r}")
 
 
-def _check_executable(method: Method) -> None:
+def _check_executable(method: StartMethod) -> None:
     """Refuse to start ``sys.executable`` where that is not a Python interpreter."""
     if getattr(sys, "frozen", False):
         raise WorkerStartError(

@@ -20,7 +20,7 @@ from aconcur._pool_worker.start import Boot
 from aconcur.parallel._map.job import Job, MapOptions, OnProgress
 from aconcur.parallel._map.results import Results
 from aconcur.parallel._pickling import check_function, encode_arguments, encode_function
-from aconcur.parallel._pool.launch import Method, new_launcher
+from aconcur.parallel._pool.launch import StartMethod, new_launcher
 from aconcur.parallel._pool.statistics import PoolStatistics
 from aconcur.parallel._pool.supervisor import Supervisor
 
@@ -192,7 +192,7 @@ class Pool:
 async def open_pool(
     workers: int | None = None,
     *,
-    start: Method = "exec",
+    start: StartMethod = "exec",
     initializer: Callable[..., object] | None = None,
     initargs: tuple[Any, ...] = (),
     max_tasks_per_worker: int | None = None,

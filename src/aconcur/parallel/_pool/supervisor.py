@@ -135,10 +135,15 @@ class Supervisor:
         self._spawners.wake()
 
     async def _run_spawned(self, tasks: TaskGroup) -> None:
-        while True:
+        try:
+            while True:
+                while self._wanted:
+                    tasks.start_soon(self._wanted.popleft())
+                await wait_in(self._spawners)
+        finally:
+            # They are cancelled at their first await, but their clean-up runs.
             while self._wanted:
                 tasks.start_soon(self._wanted.popleft())
-            await wait_in(self._spawners)
 
     # ------------------------------------------------------------- one place in the pool
 
