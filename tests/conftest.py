@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -21,6 +22,7 @@ import pytest
 from aconcur.testing._leaks.cleanup import join_child_watchers
 from aconcur.testing._leaks.snapshot import Snapshot, temporary_files_in
 from tests.support.backends import BACKENDS
+from tests.support.extras import missing_module
 
 pytest_plugins = ("pytester",)
 
@@ -28,6 +30,29 @@ pytest_plugins = ("pytester",)
 @pytest.fixture(scope="session", params=list(BACKENDS.values()), ids=list(BACKENDS))
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     return request.param
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    with skipped_without_extras():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    with skipped_without_extras():
+        yield
+
+
+@contextmanager
+def skipped_without_extras() -> Iterator[None]:
+    """Turn an error that a module of an extra is not installed into a skip with that reason."""
+    try:
+        yield
+    except Exception as error:
+        if module := missing_module(error):
+            pytest.skip(f"not installed: {module}")
+        raise
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -108,8 +133,9 @@ def private_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="session", autouse=True)
 def process_wide_signal_pipe() -> None:
-    """Let libuv open the pipe that it opens with the first loop and keeps: it is not a test's."""
-    anyio.run(anyio.sleep, 0, backend="asyncio", backend_options={"use_uvloop": True})
+    """Open the pipe that libuv opens with its first loop and keeps, before a test is blamed."""
+    with suppress(ModuleNotFoundError, LookupError):
+        anyio.run(anyio.sleep, 0, backend="asyncio", backend_options={"use_uvloop": True})
 
 
 @pytest.fixture(scope="module")
