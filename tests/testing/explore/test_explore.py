@@ -117,7 +117,7 @@ def test_every_order_comes_once_the_fewest_deviations_first(backend: Backend, li
     assert orders[0] == "abab"
     assert exploration.exhausted
     # asyncio's task groups note each task's end in a callback, which may come later.
-    assert exploration.schedules == (6 if backend == "trio" else 12)
+    assert exploration.schedules == (6 if backend == "trio" else 10)
 
 
 @both
@@ -137,7 +137,7 @@ def test_a_limit_on_schedules_is_kept_and_said(backend: Backend) -> None:
     exploration = explore(scenario, backend=backend, bound=9, schedules=4)
     assert (exploration.schedules, exploration.exhausted) == (4, False)
     assert "all" not in str(exploration)
-    every = 6 if backend == "trio" else 12
+    every = 6 if backend == "trio" else 10
     assert str(explore(scenario, backend=backend, bound=9)) == (
         f"{backend}, bounded: none of all {every} schedules with at most 9 deviations failed"
     )

@@ -99,7 +99,9 @@ def explore(
     at most n times from the *base order*, in which pending callbacks and then the task that ran
     last go first (a task at most 20 steps in a row), or at most n - 1 times from the *loop's own
     order*: first ready, first run; on trio each batch from its first task, or each from its last.
-    The loop's own order itself is among the schedules at every bound. A test compares this set
+    The loop's own order itself is among the schedules at every bound. Two kinds of callbacks run
+    at once in the base order, without a choice: those by which task groups, ``gather`` and ``wait``
+    note a task that ended well, and anyio's repetitions of a cancellation. A test compares this set
     with all sequences of small scenarios, enumerated independently.
 
     **How far.** Without ``bound=`` the search runs bounds 0, 1, 2, 3 … and from bound 2 on also

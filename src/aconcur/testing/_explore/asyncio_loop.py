@@ -274,8 +274,12 @@ class _Loop(asyncio.AbstractEventLoop):
         if schedule.steps >= self._patience:
             self._let_time_pass()
         if callbacks:
-            before = bisect_left(self._arrived, callbacks[0][0])
-            schedule.callback_first = callbacks[0][0] <= self._due
+            arrived, handle = callbacks[0]
+            if schedule.order == "run-on" and arrived <= self._due and _runs_at_once(handle):
+                before = 0
+            else:
+                before = bisect_left(self._arrived, arrived)
+            schedule.callback_first = arrived <= self._due
             index = schedule.pick([*ready[:before], CALLBACK] if before else (CALLBACK,))
             if index == before:
                 self._run_callback(alone=not ready)
@@ -291,13 +295,15 @@ class _Loop(asyncio.AbstractEventLoop):
         self._step(index)
 
     def _step(self, index: int) -> None:
-        del self._ready[index], self._arrived[index]
+        self._schedule.trail.append(self._numbers[self._ready.pop(index)])
+        del self._arrived[index]
         callback, args, context = self._steps.pop(index)
         context.run(callback, *args)
         self._due = self._arrivals
 
     def _run_callback(self, *, alone: bool) -> None:
         _, handle = self._callbacks.popleft()
+        self._schedule.trail.append(-1)
         self._idle_callbacks = self._idle_callbacks + 1 if alone else 0
         if self._idle_callbacks >= _IDLE:
             self._let_time_pass()
@@ -571,6 +577,33 @@ for _name, _remedy in _OWNERS.items():
             lambda name=_name, remedy=_remedy: UnsupportedLoopCallError(f"loop.{name}", remedy),  # type: ignore[misc]
         ),
     )
+
+
+# By which task groups, gather() and wait() learn that a task has ended.
+_COMPLETIONS: Final = {
+    "TaskGroup._on_task_done",
+    "TaskGroup._spawn.<locals>.task_done",
+    "gather.<locals>._done_callback",
+    "_wait.<locals>._on_completion",
+}
+
+
+def _runs_at_once(handle: asyncio.Handle) -> bool:
+    """Return whether the base order runs a callback at once, without a choice.
+
+    One that only counts a task that has ended well can do nothing but make the task ready that
+    waits for the last such end, and that task may go on late by a choice of its own. anyio repeats
+    a cancellation in each turn of the loop until the cancelled tasks have ended: without this
+    rule nearly all choices would be about these repetitions.
+    """
+    callback, args = handle._callback, handle._args  # type: ignore[attr-defined]
+    name = getattr(callback, "__qualname__", "")
+    if name == "CancelScope._deliver_cancellation":
+        return True
+    if name not in _COMPLETIONS or len(args) != 1:
+        return False
+    future = args[0]
+    return bool(future.done()) and not future.cancelled() and future._exception is None
 
 
 def _never_retrieved(future: asyncio.Future[Any]) -> bool:

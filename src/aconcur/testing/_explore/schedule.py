@@ -90,9 +90,9 @@ class Schedule:
         "fair",
         "max_steps",
         "order",
-        "picked",
         "steps",
         "taken",
+        "trail",
         "widths",
     )
 
@@ -123,8 +123,8 @@ class Schedule:
         """The choice point of the last step; None if it had a single candidate."""
         self.taken: list[int] = []
         """The number taken at each choice point."""
-        self.picked: list[int] = []
-        """The index taken at each choice point: the same for the same run under any order."""
+        self.trail: list[int] = []
+        """Who took each step, as the driver numbers them: the same for one run under any order."""
         self.widths: list[int] = []
         """How many candidates each choice point had."""
 
@@ -171,7 +171,6 @@ class Schedule:
             index = candidates[0] if candidates else self._first(ready)
         self.at = point
         self.taken.append(number)
-        self.picked.append(index)
         self.widths.append(width)
         return index
 

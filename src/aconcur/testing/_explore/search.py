@@ -105,7 +105,9 @@ class Bounded:
     ) -> Result:
         schedule = Schedule(forced, max_steps=self._max_steps, order=order, expected=expected)
         error = self._run(schedule)
-        key = hash(tuple(schedule.picked))
+        if len(self._orders) == 1:
+            return Result(schedule, error)
+        key = hash(tuple(schedule.trail))
         new = key not in self._seen
         self._seen.add(key)
         return Result(schedule, error, new)

@@ -189,6 +189,7 @@ class _Run(trio.abc.Clock):
             task = batch[0]
             self._give_up(error)
         del self._since[task]
+        self._schedule.trail.append(self._numbers[task])
         if self._recorder is not None:
             schedule = self._schedule
             self._recorder.turn(self._name(task), schedule.at, schedule.deviates, task.coro)
