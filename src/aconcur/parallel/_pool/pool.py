@@ -19,7 +19,7 @@ from aconcur._pool_worker.shared import Shared
 from aconcur._pool_worker.start import Boot
 from aconcur.parallel._map.job import Job, MapOptions, OnProgress
 from aconcur.parallel._map.results import Results
-from aconcur.parallel._pickling import check_function, encode_arguments, encode_function
+from aconcur.parallel._pickling import Sender, can_run_main, check_function
 from aconcur.parallel._pool.launch import StartMethod, new_launcher
 from aconcur.parallel._pool.statistics import PoolStatistics
 from aconcur.parallel._pool.supervisor import Supervisor
@@ -156,7 +156,7 @@ class Pool:
         options: MapOptions,
     ) -> Job:
         self._scheduler.check("map()")
-        function = encode_function(fn)
+        function = self._scheduler.sender.encode_function(fn)
         job = Job(self._scheduler, fn, items, options)
         self._scheduler.add(job, function)
         return job
@@ -244,17 +244,22 @@ async def open_pool(
             "opens the pool under if __name__ == '__main__', or install aconcur[cloudpickle]"
         )
     sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
+    origin = origin_of_main()
+    sender = Sender(by_name=can_run_main(origin))
     boot = Boot(
         parent=os.getpid(),
         path=list(sys.path),
         argv=list(sys.argv),
-        main=origin_of_main(),
+        main=origin if sender.by_name else None,
         nice=nice,
         initialized=initializer is not None,
     )
     launcher = new_launcher(start, boot)
-    message = encode_arguments(initializer, initargs) if initializer is not None else None
-    supervisor = Supervisor(workers or usable_cpus(), launcher, message, max_tasks_per_worker)
+    message = None
+    if initializer is not None:
+        message = sender.encode_call(initializer, (initializer, initargs))
+    size = workers or usable_cpus()
+    supervisor = Supervisor(size, launcher, sender, message, max_tasks_per_worker)
     supervisor.start()
     gently = False
     try:

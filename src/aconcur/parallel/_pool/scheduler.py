@@ -26,7 +26,6 @@ from aconcur._pool_worker.codec import (
     UNREADABLE,
     Encoded,
     Frame,
-    encode,
 )
 from aconcur._pool_worker.serve import EXACT, KEEP_GOING
 from aconcur._pool_worker.shared import Shared
@@ -34,7 +33,7 @@ from aconcur.parallel._errors import rebuilt
 from aconcur.parallel._map.chunk import Chunk, Death, Owner
 from aconcur.parallel._map.chunk_size import MOST
 from aconcur.parallel._map.job import Job
-from aconcur.parallel._pickling import encode_arguments, encode_function
+from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.call import Call
 from aconcur.parallel._pool.cancel import Canceller
 from aconcur.parallel._pool.statistics import Counters
@@ -51,6 +50,7 @@ class Scheduler:
         workers: the supervisor's list.
         size: how many workers the pool keeps.
         counters: the pool's figures.
+        sender: pickles what is sent.
         spawn: runs a task in the background.
         on_start: called with a worker, and its error if its initializer has failed.
     """
@@ -60,10 +60,12 @@ class Scheduler:
         workers: Sequence[Worker],
         size: int,
         counters: Counters,
+        sender: Sender,
         spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
         on_start: Callable[[Worker, Exception | None], None],
     ) -> None:
         self.size: int = size
+        self.sender: Sender = sender
         self.spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None] = spawn
         """Run a task in the background."""
         self.timeouts: Timeouts = Timeouts(workers)
@@ -157,7 +159,7 @@ class Scheduler:
 
         **Cancelled**: the call is not begun, or its worker is killed.
         """
-        message = encode_arguments(function, arguments)
+        message = self.sender.encode_call(function, (function, arguments))
         call = Call(function, arguments, message, seconds, self._calls.appendleft)
         self._calls.append(call)
         if seconds is not None:
@@ -180,7 +182,7 @@ class Scheduler:
 
     def share(self, value: Any) -> Shared[Any]:  # noqa: ANN401
         """Send a value to all workers, including those that start later."""
-        message = encode_function(value)
+        message = self.sender.encode_value(value)
         shared = Shared(value)
         self._shared[shared.number] = message
         for worker in self._workers:
@@ -243,7 +245,7 @@ class Scheduler:
         most = MOST if worker.tasks is None else worker.tasks
         while not job.exhausted and (chunk := job.next_chunk(most)) is not None:
             try:
-                message = encode(chunk.items)
+                message = self.sender.encode_value(chunk.items)
             except Exception as error:  # noqa: BLE001 - raised by pickling an item
                 job.unreadable(chunk, error)
                 continue

@@ -20,6 +20,7 @@ from aconcur._core.wait_queue import WaitQueue, wait_in, yield_to_others
 from aconcur._pool_worker.codec import INITIALIZE, Encoded
 from aconcur.parallel._errors import PoolClosed, WorkerStartError, describe_end
 from aconcur.parallel._map.chunk import Death
+from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.launch import Child, Launcher
 from aconcur.parallel._pool.scheduler import Scheduler
 from aconcur.parallel._pool.statistics import Counters, PoolStatistics
@@ -38,12 +39,18 @@ class Supervisor:
     Args:
         size: how many.
         launcher: starts them.
+        sender: pickles what is sent to them.
         initializer: the message with the function that each calls first, and its arguments.
         tasks_each: items after which a worker is replaced; None: never.
     """
 
     def __init__(
-        self, size: int, launcher: Launcher, initializer: Encoded | None, tasks_each: int | None
+        self,
+        size: int,
+        launcher: Launcher,
+        sender: Sender,
+        initializer: Encoded | None,
+        tasks_each: int | None,
     ) -> None:
         self.open: bool = True
         self._size, self._launcher, self._tasks_each = size, launcher, tasks_each
@@ -51,7 +58,7 @@ class Supervisor:
         self._counters = Counters()
         self._workers: list[Worker] = []
         self.scheduler: Scheduler = Scheduler(
-            self._workers, size, self._counters, self._spawn, self._on_start
+            self._workers, size, self._counters, sender, self._spawn, self._on_start
         )
         self._scope = anyio.CancelScope()
         self._wanted = deque[Callable[[], Coroutine[Any, Any, None]]]()
