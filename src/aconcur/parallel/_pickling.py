@@ -13,6 +13,7 @@ __all__ = ("Sender", "can_run_main", "check_function", "is_async", "name_of")
 import pickle
 import re
 import sys
+from collections.abc import Callable
 from functools import partial
 from inspect import (
     CO_ASYNC_GENERATOR,
@@ -29,6 +30,7 @@ from aconcur._pool_worker.by_value import make_pickler
 from aconcur._pool_worker.codec import INLINE, Encoded, encode
 from aconcur._pool_worker.main_module import Origin
 from aconcur.errors import MissingRequirementError
+from aconcur.parallel._inheritance import collecting_fds, inheriting
 
 _GUARD: Final = re.compile(r"^if\b.*__name__.*__main__|^if\b.*__main__.*__name__", re.MULTILINE)
 _ASYNC: Final = CO_ASYNC_GENERATOR | CO_COROUTINE | CO_ITERABLE_COROUTINE
@@ -102,6 +104,19 @@ class Sender:
         """Return the message for a call. Raises the errors of :meth:`encode_function`."""
         return self._encode(function, call)
 
+    def encode_initializer(
+        self, function: object, arguments: tuple[Any, ...], fds: list[int]
+    ) -> Encoded:
+        """Return the message for the first call in each worker.
+
+        Args:
+            function: the initializer.
+            arguments: they may contain multiprocessing's queues, locks and shared values.
+            fds: descriptors to send along are appended.
+        """
+        with collecting_fds(fds):
+            return self._encode(function, (function, arguments), inheriting)
+
     def encode_value(self, value: object) -> Encoded:
         """Return the message for items or a shared value.
 
@@ -113,21 +128,26 @@ class Sender:
             return message
         return encode(value, self._pickler("an instance of a class of __main__"))
 
-    def _encode(self, function: object, value: object) -> Encoded:
+    def _encode(
+        self,
+        function: object,
+        value: object,
+        adapted: Callable[[type[Any]], type[Any]] = lambda pickler: pickler,
+    ) -> Encoded:
         try:
-            message = encode(value)
+            message = encode(value, adapted(pickle.Pickler))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             name = name_of(function)
             is_local = "<" in name or "." in name
             if not (is_local or has_cloudpickle()):
                 raise
             try:
-                return encode(value, self._pickler(name))
+                return encode(value, adapted(self._pickler(name)))
             except MissingRequirementError as missing:
                 raise missing from error
         if self.by_name or not _names_main(message):
             return message
-        return encode(value, self._pickler(name_of(function)))
+        return encode(value, adapted(self._pickler(name_of(function))))
 
     def _pickler(self, name: str) -> type[Any]:
         try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 __all__ = ("Supervisor",)
 
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, replace
 from socket import socket
 from typing import Any, Final, final
@@ -41,6 +42,7 @@ class Supervisor:
         launcher: starts them.
         sender: pickles what is sent to them.
         initializer: the message with the function that each calls first, and its arguments.
+        fds: descriptors that each worker gets; the supervisor closes them.
         tasks_each: items after which a worker is replaced; None: never.
     """
 
@@ -50,11 +52,12 @@ class Supervisor:
         launcher: Launcher,
         sender: Sender,
         initializer: Encoded | None,
+        fds: Sequence[int],
         tasks_each: int | None,
     ) -> None:
         self.open: bool = True
         self._size, self._launcher, self._tasks_each = size, launcher, tasks_each
-        self._initializer = initializer
+        self._initializer, self._fds = initializer, fds
         self._counters = Counters()
         self._workers: list[Worker] = []
         self.scheduler: Scheduler = Scheduler(
@@ -132,6 +135,8 @@ class Supervisor:
                 cancelled = await worker.ended_despite_cancel(left) or cancelled
         self._workers.clear()
         self._launcher.close()
+        for fd in self._fds:
+            os.close(fd)
         if cancelled is not None:
             raise cancelled
 
@@ -205,7 +210,9 @@ class Supervisor:
             return worker
 
     def _admit(self, child: Child, sock: socket) -> Worker:
-        worker = Worker(child, sock, self.scheduler.on_frame, self._limiter, self._tasks_each)
+        worker = Worker(
+            child, sock, self.scheduler.on_frame, self._limiter, self._tasks_each, self._fds
+        )
         self._counters.started += 1
         self._workers.append(worker)
         if not self.open:
