@@ -89,6 +89,8 @@ class Sender:
 
     def __init__(self, *, by_name: bool, key: str = "") -> None:
         self.by_name: bool = by_name
+        self.encode_value: Callable[[object], Encoded] = encode if by_name else self._encode_value
+        """Return the message for items or a shared value. Raises the errors of its pickling."""
         self._key = key
 
     def encode_function(self, function: object) -> Encoded:
@@ -117,14 +119,9 @@ class Sender:
         with collecting_fds(fds):
             return self._encode(function, (function, arguments), inheriting)
 
-    def encode_value(self, value: object) -> Encoded:
-        """Return the message for items or a shared value.
-
-        Raises:
-            Exception: raised by pickling it.
-        """
+    def _encode_value(self, value: object) -> Encoded:
         message = encode(value)
-        if self.by_name or not _names_main(message):
+        if not _names_main(message):
             return message
         return encode(value, self._pickler("an instance of a class of __main__"))
 
@@ -132,26 +129,29 @@ class Sender:
         self,
         function: object,
         value: object,
-        adapted: Callable[[type[Any]], type[Any]] = lambda pickler: pickler,
+        adapted: Callable[[type[Any]], type[Any]] | None = None,
     ) -> Encoded:
         try:
-            message = encode(value, adapted(pickle.Pickler))
+            message = encode(value) if adapted is None else encode(value, adapted(pickle.Pickler))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             name = name_of(function)
             is_local = "<" in name or "." in name
             if not (is_local or has_cloudpickle()):
                 raise
             try:
-                return encode(value, adapted(self._pickler(name)))
+                return encode(value, self._pickler(name, adapted))
             except MissingRequirementError as missing:
                 raise missing from error
         if self.by_name or not _names_main(message):
             return message
-        return encode(value, adapted(self._pickler(name_of(function))))
+        return encode(value, self._pickler(name_of(function), adapted))
 
-    def _pickler(self, name: str) -> type[Any]:
+    def _pickler(
+        self, name: str, adapted: Callable[[type[Any]], type[Any]] | None = None
+    ) -> type[Any]:
         try:
-            return make_pickler(self._key, versioned=not self.by_name)
+            pickler = make_pickler(self._key, versioned=not self.by_name)
+            return pickler if adapted is None else adapted(pickler)
         except ImportError:
             raise MissingRequirementError(
                 f"cloudpickle, to send {name} to a worker,",

@@ -30,7 +30,7 @@ from aconcur._pool_worker.codec import (
 from aconcur._pool_worker.serve import EXACT, KEEP_GOING
 from aconcur._pool_worker.shared import Shared
 from aconcur.parallel._errors import rebuilt
-from aconcur.parallel._map.chunk import Chunk, Death, Owner
+from aconcur.parallel._map.chunk import Death, Owner
 from aconcur.parallel._map.chunk_size import MOST
 from aconcur.parallel._map.job import Job
 from aconcur.parallel._pickling import Sender
@@ -253,20 +253,18 @@ class Scheduler:
                 job.put_back(chunk)
                 job.fail(error)
                 return False  # noqa: ASYNC104
-            if job.fits(chunk, message.total):
-                self._send_chunk(worker, job, chunk, message)
-                return True
+            if not job.fits(chunk, message.total):
+                continue
+            send = worker.connection.send
+            if job.number not in worker.known:
+                worker.known.add(job.number)
+                send(FUNCTION, self._functions[job.number], job.number)
+            worker.assign(chunk)
+            self._counters.chunks += 1
+            flags = EXACT * chunk.exact + KEEP_GOING * job.keep_going
+            send(ITEMS, message, job.number, chunk.number, flags, job.budget)
+            return True
         return False
-
-    def _send_chunk(self, worker: Worker, job: Job, chunk: Chunk, message: Encoded) -> None:
-        send = worker.connection.send
-        if job.number not in worker.known:
-            worker.known.add(job.number)
-            send(FUNCTION, self._functions[job.number], job.number)
-        flags = EXACT * chunk.exact + KEEP_GOING * job.keep_going
-        worker.assign(chunk)
-        self._counters.chunks += 1
-        send(ITEMS, message, job.number, chunk.number, flags, job.budget)
 
     # --------------------------------------------------------------- what comes back
 

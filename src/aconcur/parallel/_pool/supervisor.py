@@ -16,11 +16,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from aconcur._core.background_task import BackgroundTask
+from aconcur._core.ctrl_c import let_interrupt, protected
 from aconcur._core.shielded import run_in_thread_to_end
 from aconcur._core.wait_queue import WaitQueue, wait_in, yield_to_others
 from aconcur._pool_worker.codec import INITIALIZE, Encoded
 from aconcur.parallel._errors import PoolClosed, WorkerStartError, describe_end
 from aconcur.parallel._map.chunk import Death
+from aconcur.parallel._map.source import Source
 from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.launch import Child, Launcher
 from aconcur.parallel._pool.scheduler import Scheduler
@@ -76,6 +78,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Start the background task."""
+        let_interrupt(Source.pull)
         self._task = BackgroundTask(self._run, "parallel: pool")
 
     async def close(self, *, gently: bool) -> None:
@@ -86,6 +89,9 @@ class Supervisor:
 
         **Cancelled** natively: kills the workers, waits for their end, and raises.
         """
+        await protected(self._close)(gently)
+
+    async def _close(self, gently: bool) -> None:
         self._stop(gently)
         await self._task.ended(self._kill_all)
         if self._task.error is not None:
@@ -109,10 +115,11 @@ class Supervisor:
         try:
             with self._scope:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self.scheduler.timeouts.run, name="parallel: timeouts")
-                    tasks.start_soon(self.scheduler.stealing.run, name="parallel: stealing")
+                    start = tasks.start_soon
+                    start(protected(self.scheduler.timeouts.run), name="parallel: timeouts")
+                    start(protected(self.scheduler.stealing.run), name="parallel: stealing")
                     for number in range(self._size):
-                        tasks.start_soon(self._keep, name=f"parallel: worker {number + 1}")
+                        start(protected(self._keep), name=f"parallel: worker {number + 1}")
                     await self._run_spawned(tasks)
         except Exception as error:
             self.scheduler.end(lambda _, cause=error: _defect(cause))  # type: ignore[misc]
@@ -150,7 +157,7 @@ class Supervisor:
         try:
             while True:
                 while self._wanted:
-                    tasks.start_soon(self._wanted.popleft())
+                    tasks.start_soon(protected(self._wanted.popleft()))
                 await wait_in(self._spawners)
         finally:
             # They are cancelled at their first await, but their clean-up runs.
@@ -171,8 +178,8 @@ class Supervisor:
                 return
             self.scheduler.pump()
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(worker.connection.send_queued)
-                tasks.start_soon(worker.hang_up_at_exit)
+                tasks.start_soon(protected(worker.connection.send_queued))
+                tasks.start_soon(protected(worker.hang_up_at_exit))
                 await worker.connection.receive()
                 tasks.cancel_scope.cancel()
             self._on_end(worker, await worker.ended(_SHUTDOWN_GRACE))
