@@ -109,7 +109,7 @@ sweep KILL
 
 @final
 class Guardian:
-    """The table of processes that must not outlive this program. Any thread may use it."""
+    """The processes that must not outlive this program. One for each process; any thread."""
 
     def __init__(self) -> None:
         self._reset()

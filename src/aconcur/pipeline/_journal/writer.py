@@ -1,9 +1,4 @@
-"""The thread that writes a journal, and the way to it from the loop.
-
-Rule 1: the loop never waits for the disk, unless the disk is far behind.
-Rule 2: the thread has ended, and all that was added is written or has failed to be, when the block
-is left, however it is left.
-"""
+"""The thread that writes a journal, and the way to it from the loop."""
 
 from __future__ import annotations
 
@@ -21,21 +16,22 @@ import anyio
 from aconcur._core.shielded import run_in_thread_to_end
 from aconcur._core.wait_queue import WaitQueue, get_call_soon_threadsafe, wait_in
 from aconcur.pipeline._errors import JournalError
-from aconcur.pipeline._journal_file import (
+from aconcur.pipeline._journal.store import (
     Done,
     Failed,
     JournalFile,
+    Parts,
     claimed,
     opened,
     sqlite_errors,
 )
 
 T = TypeVar("T")
-Record: TypeAlias = Done | Failed
-# Seconds to gather records for one commit, which costs about 0.1 ms: a guess at how much work a
-# kill may waste.
+Record: TypeAlias = Done | Failed | Parts
+# Seconds for which records are gathered for one commit, which costs about 0.1 ms. A guess at how
+# much work a kill may waste.
 _GATHER: Final = 0.02
-# Records that may wait to be written, a guess: as many as are written in about 50 ms.
+# Records that may wait to be written. A guess: these are written in about 50 ms.
 _WAITING: Final = 20_000
 
 
@@ -46,37 +42,37 @@ class Writer:
     def __init__(self, failed: Callable[[], object]) -> None:
         self._failed, self._soon = failed, get_call_soon_threadsafe()
         self._records = deque[Record]()
-        self._bell, self._stop = Event(), Event()
+        self._added, self._stop = Event(), Event()
         self._waiting = WaitQueue()
         self.error: Exception | None = None
 
     def add(self, record: Record) -> None:
         """Take a record; it is written soon."""
         self._records.append(record)
-        if not self._bell.is_set():
-            self._bell.set()
+        if not self._added.is_set():
+            self._added.set()
 
     @property
     def behind(self) -> bool:
-        """Whether so much is to be written that one should wait."""
+        """Whether so many records wait to be written that the run should wait."""
         return len(self._records) > _WAITING
 
     async def until_room(self) -> None:
-        """Wait as long as too much is to be written.
+        """Wait while too many records wait to be written.
 
-        **Cancelled**: it may still be too much.
+        **Cancelled**: there may still be too many.
         """
         while self.behind and self.error is None:
             await wait_in(self._waiting)
 
     def serve(self, file: JournalFile) -> None:
-        """Write, in the thread, until it is to stop and nothing is left."""
+        """Write, in the thread, until stop() was called and no record is left."""
         try:
             while not self._stop.is_set() or self._records:
-                self._bell.wait()
+                self._added.wait()
                 self._stop.wait(_GATHER)
-                # First: what is added from here on rings again.
-                self._bell.clear()
+                # First: a record that is added from here on sets it again.
+                self._added.clear()
                 records = [self._records.popleft() for _ in range(len(self._records))]
                 file.write(records)
                 if self._waiting:
@@ -90,9 +86,9 @@ class Writer:
         self._failed()
 
     def stop(self) -> None:
-        """Let the thread end when all is written."""
+        """Let the thread end when all records are written."""
         self._stop.set()
-        self._bell.set()
+        self._added.set()
 
 
 @asynccontextmanager
@@ -102,14 +98,14 @@ async def writing(
     """Open a journal to write to it.
 
     Args:
-        path: of the file, which is made if there is none.
-        begin: called with the open file, in a thread; what it returns is yielded.
-        failed: called in the loop when nothing can be written any more.
+        path: of the file, which is created if it does not exist.
+        begin: called with the open file, in a thread; its result is yielded.
+        failed: called in the loop when a record could not be written.
 
-    **Cancelled**: what was added is written before the block is left.
+    **Cancelled**: all records are written before the block is left.
 
     Raises:
-        JournalError: it could not be opened, or not all of it written.
+        JournalError: the file could not be opened, or not all records written.
     """
     writer, limiter, stack = Writer(failed), anyio.CapacityLimiter(1), ExitStack()
     begun: list[T] = []
@@ -135,7 +131,7 @@ async def writing(
     except BaseException as error:
         await run_in_thread_to_end(stack.close, limiter)  # noqa: ASYNC102 - shields itself
         if writer.error is not None:
-            error.add_note(f"and not all of it was recorded: {writer.error}")
+            error.add_note(f"besides, not all of it was recorded: {writer.error}")
         raise
     else:
         await run_in_thread_to_end(stack.close, limiter)

@@ -1,11 +1,9 @@
 """The file of a journal: an SQLite database.
 
-Rule 1: what is written is written in transactions; a process may be killed between any two steps.
-Rule 2: nothing that was recorded is ever removed, but a failure of an item that is done since.
-Rule 3: what is done is only ever appended. No index, which keys in no order would make slow: a run
-reads all keys when it begins, and lets none in twice.
-Rule 4: who writes holds a lock, which ends with its process however that ends. SQLite's own, on a
-file beside: children that were forked do not inherit it, and readers of the journal need none.
+Rule 1: whatever is written is written in transactions; a process may be killed between any two
+steps.
+Rule 2: no record is ever removed, except the failure of an item that is done since.
+The other rules are in this folder's ``__init__``.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ __all__ = (
     "JournalFile",
     "Key",
     "Known",
+    "Parts",
     "State",
     "claimed",
     "opened",
@@ -34,32 +33,32 @@ from aconcur.pipeline._errors import JournalError
 
 Key: TypeAlias = str | int | bytes
 _APPLICATION: Final = 0x61636F6E
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _SCHEMA: Final = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE done (key, results);
 CREATE TABLE failed (
-    key PRIMARY KEY, stage TEXT, error TEXT, attempts INTEGER, again INTEGER
+    key PRIMARY KEY, stage TEXT, error TEXT, attempts INTEGER, again INTEGER, results
 ) WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_FORMAT};
 COMMIT;
 """
 _ADD_FAILED: Final = """
-INSERT INTO failed VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+INSERT INTO failed VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT (key) DO UPDATE SET
     stage = excluded.stage, error = excluded.error, again = excluded.again,
-    attempts = attempts + excluded.attempts
+    attempts = attempts + excluded.attempts, results = NULL
 """
-# Rows of one statement. SQLite gives the GIL back for each statement, and a busy event loop lets
-# the thread have it again only every 5 ms: a statement for each row would write 200 in a second.
+# Rows of one statement. SQLite releases the GIL for each statement, and a busy event loop gives it
+# back only every 5 ms: a statement for each row would write 200 rows in a second.
 _ROWS: Final = (512, 64, 8, 1)
-# The journal, what is committed and not yet in it, and the lock.
+# The journal, the write-ahead log, and the lock.
 _SUFFIXES: Final = ("", "-wal", "-lock")
 
 
 class State(IntEnum):
-    """What a journal knows of a key."""
+    """What a journal knows about a key."""
 
     DONE = 1
     FAILED = 2
@@ -72,6 +71,8 @@ class State(IntEnum):
 Known: TypeAlias = dict[Key, State]
 Done: TypeAlias = tuple[Key, str | bytes | None, bool]
 """The key of an item, its results if they are kept, and whether it had failed before."""
+Parts: TypeAlias = tuple[Key, str | bytes | None]
+"""The key of an item of which a part failed, and the results of the other parts."""
 
 
 class Failed(NamedTuple):
@@ -97,22 +98,22 @@ class JournalFile:
         self._files: dict[str, tuple[int, int]] = {}
 
     def stay(self) -> None:
-        """Have :meth:`write` fail if one of the journal's files is removed or replaced."""
+        """Make :meth:`write` fail if one of the journal's files is removed or replaced."""
         for name in (f"{self._path}{suffix}" for suffix in _SUFFIXES):
             if (file := _identity(name)) is not None:
                 self._files[name] = file
 
     def about(self) -> dict[str, str]:
-        """Return what it says of itself."""
+        """Return the facts that describe the journal."""
         return dict(self._read("SELECT name, value FROM about"))
 
     def describe(self, facts: dict[str, str]) -> None:
-        """Let it say so of itself."""
+        """Record the facts that describe the journal."""
         with self._transaction():
             self._connection.executemany("INSERT INTO about VALUES (?, ?)", facts.items())
 
     def known(self) -> Known:
-        """Return what became of the keys so far."""
+        """Return the state of each key."""
         known = {
             key: State.AGAIN if again else State.FAILED
             for key, again in self._read("SELECT key, again FROM failed")
@@ -122,7 +123,8 @@ class JournalFile:
 
     def results(self) -> Iterator[tuple[Key, Any]]:
         """Return the recorded results of each key."""
-        return self._read("SELECT key, results FROM done")
+        yield from self._read("SELECT key, results FROM done")
+        yield from self._read("SELECT key, results FROM failed WHERE results NOT NULL")
 
     def counts(self) -> tuple[int, int, int]:
         """Return how many are done, failed, and to be tried again."""
@@ -131,40 +133,42 @@ class JournalFile:
         return done, failed - again, again
 
     def failed(self) -> list[Failed]:
-        """Return what failed, in the order of the keys."""
+        """Return the failed items, in the order of their keys."""
         rows = self._read("SELECT key, stage, error, attempts, again FROM failed ORDER BY key")
         return [
             Failed(key, stage, error, tries, bool(again))
             for key, stage, error, tries, again in rows
         ]
 
-    def write(self, records: Iterable[Done | Failed]) -> None:
+    def write(self, records: Iterable[Done | Failed | Parts]) -> None:
         """Record all of it or nothing.
 
         Raises:
             JournalError: it cannot be written, or is not where it was: see :meth:`stay`.
         """
         done: list[Key | bytes | None] = []
-        mended: list[tuple[Key]] = []
+        retried: list[tuple[Key]] = []
         failed: list[Failed] = []
+        parts: list[tuple[str | bytes | None, Key]] = []
         for record in records:
             if isinstance(record, Failed):
                 failed.append(record)
+            elif len(record) == 2:
+                parts.append((record[1], record[0]))
             else:
-                key, results, mends = record
-                done += (key, results)
-                if mends:
-                    mended.append((key,))
+                done += (record[0], record[1])
+                if record[2]:
+                    retried.append((record[0],))
         with sqlite_errors(self._path), self._transaction():
             self._insert_done(done)
-            self._connection.executemany("DELETE FROM failed WHERE key = ?", mended)
+            self._connection.executemany("DELETE FROM failed WHERE key = ?", retried)
             self._connection.executemany(_ADD_FAILED, failed)
+            self._connection.executemany("UPDATE failed SET results = ? WHERE key = ?", parts)
         for name, file in self._files.items():
             if _identity(name) != file:
                 raise JournalError(
-                    f"journal {self._path}: {name} was removed or replaced while the run wrote it, "
-                    "and what was done since may be in no file: put it back, if it was moved, and "
-                    "run again"
+                    f"journal {self._path}: {name} was removed or replaced during the run, and the "
+                    "records since then may be lost: put it back, if it was moved, and run again"
                 )
 
     def _insert_done(self, values: Sequence[Key | None]) -> None:
@@ -176,7 +180,7 @@ class JournalFile:
                 first += 2 * rows
 
     def retry(self, keys: Sequence[Key] | None) -> int:
-        """Let failed items be tried again: these, or all; return how many."""
+        """Mark failed items, these or all, to be tried again; return how many."""
         mark = "UPDATE failed SET again = 1 WHERE NOT again"
         with self._transaction():
             before = self._connection.total_changes
@@ -202,36 +206,57 @@ class JournalFile:
 
 
 def _identity(name: str) -> tuple[int, int] | None:
-    """Return what tells the file from all others; None if there is none."""
+    """Return the device and inode of a file; None if there is no such file."""
     try:
-        found = os.stat(name)  # noqa: PTH116 - some names are no path's
+        found = os.stat(name)  # noqa: PTH116 - the name is not always a valid path
     except OSError:
         return None
     return found.st_dev, found.st_ino
 
 
 @contextmanager
-def opened(path: Path, *, make: bool) -> Iterator[JournalFile]:
+def opened(path: Path, *, make: bool = False, write: bool = True) -> Iterator[JournalFile]:
     """Open a journal, in any thread; close it with the block.
 
     Args:
         path: of the file.
-        make: whether to make one if there is none.
+        make: whether to create it if it does not exist.
+        write: whether it is to be written. Reading needs no write permission.
 
     Raises:
-        JournalError: there is none, it cannot be opened, read or written, or is something else.
+        JournalError: it does not exist, cannot be opened, read or written, or is not a journal.
     """
     with sqlite_errors(path):
         if not make and not path.exists():
             raise JournalError(f"{path} was not found: name the file that a run had as its journal")
-        # Autocommit: transactions are begun here. Who opens it and who writes may be two threads,
-        # one after the other.
-        connection = sqlite3.connect(
-            path, timeout=10, isolation_level=None, check_same_thread=False
-        )
-        with closing(connection):
+        with closing(_connected(path) if write else _connected_to_read(path)) as connection:
             _identify(path, connection, make=make)
             yield JournalFile(path, connection)
+
+
+def _connected(name: str | Path, *, uri: bool = False) -> sqlite3.Connection:
+    # Autocommit: transactions are begun in JournalFile. The thread that opens the file and the one
+    # that writes it differ, but never use it at the same time.
+    return sqlite3.connect(name, timeout=10, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+def _connected_to_read(path: Path) -> sqlite3.Connection:
+    """Open a journal that a run may be writing, perhaps without write permission.
+
+    A database in WAL mode is read through files beside it, which SQLite creates if they are
+    missing: without permission for that it cannot be read, unless it is declared immutable. That is
+    true where no log lies beside it: no run is writing it.
+    """
+    connection = _connected(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.Error as error:
+        connection.close()
+        no_file = isinstance(error, sqlite3.OperationalError)
+        if not no_file or path.with_name(f"{path.name}-wal").exists():
+            raise
+        return _connected(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
+    return connection
 
 
 def _identify(path: Path, connection: sqlite3.Connection, *, make: bool) -> None:
@@ -242,15 +267,15 @@ def _identify(path: Path, connection: sqlite3.Connection, *, make: bool) -> None
     if empty and not make:
         raise JournalError(f"{path} is empty: no run has begun it")
     if not empty and application != _APPLICATION:
-        raise JournalError(f"{path} is a database, but no journal: name another file")
+        raise JournalError(f"{path} is a database, but not a journal: name another file")
     if not empty and version != _FORMAT:
         raise JournalError(
-            f"{path} is a journal of format {version}, and this aconcur knows {_FORMAT}: "
-            "use the aconcur that made it, or another file"
+            f"{path} is a journal of format {version}, and this version of aconcur reads format "
+            f"{_FORMAT}: use the version that made it, or name another file"
         )
     if make:
-        # A reader never waits for the writer. After a kill nothing that was committed is missing;
-        # after a power failure the last commits may be.
+        # A reader never waits for the writer. After a kill no commit is missing; after a power
+        # failure the last commits may be.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
     if empty:
@@ -259,10 +284,10 @@ def _identify(path: Path, connection: sqlite3.Connection, *, make: bool) -> None
 
 @contextmanager
 def claimed(path: Path) -> Iterator[None]:
-    """Be the only one who writes this journal.
+    """Hold the lock of a journal that is to be written.
 
     Raises:
-        JournalError: another process, or another run in this one, does.
+        JournalError: another process, or another run in this one, holds it.
     """
     with sqlite_errors(path):
         lock = sqlite3.connect(
@@ -282,7 +307,7 @@ def claimed(path: Path) -> Iterator[None]:
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Raise JournalError in place of what SQLite raises, and of what it cannot take."""
+    """Raise JournalError in place of the errors of SQLite."""
     try:
         yield
     except (sqlite3.Error, UnicodeEncodeError, OverflowError) as error:
@@ -292,14 +317,14 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 def _remedy(error: Exception) -> str:
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_NOTADB:
-            return "it is no journal, and stays as it is: name another file"
+            return "it is not a journal, and stays as it is: name another file"
         case sqlite3.SQLITE_CORRUPT:
             return "it is damaged, and stays as it is: restore a copy, or name another file"
         case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
-            return "what was recorded stays: make room, and run again"
+            return "the records so far stay: make room, and run again"
         case sqlite3.SQLITE_CANTOPEN:
             return "see that its folder exists and can be written"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return "another program holds it: wait for its end, and run again"
         case _:
-            return "what was recorded stays"
+            return "the records so far stay"

@@ -1,13 +1,13 @@
-"""Journals: what of a run is done, kept in a file, so that the run can be resumed."""
+"""The public value that names a journal, and how a run opens it."""
 
-# ruff: noqa: SLF001 - journaled() opens a Journal, whose parts are nobody else's
+# ruff: noqa: SLF001 - open_journal() opens a Journal
 
 from __future__ import annotations
 
-__all__ = ("Journal", "JournalFailure", "JournalStatistics", "journaled")
+__all__ = ("Journal", "JournalFailure", "JournalStatistics", "Key", "open_journal")
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,10 +20,10 @@ import anyio
 
 from aconcur._core.validation import check_text
 from aconcur.pipeline._errors import JournalError
-from aconcur.pipeline._journal_file import JournalFile, Key, Known, claimed, opened
-from aconcur.pipeline._journal_trace import Book, KeyOf
-from aconcur.pipeline._journal_writer import writing
-from aconcur.pipeline._options import Fed, Spec
+from aconcur.pipeline._journal.store import JournalFile, Key, Known, claimed, opened
+from aconcur.pipeline._journal.tracking import JournalTracker, KeyOf
+from aconcur.pipeline._journal.writer import writing
+from aconcur.pipeline._spec import Fed, Spec
 
 Dump: TypeAlias = Callable[[list[Any]], str | bytes]
 Load: TypeAlias = Callable[[Any], list[Any]]
@@ -39,11 +39,11 @@ class JournalStatistics:
     stages: str
     """The names of the stages of its pipeline."""
     done: int
-    """All that these became is through."""
+    """Items that are finished, with all that they became."""
     failed: int
-    """These failed, and are left alone."""
+    """Items that failed and are not tried again."""
     again: int
-    """These failed, and the next run tries them again."""
+    """Items that failed and that the next run tries again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +55,15 @@ class JournalFailure:
     stage: str
     """The name of the stage that failed."""
     error: str
-    """The type and the text of what it raised last."""
+    """The type and the text of its last error."""
     attempts: int
     """How often that stage tried, in all runs."""
     again: bool
     """Whether the next run tries it again."""
 
 
-# What JSON gives back as it was: 0.7 µs, where json.dumps and a look at what comes back take 3.8
-# (CPython 3.11).
+# Types that JSON gives back unchanged, written without a check: 0.7 µs, where json.dumps and the
+# comparison take 3.8 (CPython 3.11).
 _EXACT: Final[dict[type, Callable[[Any], str]]] = {
     str: encode_basestring_ascii,
     int: int.__repr__,
@@ -78,50 +78,64 @@ def _to_json(results: list[Any]) -> str:
     except KeyError:
         pass
     text = json.dumps(results)
-    if json.loads(text) != results:
-        raise ValueError(f"JSON gives {results!r:.60} back as something else")
+    if not _same(json.loads(text), results):
+        raise ValueError(f"JSON does not give {results!r:.60} back unchanged, or as another type")
     return text
+
+
+def _same(one: object, other: object) -> bool:
+    """Return whether two values are equal and of the same types: 1 == True == 1.0."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return list(one) == list(other) and all(map(_same, one.values(), other.values()))
+    return one == other
 
 
 @final
 class Journal:
-    """A file in which a run notes what is done; the same call resumes it, also after ``kill -9``.
+    """The file in which a run records its progress; the same call resumes it, also after kill -9.
 
     ::
 
         report = await thumbs.run(urls, journal=Journal("run.db"))
 
-    A value that names a file, an SQLite database. Runs of a pipeline write it, one at a time; it
-    can be read meanwhile. Beside it lies ``run.db-lock``, which is empty and stays, and during a
-    run ``run.db-wal`` and ``run.db-shm``. A run that finds the file, or one beside it, removed or
-    replaced ends with JournalError. Writing into the file with another program is not noticed.
+    This value names a file, an SQLite database. One run at a time writes it; it can be read
+    meanwhile. Beside it lie ``run.db-lock``, which is empty and stays, and during a run
+    ``run.db-wal`` and ``run.db-shm``. If one of these is removed or replaced during a run, the run
+    ends with JournalError. Another program that writes into the file is not noticed.
 
     An item is *done* when all that it became has left the last stage or was filtered: it is never
-    worked on again. One that a stage *failed* on, and that was skipped, collected or handed on, is
-    kept with its error, and left alone until :meth:`retry`. An item that ended the run with its
-    error is tried again by the next run, and so is all that was under way: what a function did
-    outside it may do twice, for what was done within about 20 ms before a kill too. So let the
-    last stage do what may be done twice: write a file, put an object.
+    worked on again. An item on which a stage *failed*, and that was skipped, collected or handed
+    on, is recorded with its error and not tried again until :meth:`retry`. An item that ended the
+    run with its error, or that was under way when the run ended, is done again by the next run. The
+    outside effects of a function may therefore happen twice, also for items that were finished
+    within about 20 ms before a kill. So let the last stage do something that may be done twice:
+    write a file, put an object.
 
-    The pipeline is known again by the names of its stages, items by their keys. Results are kept
-    for :meth:`Pipeline.collect` only.
+    A journal knows the pipeline by the names of its stages, so each must have one: a lambda, a
+    partial or an object that is called needs ``name=``, or the journal ``of=``. It knows items by
+    their keys. Results are kept for :meth:`Pipeline.collect` only; a second ``collect()`` returns
+    what the first one did, the results of a partly failed item included.
 
     Args:
-        path: of the file; the first run makes it.
-        of: what else makes the run what it is, such as the parameters of its functions: a journal
+        path: of the file; the first run creates it. It is made absolute here, once: changing the
+            working directory later makes no difference.
+        of: what else distinguishes the run, such as the parameters of its functions. A journal
             that was begun with another text is refused.
-        dump: makes a str or bytes of the list of results that one item became; JSON, if it gives
-            them back as they were.
+        dump: makes a str or bytes of the list of results of one item. None: JSON, for results that
+            JSON gives back equal and with the same types; others are refused.
         load: makes that list again. ``pickle.dumps`` and ``pickle.loads`` take almost anything;
-            then whoever can write the file can run code here.
+            then anyone who can write the file can run code in this process.
 
     Raises:
         ValueError: one of ``dump`` and ``load`` is given without the other.
-        TypeError: ``of`` is no text, or ``path`` is no path.
+        TypeError: ``of`` is not a str, or ``path`` is not a path.
 
     Cost: 4 to 5 µs an item, 5 where results are kept (``python -m benchmarks.journal``, CPython
-    3.11, two cores). For each key about 150 bytes of memory as long as the run lasts. Items that
-    are done are passed over without a pause for other tasks, a million of them in a second or two.
+    3.11, two cores). For each key about 150 bytes of memory while the run lasts.
     """
 
     def __init__(
@@ -136,7 +150,8 @@ class Journal:
         if (dump is None) != (load is None):
             given, missing = ("dump", "load") if load is None else ("load", "dump")
             raise ValueError(f"{given}= was given without {missing}=: give both, or neither")
-        self.path: Path = Path(path)
+        # Resolved: two names of one file must have one lock.
+        self.path: Path = Path(path).resolve()
         self._of = of
         self._dump: Dump = dump or _to_json
         self._load: Load = load or json.loads
@@ -145,40 +160,42 @@ class Journal:
         return f"<Journal {str(self.path)!r}>"
 
     def statistics(self) -> JournalStatistics:
-        """Count what it has. It reads the file, in the caller's thread.
+        """Count the recorded items. This reads the file, in the caller's thread.
 
         Raises:
-            JournalError: there is none, or it cannot be read.
+            JournalError: the file does not exist, or cannot be read.
         """
-        with opened(self.path, make=False) as file:
+        with opened(self.path, write=False) as file:
             return JournalStatistics(file.about().get(_STAGES, ""), *file.counts())
 
     def failures(self) -> list[JournalFailure]:
-        """Return what failed, by key. It reads the file, in the caller's thread.
+        """Return the failed items, by key. This reads the file, in the caller's thread.
 
         Raises:
-            JournalError: there is none, or it cannot be read.
+            JournalError: the file does not exist, or cannot be read.
         """
-        with opened(self.path, make=False) as file:
+        with opened(self.path, write=False) as file:
             return [JournalFailure(*failed) for failed in file.failed()]
 
     def retry(self, keys: Iterable[Key] | None = None) -> int:
         """Let the next run try failed items again; return how many more than before.
 
         Args:
-            keys: of the items; all, if None. What did not fail is passed over.
+            keys: of the items; None: all. Keys of items that did not fail are ignored.
 
         Raises:
-            TypeError: ``keys`` is one text or bytes, not several keys.
-            JournalError: there is none, it cannot be written, or a run writes it now.
+            TypeError: ``keys`` is one str or bytes, not several keys.
+            JournalError: the file does not exist, cannot be written, or a run is writing it.
         """
         if isinstance(keys, str | bytes):
             raise TypeError(f"keys must be several: [{keys!r}], not {keys!r}")
-        with opened(self.path, make=False) as file, claimed(self.path):
+        with opened(self.path) as file, claimed(self.path):
             return file.retry(None if keys is None else list(keys))
 
     def _begin(self, specs: Sequence[Spec], collect: bool, file: JournalFile) -> _Begun:
         stages = " | ".join(spec.name for spec in specs)
+        if not self._of:
+            _check_names(specs)
         about = file.about()
         if not about:
             about = {_STAGES: stages, _OF: self._of, _KEPT: "kept" if collect else "not kept"}
@@ -213,7 +230,7 @@ class Journal:
 
 
 class _Begun(NamedTuple):
-    """What a run finds in its journal."""
+    """The content of a journal when a run begins."""
 
     known: Known
     kept: bool
@@ -222,18 +239,19 @@ class _Begun(NamedTuple):
 
 
 @asynccontextmanager
-async def journaled(
+async def open_journal(
     journal: Journal, specs: Sequence[Spec], key: KeyOf | None, *, collect: bool
-) -> AsyncIterator[Book]:
-    """Open a journal for a run, which is cancelled if it cannot be written any more.
+) -> AsyncIterator[JournalTracker]:
+    """Open a journal for a run, which is cancelled when the journal cannot be written any more.
 
-    **Cancelled**: what is done is recorded before the block is left.
+    **Cancelled**: all records are written before the block is left.
 
     Raises:
-        JournalError: the journal is not of this pipeline, or cannot be read or written.
+        JournalError: the journal belongs to another pipeline, or cannot be read or written; or a
+            key is refused, or a stage has no name of its own.
         ValueError: there is a batch, and results are to be collected.
     """
-    if collect and _has_batch(specs):
+    if collect and any(spec.kind == "batch" for spec in _all(specs)):
         raise ValueError(
             "collect(journal=) cannot tell which item a batch came from: use run(), or batch the "
             "source"
@@ -248,13 +266,27 @@ async def journaled(
     begin = partial(journal._begin, specs, collect)
     async with writing(journal.path, begin, scope.cancel) as (writer, begun):
         dump = journal._dump if begun.kept else None
-        book = Book(writer, begun.known, key, dump, begun.recorded if collect else None, fail)
+        recorded = begun.recorded if collect else None
+        tracker = JournalTracker(writer, begun.known, key, dump, recorded, fail)
         with scope:
-            yield book
+            yield tracker
         if problems:
             raise problems[0]
 
 
-def _has_batch(specs: Sequence[Spec]) -> bool:
-    fed = (other for spec in specs for other in spec.others if isinstance(other, Fed))
-    return any(spec.kind == "batch" for spec in specs) or any(_has_batch(one.specs) for one in fed)
+def _check_names(specs: Sequence[Spec]) -> None:
+    for spec in _all(specs):
+        if not spec.named:
+            raise JournalError(
+                f"stage {spec.name!r} has no name of its own, and a journal tells pipelines apart "
+                "by the names of their stages: give it name=, or the Journal of="
+            )
+
+
+def _all(specs: Sequence[Spec]) -> Iterator[Spec]:
+    """Return the stages, and those of merged pipelines."""
+    for spec in specs:
+        yield spec
+        for other in spec.others:
+            if isinstance(other, Fed):
+                yield from _all(other.specs)

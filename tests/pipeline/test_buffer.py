@@ -1,4 +1,4 @@
-"""Link: one searcher at a time, and none who is cancelled keeps the others waiting."""
+"""Buffer: one searcher at a time, and none who is cancelled keeps the others waiting."""
 
 from __future__ import annotations
 
@@ -7,57 +7,58 @@ import asyncio
 import anyio
 import pytest
 
+from aconcur._core.wait_queue import waiter_factory
 from aconcur.pipeline import Queue, stage
-from aconcur.pipeline._link import Link
+from aconcur.pipeline._buffer import Buffer
 from tests.support.backends import on_asyncio
 
 
 @on_asyncio
 async def test_who_was_woken_for_an_item_and_cancelled_wakes_the_next() -> None:
-    link = Link(1, 1)
-    first, second = (asyncio.create_task(link.until_item()) for _ in range(2))
+    buffer = Buffer(1, 1, waiter_factory())
+    first, second = (asyncio.create_task(buffer.until_item()) for _ in range(2))
     await anyio.wait_all_tasks_blocked()
-    link.items.append(1)
-    link.wake_getter()
+    buffer.items.append(1)
+    buffer.wake_getter()
     first.cancel()
     with anyio.fail_after(30):
         assert await second
     assert first.cancelled()
-    assert not link.getters
+    assert not buffer.getters
 
 
 @on_asyncio
 async def test_who_was_woken_for_room_and_cancelled_wakes_the_next() -> None:
-    link = Link(1, 1)
-    link.items.append(1)
-    first, second = (asyncio.create_task(link.until_room()) for _ in range(2))
+    buffer = Buffer(1, 1, waiter_factory())
+    buffer.items.append(1)
+    first, second = (asyncio.create_task(buffer.until_room()) for _ in range(2))
     await anyio.wait_all_tasks_blocked()
-    link.items.clear()
-    link.wake_putter()
+    buffer.items.clear()
+    buffer.wake_putter()
     first.cancel()
     with anyio.fail_after(30):
         await second
     assert first.cancelled()
-    assert not link.putters
+    assert not buffer.putters
 
 
 async def test_one_is_woken_for_a_burst_and_closing_wakes_all() -> None:
-    link, woken = Link(9, 1), list[bool]()
+    buffer, woken = Buffer(9, 1, waiter_factory()), list[bool]()
 
     async def wait() -> None:
-        woken.append(await link.until_item())
+        woken.append(await buffer.until_item())
 
     async with anyio.create_task_group() as group:
         for _ in range(3):
             group.start_soon(wait)
         await anyio.wait_all_tasks_blocked()
         for item in range(3):
-            link.items.append(item)
-            link.wake_getter()
+            buffer.items.append(item)
+            buffer.wake_getter()
         await anyio.wait_all_tasks_blocked()
         assert woken == [True]
-        link.items.clear()
-        link.writer_left()
+        buffer.items.clear()
+        buffer.writer_left()
     assert woken == [True, False, False]
 
 

@@ -11,7 +11,6 @@ import anyio
 import pytest
 
 from aconcur.pipeline import Queue, QueueClosed, ThreadEnd
-from aconcur.pipeline._thread_end import BATCH
 from tests.support.states import until
 
 pytestmark = pytest.mark.timeout(60)
@@ -97,7 +96,7 @@ async def test_a_full_queue_holds_the_thread_back() -> None:
     with queue.from_thread() as end:
         async with anyio.create_task_group() as group:
             group.start_soon(in_threads, feed)
-            await until(lambda: len(put) == BATCH + 2)
+            await until(lambda: len(put) == 66)
             assert queue.qsize() == 2
             queue.close()
             came = [item async for item in queue]

@@ -17,7 +17,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from aconcur.pipeline import COLLECT, THREADS, Via, _calls, stage
+from aconcur.pipeline import COLLECT, THREADS, Via, _callers, stage
 from tests.support.backends import on_asyncio
 from tests.support.states import until
 
@@ -234,9 +234,9 @@ async def test_threads_end_though_ctrl_c_came_as_one_started(
             super().start()
             raise KeyboardInterrupt
 
-    team = _calls.ThreadTeam(abs, 2, lambda _: None, "stage")
+    team = _callers.ThreadTeam(abs, 2, lambda _: None, "stage", print, print)
     with monkeypatch.context() as patched:
-        patched.setattr(_calls, "Thread", Interrupted)
+        patched.setattr(_callers, "Thread", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             team._start()
     team._start()
