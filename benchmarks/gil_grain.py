@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 
 from aconcur.testing import explore_threads
-from tests.testing import thread_bugs
+from tests.testing.explore_threads import thread_bugs
 
 RUNS = 100
 SECONDS = 0.5

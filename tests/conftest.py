@@ -18,8 +18,8 @@ from types import FrameType, ModuleType
 import anyio
 import pytest
 
-from aconcur.testing._leaks import Snapshot, temporary_files_in
-from aconcur.testing._settle import join_child_watchers
+from aconcur.testing._leaks.cleanup import join_child_watchers
+from aconcur.testing._leaks.snapshot import Snapshot, temporary_files_in
 from tests.support.backends import BACKENDS
 
 pytest_plugins = ("pytester",)

@@ -16,7 +16,7 @@ def refused(
 ) -> Callable[..., str]:
     """Run a wrong command line in this process, and return what is said of it on stderr.
 
-    A process for each would take ten times as long; test_command.py has some of those.
+    A process for each would take ten times as long; test_command_line.py has some of those.
     """
 
     def run(*arguments: str) -> str:

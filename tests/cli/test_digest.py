@@ -216,6 +216,6 @@ def test_a_terminal_sees_how_far_it_has_come(files: list[Path]) -> None:
     os.close(follower)
     screen = os.read(leader, 4096).decode()
     os.close(leader)
-    assert "3/4 files" in screen
-    assert screen.endswith("\r\x1b[K\r")
+    assert "1/4 files\r\x1b[2K" in screen
+    assert screen.endswith("4 files\r\n")
     assert len(done.stdout.splitlines()) == 4

@@ -152,10 +152,10 @@ def test_an_error_gives_the_terminal_back() -> None:
     program = (
         "import sys\n"
         "from aconcur.cli import main\n"
-        "from aconcur.cli.life_player import Player\n"
+        "from aconcur.cli.life.player import Player\n"
         "def fail(*_):\n"
         "    raise OSError('no more')\n"
-        "Player.meet = fail\n"
+        "Player.show = fail\n"
         "main(sys.argv[1:])\n"
     )
     with open_pseudo_terminal(sys.executable, "-c", program, "life", *SMALL) as terminal:
@@ -308,7 +308,7 @@ def test_lists_what_it_knows() -> None:
     ("arguments", "why"),
     [
         ([], "name a FILE or a pattern; --list shows the patterns"),
-        (["glidr"], "'glidr' is no file, and there is no pattern 'glidr'; known: glider"),
+        (["glidr"], "'glidr' is not a file, and there is no pattern 'glidr'; known: glider"),
         (["glider", "--rule", "B9"], "rule 'B9' is neither a notation nor a known name"),
         (["glider", "--torus", "8"], "--torus must be HEIGHTxWIDTH, like 64x64, not '8'"),
         (["glider", "--generations", "-1"], "--generations must be at least 0, not -1"),

@@ -15,7 +15,7 @@ from aconcur.life import (
     make_engine,
     write_rle,
 )
-from aconcur.life._bigint import BigInt
+from aconcur.life._engines.bigint import BigInt
 
 OSCILLATORS = {
     "blinker": 2,

@@ -12,10 +12,10 @@ import pytest
 
 from aconcur.errors import MissingRequirementError
 from aconcur.life import Grid, Pattern, classic, generations, make_engine, simulate
-from aconcur.life import _compiling as compiling
-from aconcur.life import _engines as engines
-from aconcur.life._compiling import Compilation, compiled
-from aconcur.life._hashlife import compile_plane
+from aconcur.life import _make_engine as engines
+from aconcur.life._engines import compilation as compiling
+from aconcur.life._engines.compilation import Compilation, ensure_compiled
+from aconcur.life._hashlife.engine import compile_plane
 from aconcur.testing import cancel_everywhere
 
 SOUP = Grid.random(9, 14, seed=3)
@@ -54,16 +54,16 @@ async def begun(work: Slow) -> None:
 async def test_whoever_waits_can_leave_and_come_back(slow: Slow) -> None:
     what = Compilation(slow)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(compiled, what)
+        tasks.start_soon(ensure_compiled, what)
         await begun(slow)
         tasks.cancel_scope.cancel()
     assert not slow.may_end.is_set(), "the cancellation has waited"
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(compiled, what)
-        tasks.start_soon(compiled, what)
+        tasks.start_soon(ensure_compiled, what)
+        tasks.start_soon(ensure_compiled, what)
         await anyio.wait_all_tasks_blocked()
         slow.may_end.set()
-    await compiled(what)
+    await ensure_compiled(what)
     assert slow.times == 1
 
 
@@ -72,11 +72,11 @@ async def test_what_went_wrong_is_raised_and_tried_again(slow: Slow) -> None:
     slow.may_end.set()
     for times in (1, 2):
         with pytest.raises(LookupError, match="no compiler today"):
-            await compiled(Compilation(slow))
+            await ensure_compiled(Compilation(slow))
         assert slow.times == times
     slow.error = None
-    await compiled(Compilation(slow))
-    await compiled(Compilation(slow))
+    await ensure_compiled(Compilation(slow))
+    await ensure_compiled(Compilation(slow))
     assert slow.times == 3
 
 
@@ -112,9 +112,9 @@ async def test_an_engine_of_ones_own_is_compiled_beside_the_loop(
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "_jobs", {})
-    monkeypatch.setitem(sys.modules, "aconcur.life._node_tables", None)
+    monkeypatch.setitem(sys.modules, "aconcur.life._hashlife.node_tables", None)
     with pytest.raises(MissingRequirementError, match=r"numba.*install aconcur\[life\]"):
-        anyio.run(compiled, Compilation(compile_plane))
+        anyio.run(ensure_compiled, Compilation(compile_plane))
 
 
 class Cut:

@@ -21,8 +21,8 @@ from aconcur.life import (
     make_engine,
     read_rle,
 )
-from aconcur.life._circuit import circuit
-from aconcur.life._hashlife import HashLife
+from aconcur.life._engines.circuit import circuit
+from aconcur.life._hashlife.engine import HashLife
 from tests.support.life import by_the_book
 
 # 1 × 1 up, odd, wide, tall; around the 64 stripes, even ones and not.
@@ -86,7 +86,7 @@ def test_rules_that_need_no_sum(engine: EngineName, rule: str) -> None:
 def test_several_rows_of_words_are_lived_at_a_time(
     engine: EngineName, topology: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aconcur.life._numpy.BLOCK", 8 * 12 * 2)
+    monkeypatch.setattr("aconcur.life._engines.numpy_engine.BLOCK", 8 * 12 * 2)
     for rows in range(4, 9):
         for height in (64 * rows, 64 * rows - 53):
             grid = Grid.random(height, 10, seed=height)
@@ -184,12 +184,12 @@ def test_nothing_stays_nothing() -> None:
 
 
 def test_a_universe_that_is_full_is_planted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aconcur.life._quadtree.MOST_NODES", 1500)
+    monkeypatch.setattr("aconcur.life._hashlife.quadtree.MOST_NODES", 1500)
     engine = HashLife(classic("r-pentomino"))
     engine.step(1024)
     engine.step(79)
     assert engine.population == 116
-    monkeypatch.setattr("aconcur.life._quadtree.MOST_NODES", 3)
+    monkeypatch.setattr("aconcur.life._hashlife.quadtree.MOST_NODES", 3)
     with pytest.raises(MemoryError, match="a generation of 5 cells needs too much memory"):
         HashLife(classic("glider")).step(1)
 
@@ -217,9 +217,9 @@ def test_auto_takes_what_is_fastest_of_what_is_there(monkeypatch: pytest.MonkeyP
     small, large = Grid(64, 64), Grid(512, 512)
     assert kind(make_engine(small)) == "BigInt"
     assert kind(make_engine(large)) == "Numba"
-    monkeypatch.setattr("aconcur.life._engines._is_installed", lambda name: name == "numpy")
+    monkeypatch.setattr("aconcur.life._make_engine._is_installed", lambda name: name == "numpy")
     assert kind(make_engine(large)) == "Numpy"
-    monkeypatch.setattr("aconcur.life._engines._is_installed", lambda _: False)
+    monkeypatch.setattr("aconcur.life._make_engine._is_installed", lambda _: False)
     assert kind(make_engine(large)) == "BigInt"
     assert kind(make_engine(classic("glider"))) == "HashLife"
     for name in ("numpy", "numba"):
@@ -241,7 +241,7 @@ def test_a_pattern_lives_where_it_is_meant_to() -> None:
 
 @pytest.mark.parametrize("topology", ["torus", "box"])
 def test_a_pattern_without_bounds_is_no_torus(topology: Topology) -> None:
-    with pytest.raises(ValueError, match=rf"put it on a {topology} with pattern\.grid\("):
+    with pytest.raises(ValueError, match=rf"put it on a {topology} with pattern\.inside\("):
         make_engine(classic("glider"), topology=topology)
 
 
@@ -266,7 +266,7 @@ def test_no_engine_lives_backwards(engine: EngineName) -> None:
     start = classic("glider") if engine == "hashlife" else Grid.random(5, 9, seed=1)
     lives = make_engine(start, engine=engine)
     before = lives.snapshot()
-    with pytest.raises(ValueError, match="generations to live must be at least 0, not -1"):
+    with pytest.raises(ValueError, match="the number of generations must be at least 0, not -1"):
         lives.step(-1)
     assert lives.snapshot() == before
 

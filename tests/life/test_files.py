@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -7,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aconcur.life import (
+    Grid,
     Pattern,
     PatternError,
     PatternSizeError,
@@ -22,13 +27,26 @@ from aconcur.life import (
     write_macrocell,
     write_rle,
 )
-from aconcur.life._files import Reader
+from aconcur.life._formats.files import Reader
 from tests.support.patterns import UNHURRIED
 
 GLIDER = Pattern([(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)])
 
 
 _NO_END = "9" * 5000
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Let every write beyond this size of a file fail."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +100,18 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         read(path)
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "absent.rle")
+
+
+@pytest.mark.parametrize("suffix", [".rle", ".cells", ".mc", ".lif"])
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"kept{suffix}"
+    write(GLIDER, path)
+    before = path.read_bytes()
+    soup = Pattern.from_grid(Grid.random(64, 64, seed=1))
+    with full_disk(100), pytest.raises(OSError, match="File too large"):
+        write(soup, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_an_unknown_ending_is_no_format_to_write(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_where_it_is_belongs_to_it() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "a grid needs a row and a column at least, not 0 rows of 0 cells"),
+        ("", "a grid needs at least one row and one column, not 0 rows of 0 cells"),
         ("OO\nO", "row 1 has 1 cells, row 0 has 2"),
         ("OO\nO#", "a cell is one of 'O[*]._', not '#': row 1, column 1"),
     ],
@@ -69,13 +69,13 @@ def test_cells_and_bits_beyond_the_grid_are_refused() -> None:
         Grid(1, 2, -1)
     with pytest.raises(ValueError, match="not 0 rows of 3 cells"):
         Grid(0, 3)
-    with pytest.raises(TypeError, match=r"height and width are whole numbers, not 1\.5"):
+    with pytest.raises(TypeError, match=r"height and width must be whole numbers, not 1\.5"):
         Grid(1.5, 3)  # type: ignore[arg-type]
     with pytest.raises(GridTooLargeError, match="1048576 × 1048576 cells is too large"):
         Grid.random(1 << 20, 1 << 20)
     with pytest.raises(ValueError, match="must have 2 dimensions, not 1"):
         Grid.from_numpy([0, 1])
-    with pytest.raises(IndexError, match=r"no cell \(0, -1\) in 1 × 2"):
+    with pytest.raises(IndexError, match=r"cell \(0, -1\) is outside of 1 × 2"):
         Grid(1, 2)[0, -1]
 
 

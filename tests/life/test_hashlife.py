@@ -7,9 +7,9 @@ from random import Random
 import pytest
 
 from aconcur.life import Engine, Grid, Pattern, Rule, classic, make_engine
-from aconcur.life import _node_tables as tables
-from aconcur.life._hashlife import HashLife
-from aconcur.life._tables import BYTES
+from aconcur.life._hashlife import node_tables as tables
+from aconcur.life._hashlife.engine import HashLife
+from aconcur.life._hashlife.tables import BYTES
 
 LIFE = Rule("life")
 # Room for little more than the empty squares, so that tables grow, or are cleared, all the time.
@@ -63,7 +63,7 @@ def test_only_the_form_in_machine_code_lets_other_threads_run() -> None:
 
 def test_tables_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "FEW", TINY)
-    monkeypatch.setattr(tables, "MOVES", 100)
+    monkeypatch.setattr(tables, "COPIES", 100)
     engine = HashLife(classic("acorn"), compiled=True)
     engine.step(5206)
     assert engine.population == 633
@@ -74,17 +74,17 @@ def test_what_is_not_needed_is_left_behind(monkeypatch: pytest.MonkeyPatch, step
     python = HashLife(classic("r-pentomino"))
     python.step(1103)
     monkeypatch.setattr(tables, "FEW", TINY)
-    monkeypatch.setattr(tables, "MOVES", 100)
+    monkeypatch.setattr(tables, "COPIES", 100)
     monkeypatch.setattr(tables, "STEPS", steps)
     monkeypatch.setattr(tables, "MOST_BYTES", BYTES * ((1 << 11) + (1 << 9)))
     cleared = []
-    moved = tables.NodeTables._moved
+    moved = tables.NodeTables._copied
 
     def noticed(self: tables.NodeTables, room: tuple[int, int], *, everything: bool) -> object:
         cleared.append(not everything)
         return moved(self, room, everything=everything)
 
-    monkeypatch.setattr(tables.NodeTables, "_moved", noticed)
+    monkeypatch.setattr(tables.NodeTables, "_copied", noticed)
     engine = HashLife(classic("r-pentomino"), compiled=True)
     first = engine.snapshot()
     lived = 0

@@ -69,8 +69,8 @@ def test_what_is_too_large_to_lay_out_is_refused_before_it_costs_anything() -> N
 
 
 def test_too_many_squares_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aconcur.life._macrocell._MOST_LEAVES", 10)
-    with pytest.raises(PatternSizeError, match="write RLE instead"):
+    monkeypatch.setattr("aconcur.life._formats.macrocell._MOST_LEAVES", 10)
+    with pytest.raises(PatternSizeError, match="more than 10 squares of 8 × 8 cells: write RLE"):
         write_macrocell(Pattern((n, n) for n in range(0, 900, 30)))
 
 
@@ -108,12 +108,12 @@ def test_long_rows_cost_neither_time_nor_memory(top: int) -> None:
 def test_both_ways_to_write_make_the_same_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     pattern = Pattern.from_grid(Grid.random(50, 70, seed=1)).at(-20, -30)
     plain = write_macrocell(pattern)
-    monkeypatch.setattr("aconcur.life._planting._LONG_RUN", 0)
+    monkeypatch.setattr("aconcur.life._hashlife.build._LONG_RUN", 0)
     once = write_macrocell(pattern)
     assert read_macrocell(once) == pattern
     assert once.count("\n") == plain.count("\n")
-    monkeypatch.setattr("aconcur.life._macrocell._MOST_LEAVES", 10)
+    monkeypatch.setattr("aconcur.life._formats.macrocell._MOST_LEAVES", 10)
     assert read_macrocell(once) == pattern
-    monkeypatch.setattr("aconcur.life._macrocell._MOST_RUNS", 10)
+    monkeypatch.setattr("aconcur.life._formats.macrocell._MOST_RUNS", 10)
     with pytest.raises(PatternSizeError, match="10 is the most, where they are not in long rows"):
         read_macrocell(once)

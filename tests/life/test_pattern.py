@@ -78,7 +78,7 @@ def test_many_runs_are_laid_out_with_numpy_and_without(
 ) -> None:
     if with_numpy:
         pytest.importorskip("numpy")
-    monkeypatch.setattr("aconcur.life._runs._WORTH_NUMPY", 1 if with_numpy else 10**9)
+    monkeypatch.setattr("aconcur.life._model.row_runs._WORTH_NUMPY", 1 if with_numpy else 10**9)
     for density in (0.1, 0.5, 0.9, 1.0):
         grid = Grid.random(61, 67, density=density, seed=3)
         pattern = Pattern.from_grid(grid)
@@ -94,9 +94,9 @@ def test_grids_come_back_whole_with_numpy_and_without(
         pytest.importorskip("numpy")
     else:
         monkeypatch.delitem(sys.modules, "numpy", raising=False)
-    for module in ("_runs", "_pattern"):
-        monkeypatch.setattr(f"aconcur.life.{module}._WORTH_NUMPY", 1)
-    monkeypatch.setattr("aconcur.life._runs._BAND", band)
+    for module in ("row_runs", "pattern"):
+        monkeypatch.setattr(f"aconcur.life._model.{module}._WORTH_NUMPY", 1)
+    monkeypatch.setattr("aconcur.life._model.row_runs._BAND", band)
     for height, width in ((1, 1), (3, 40), (40, 7), (33, 40), (19, 133)):
         for density in (0, 0.1, 0.5, 0.9, 1):
             lots = Grid.random(height, width, density=density, seed=height)

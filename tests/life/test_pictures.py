@@ -16,7 +16,7 @@ from PIL import Image
 from aconcur._core.cpus import usable_cpus
 from aconcur.errors import MissingRequirementError
 from aconcur.life import Generation, Grid, Look, animate, write_png
-from aconcur.life._gif import _use_numba
+from aconcur.life._images.gif import _use_numba
 from aconcur.testing import cancel_everywhere
 
 Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
@@ -186,7 +186,7 @@ async def test_a_gif_is_the_same_whoever_packs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numba: bool, density: float
 ) -> None:
     """The larger ones fill the table of phrases, which then begins anew."""
-    monkeypatch.setattr("aconcur.life._gif._use_numba", lambda _: numba)
+    monkeypatch.setattr("aconcur.life._images.gif._use_numba", lambda _: numba)
     for height, width, scale in ((1, 1, 1), (1, 9, 2), (7, 64, 3), (300, 301, 1), (150, 99, 2)):
         grids = [Grid.random(height, width, density=density, seed=seed) for seed in range(3)]
         await animate(Stream(grids), tmp_path / "a.gif", Look(scale))
@@ -214,7 +214,7 @@ def test_machine_code_packs_what_numba_is_there_for_anyway_or_is_worth_it(
 def test_looks_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="scale must be from 1 to 64, not 0"):
         Look(0)
-    with pytest.raises(ValueError, match="a colour is written #rrggbb, not 'red'"):
+    with pytest.raises(ValueError, match="a colour must have the form #rrggbb, not 'red'"):
         Look(alive="red")
 
 

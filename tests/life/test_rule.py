@@ -87,7 +87,7 @@ def test_what_is_no_rule_is_refused_with_its_text_and_the_reason(text: str, why:
 
 
 def test_what_is_no_text_is_no_rule() -> None:
-    with pytest.raises(TypeError, match="a rule is a text like 'B3/S23', not 23"):
+    with pytest.raises(TypeError, match="a rule must be a str like 'B3/S23', not 23"):
         Rule(23)  # type: ignore[arg-type]
 
 

@@ -25,7 +25,7 @@ from aconcur.life import (
     make_engine,
     simulate,
 )
-from aconcur.life import _pace as pace
+from aconcur.life import _driver as pace
 from aconcur.testing import cancel_everywhere, explore
 from tests.support.life import by_the_book
 
@@ -94,6 +94,33 @@ async def test_to_break_and_go_on() -> None:
     assert [generation.number async for generation in life] == [2, 3]
 
 
+async def test_advance_to_goes_to_any_later_generation_and_the_iteration_goes_on_there() -> None:
+    life = simulate(SOUP, every=2, stop=20)
+    assert life.number == 0
+    assert await life.advance_to(0) == (0, SOUP)
+    assert await life.advance_to(5) == (5, by_the_book(SOUP, Rule("life"), 5))
+    assert await life.advance_to(5) == (5, by_the_book(SOUP, Rule("life"), 5))
+    assert life.number == 5
+    assert [generation.number async for generation in life] == list(range(7, 20, 2))
+    with pytest.raises(ValueError, match=r"generation 4 is over: .* is at generation 19"):
+        await life.advance_to(4)
+    with pytest.raises(ValueError, match="generation 21 is after the last one, 20"):
+        await life.advance_to(21)
+    part: Any = 19.5
+    with pytest.raises(TypeError, match="number must be a whole number"):
+        await life.advance_to(part)
+
+
+async def test_advance_to_cancelled_keeps_what_was_computed() -> None:
+    life, straight = simulate(SOUP), make_engine(SOUP)
+    with anyio.move_on_after(0.02):
+        await life.advance_to(10**9)
+    reached = life.number
+    assert 0 < reached < 10**9
+    straight.step(reached)
+    assert await life.advance_to(reached) == (reached, straight.snapshot())
+
+
 async def test_a_census_counts_and_keeps_nothing() -> None:
     engine = Fake()
     seen = [census async for census in generations(engine, every=5, stop=12)]
@@ -128,7 +155,7 @@ async def test_no_part_of_a_generation_is_lived() -> None:
     with pytest.raises(TypeError, match=r"limit must be a whole number, not 0\.5"):
         await cycle(SOUP, limit=part)
     for name in ("bigint", "numpy", "numba"):
-        with pytest.raises(TypeError, match=r"generations to live must be .*, not 0\.5"):
+        with pytest.raises(TypeError, match=r"the number of generations must be .*, not 0\.5"):
             make_engine(SOUP, engine=name).step(part)
 
 
@@ -224,8 +251,8 @@ async def test_an_endless_step_can_be_cancelled(engine: EngineName) -> None:
 
 @pytest.mark.parametrize("engine", ["hashlife", "numba"])
 async def test_a_leap_on_the_plane_can_be_cancelled(engine: EngineName) -> None:
-    # Soup: nothing in it is regular.
-    life = simulate(Grid.random(300, 300, seed=1), every=2**30, topology="plane", engine=engine)
+    # A soup: nothing in it is regular, and this one is far too large to be done in time.
+    life = simulate(Grid.random(1200, 1200, seed=1), every=2**30, topology="plane", engine=engine)
     assert (await anext(life)).number == 0
     with anyio.move_on_after(0.05) as scope:
         await anext(life)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aconcur.life import Grid, View, classic, cut, draw, make_engine
-from aconcur.life._window import far_rows, window_rows
+from aconcur.life._model.window import far_rows, window_rows
 from tests.support.patterns import UNHURRIED
 
 near = st.integers(-9, 9)

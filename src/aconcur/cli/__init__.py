@@ -1,9 +1,9 @@
-"""The command ``aconcur``: stdout is data, stderr is progress and errors.
+"""The command ``aconcur``: data on stdout; progress and errors on stderr.
 
-Exit codes: 0 done, 1 the work failed or the reader of stdout left, 2 the command line is wrong,
-130 interrupted, 143 terminated.
+Exit codes: 0 success; 1 the work failed, or the reader of stdout closed it (``| head``); 2 wrong
+command line; 130 interrupted; 143 terminated.
 
-Rule: what takes time to import is imported where Ctrl-C is handled already.
+Slow imports happen inside :func:`main`, where Ctrl-C already ends the program cleanly.
 """
 
 __all__ = ("main",)
@@ -17,13 +17,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line ``aconcur ARGUMENTS`` and exit.
 
     Args:
-        arguments: what follows the program's name; the process's own by default.
+        arguments: the arguments without the program's name; those of this process by default.
 
     Raises:
-        SystemExit: 1 the work failed or the reader of stdout left, 2 the command line is wrong,
-            130 interrupted, 143 terminated.
+        SystemExit: with 1 if the work failed or the reader of stdout closed it, 2 for a wrong
+            command line, 130 if interrupted, 143 if terminated. Success returns.
     """
     with clean_exit("aconcur"):
-        from aconcur.cli.command import obey
+        from aconcur.cli.command_line import run_command_line
 
-        obey(arguments)
+        run_command_line(arguments)

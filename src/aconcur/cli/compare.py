@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-__all__ = ("run",)
+__all__ = ("add_arguments", "run")
 
 import argparse
 import json
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
 import aconcur
-from aconcur.cli.command import UsageError
-from aconcur.cli.screen import Screen, open_screen
-from aconcur.compare.document import describe
+from aconcur.cli.command_line import UsageError
+from aconcur.cli.output import page_width, rich_draws_on
+from aconcur.compare import plain
+from aconcur.compare.document import Block, describe
 from aconcur.compare.fit import refuse_missing_versions, refuse_unsteady
 from aconcur.compare.lesson import Lesson, UnknownItemError, find_lessons, load_lessons
 from aconcur.compare.machine import refuse_busy_machine
 from aconcur.compare.markdown import check_page, page
 from aconcur.compare.record import Record, as_json, write_record
-from aconcur.compare.rounds import measure
+from aconcur.compare.rounds import Step, measure
 from aconcur.errors import AconcurError
+
+if TYPE_CHECKING:  # rich is an extra, and takes longer to import than all the rest
+    import rich.progress
 
 PAGE = "COMPARISON.md"
 
@@ -33,8 +39,25 @@ class NoCheckoutError(AconcurError):
     """Raised when there is no COMPARISON.md to work on, or no sources to record beside."""
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its options."""
+    parser.description = (
+        "Run every version of a lesson on the same real input, check that the answers agree, "
+        "measure the versions in turn, and show code and figures side by side."
+    )
+    add = parser.add_argument
+    add("items", nargs="*", metavar="ITEM", help="number or name: 39 or queue (default: all)")
+    add("--quick", action="store_true", help="small inputs, two rounds: about 20 s for all")
+    add("--json", action="store_true", help="raw figures as JSON instead of pages")
+    page = parser.add_argument_group("maintaining COMPARISON.md (in a checkout)")
+    add = page.add_argument
+    add("--record", action="store_true", help="measure, and write each lesson's record.json")
+    add("--write", action="store_true", help="write COMPARISON.md from sources and records")
+    add("--check", action="store_true", help="fail if COMPARISON.md differs; measures nothing")
+
+
 def run(chosen: argparse.Namespace) -> None:
-    """Obey the command line."""
+    """Run the command."""
     _check_usage(chosen)
     if chosen.check:
         path = _find_page()
@@ -135,3 +158,138 @@ def _record(asked: Sequence[str]) -> None:
                 screen.note(f"item {lesson.item}: {lesson.record.name} written")
     if failed:
         sys.exit(1)
+
+
+class Screen:
+    """Pages on stdout; progress, notes and errors on stderr.
+
+    Nothing is drawn while a version is measured: the bar moves only between runs.
+    """
+
+    def __init__(self, pages: Pages, progress: Progress) -> None:
+        self._pages, self._progress = pages, progress
+
+    def show(self, blocks: Sequence[Block]) -> None:
+        """Print a page."""
+        self._progress.clear()
+        self._pages.show(blocks)
+
+    def step(self, step: Step) -> None:
+        """Show how far a measurement has come."""
+        self._progress.step(step)
+
+    def note(self, text: str) -> None:
+        """Print a line to stderr."""
+        self._progress.clear()
+        print(text, file=sys.stderr, flush=True)
+
+    def error(self, text: str) -> None:
+        """Print what went wrong to stderr."""
+        self.note(f"aconcur: {text}")
+
+
+@contextmanager
+def open_screen() -> Iterator[Screen]:
+    """Yield the screen that suits stdout and stderr as they are."""
+    pages = RichPages() if rich_draws_on(sys.stdout) else PlainPages()
+    progress = Bar() if rich_draws_on(sys.stderr) else Lines()
+    try:
+        yield Screen(pages, progress)
+    finally:
+        progress.clear()
+
+
+class Pages(Protocol):
+    """Something that prints pages to stdout."""
+
+    def show(self, blocks: Sequence[Block]) -> None:
+        """Print a page."""
+
+
+class PlainPages:
+    """Pages as plain text."""
+
+    def show(self, blocks: Sequence[Block]) -> None:
+        """Print a page as wide as the terminal, or of 100 columns without one."""
+        texts = (plain.draw(block, page_width()) for block in blocks)
+        print("\n\n".join(texts), end="\n\n\n", flush=True)
+
+
+class RichPages:
+    """Pages in colours."""
+
+    def show(self, blocks: Sequence[Block]) -> None:
+        """Print a page as wide as the terminal."""
+        from rich.console import Console
+
+        from aconcur.compare import colour
+
+        console = Console(highlight=False)
+        for block in blocks:
+            console.print(colour.draw(block, console.width))
+            console.print()
+
+
+class Progress(Protocol):
+    """Something that shows on stderr how far a measurement has come."""
+
+    def step(self, step: Step) -> None:
+        """Show the run that begins."""
+
+    def clear(self) -> None:
+        """Make room for other lines."""
+
+
+class Lines:
+    """One line a lesson."""
+
+    def step(self, step: Step) -> None:
+        """Say once that a lesson is being measured."""
+        if step.done == 0:
+            item = f"item {step.lesson.item} ({step.lesson.name})"
+            print(f"measuring {item}: {step.total} runs", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Do nothing: lines stay."""
+
+
+class Bar:
+    """A bar that moves between runs and goes when it is done."""
+
+    def __init__(self) -> None:
+        self._bar: rich.progress.Progress | None = None
+
+    def step(self, step: Step) -> None:
+        """Move the bar to this run."""
+        if self._bar is None:
+            self._bar = _new_bar()
+            self._bar.start()
+        self._bar.update(
+            self._bar.task_ids[0],
+            description=f"item {step.lesson.item} · {step.running}",
+            completed=step.done,
+            total=step.total,
+            refresh=True,
+        )
+
+    def clear(self) -> None:
+        """Take the bar away until the next step."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _new_bar() -> rich.progress.Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+    )
+    bar.add_task("")
+    return bar

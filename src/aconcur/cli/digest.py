@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("run",)
+__all__ = ("add_arguments", "run")
 
 import argparse
 import errno
@@ -15,7 +15,8 @@ from typing import Final, final
 
 import anyio
 
-from aconcur.cli.command import UsageError
+from aconcur.cli.command_line import UsageError
+from aconcur.cli.output import StatusLine
 from aconcur.errors import AconcurError
 from aconcur.process import (
     Command,
@@ -43,8 +44,31 @@ class NotAllDigestedError(AconcurError):
         super().__init__(f"{failed} of {total} files could not be digested: see the lines above")
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its options."""
+    parser.description = (
+        "Send each file through openssl enc and then through openssl dgst, several files at a "
+        "time, and print lines like those of md5sum, in the order of the files. The cipher text "
+        "is not kept; its digest depends on the password."
+    )
+    parser.epilog = "A file that cannot be read is named on stderr; the exit code is then 1."
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="the files to digest")
+    add("--cipher", metavar="NAME", help="one of openssl enc -list (default: aes-256-ctr)")
+    digests = ("md5", "sha1", "sha256", "sha384", "sha512", "blake2b512")
+    add("--digest", choices=digests, help="default: sha256")
+    add("--book", action="store_true", help="the chapter's des3 and md5: an exercise, not advice")
+    add("--salt", default="7468652073616c74", metavar="HEX", help="default: a fixed salt")
+    add("--jobs", type=int, metavar="N", help="files at a time (default: two per core)")
+    secret = parser.add_mutually_exclusive_group()
+    add = secret.add_argument
+    name = "ACONCUR_PASSWORD"
+    add("--password-env", default=name, metavar="NAME", help=f"variable (default: {name})")
+    add("--password-file", metavar="FILE", help="a file whose first line is the password")
+
+
 def run(chosen: argparse.Namespace) -> None:
-    """Obey the command line."""
+    """Run the command."""
     if chosen.jobs is not None and chosen.jobs < 1:
         raise UsageError(f"--jobs must be at least 1, not {chosen.jobs}")
     if chosen.book and (chosen.cipher or chosen.digest):
@@ -114,19 +138,22 @@ def _chain(cipher: str, digest: str, salt: str, password: Secret) -> Runnable:
 async def _digest_all(chain: Runnable, names: Sequence[str], jobs: int | None) -> int:
     """Print a line for each file, in their order; return how many had none."""
     failed = 0
+    status = StatusLine()
     files = [_File(name) for name in names]
     async with run_many(((chain, file) for file in files), limit=jobs, ordered=True) as outcomes:
         async for outcome in outcomes:
-            _show_progress(outcome.index, len(names))
             name, file = names[outcome.index], files[outcome.index]
             with closing(file):
                 digest, reason = _digest(outcome, file)
+            status.clear()
             if reason:
                 print(f"aconcur: {name or repr(name)}: {reason}", file=sys.stderr)
                 failed += 1
             else:
                 print(_line(digest, name))
-    _show_progress(len(names), len(names))
+            status.show(f"{outcome.index + 1}/{len(names)} files")
+    status.clear()
+    print(f"{len(names)} file{'s' if len(names) > 1 else ''}", file=sys.stderr)
     return failed
 
 
@@ -153,12 +180,3 @@ def _line(digest: str, file: str) -> str:
     """Return a line as md5sum prints it: a name that would break it is escaped, and marked so."""
     escaped = file.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return f"{'' if escaped == file else chr(92)}{digest}  {escaped}"
-
-
-def _show_progress(done: int, total: int) -> None:
-    """Draw a line that moves, and wipe it before anything else is printed."""
-    if sys.stderr.isatty():
-        text = f"{done}/{total} files" if done < total else ""
-        print(f"\r\x1b[K{text}\r", end="", file=sys.stderr, flush=True)
-    elif done == total:
-        print(f"{total} file{'s' if total > 1 else ''}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("run",)
+__all__ = ("add_arguments", "run")
 
 import argparse
 import re
@@ -18,8 +18,9 @@ from typing import Final, TypeAlias, cast
 import anyio.to_thread
 
 from aconcur import parallel
-from aconcur.cli.command import UsageError
+from aconcur.cli.command_line import UsageError
 from aconcur.cli.gcd_lines import Block, Done, divisors
+from aconcur.cli.output import StatusLine
 from aconcur.errors import AconcurError
 from aconcur.lessons.item41_futures.pool import ProcessPool
 from aconcur.parallel import Results, cluster, open_pool, usable_cpus
@@ -27,7 +28,6 @@ from aconcur.parallel import Results, cluster, open_pool, usable_cpus
 Map: TypeAlias = Callable[[Iterable[Block] | AsyncIterable[Block]], Results[Done]]
 """Computes blocks of lines, in their order."""
 
-_EVERY: Final = 0.1
 _BLOCK: Final = 1 << 16
 _CLUSTER: Final = "dask://"
 # Blocks read and not yet printed, at most.
@@ -42,8 +42,37 @@ class NotAllComputedError(AconcurError):
         super().__init__(f"{wrong} of {total} lines are wrong: see above; the others are done")
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its options."""
+    parser.description = (
+        "Read pairs of whole numbers, one pair a line as A,B, and print A,B,GCD for each, in the "
+        "order of the input. The work is the chapter's: it tries every number from the smaller one "
+        "down, at about 0.05 µs each. The input may have any length: only a part of it is in "
+        "memory at a time. A first line of names and empty lines are skipped."
+    )
+    parser.epilog = (
+        "A wrong line is reported on stderr with its number, and the others are computed; the exit "
+        "code is then 1."
+    )
+    add = parser.add_argument
+    add(
+        "pairs",
+        nargs="?",
+        default="-",
+        metavar="PAIRS.csv",
+        help="the input (default, and -: stdin)",
+    )
+    add("--workers", type=int, metavar="N", help="default: the processors that it may use")
+    add(
+        "--executor",
+        default="pool",
+        metavar="WHAT",
+        help="pool (default), threads, processes, or a Dask cluster as dask://HOST:PORT",
+    )
+
+
 def run(chosen: argparse.Namespace) -> None:
-    """Obey the command line."""
+    """Run the command."""
     if chosen.workers is not None and chosen.workers < 1:
         raise UsageError(f"--workers must be at least 1, not {chosen.workers}")
     if chosen.executor not in {"pool", "threads", "processes"}:
@@ -128,52 +157,22 @@ class _Printer:
 
     def __init__(self) -> None:
         self.wrong = self.total = 0
-        self._progress = Progress()
+        self._status = StatusLine()
+        self._began = time.monotonic()
 
     def print(self, done: Done) -> None:
         """Print answers to stdout and complaints to stderr."""
+        self._status.clear()
         sys.stdout.write(done.text)
         if done.wrong:
-            self._progress.clear()
             for number, error in done.wrong:
                 print(f"aconcur: line {number}: {error}", file=sys.stderr)
         self.wrong += len(done.wrong)
         self.total += done.answered + len(done.wrong)
-        self._progress.show(self.total)
+        speed = self.total / (time.monotonic() - self._began)
+        self._status.show(f"{self.total} pairs, {speed:,.0f} a second")
 
     def end(self) -> None:
-        """Say how many there were."""
-        self._progress.end(self.total)
-
-
-class Progress:
-    """A line on stderr that moves if that is a terminal; else one at the end."""
-
-    def __init__(self) -> None:
-        self._moves = sys.stderr.isatty()
-        self._began = self._shown = time.monotonic()
-
-    def show(self, done: int) -> None:
-        """Say how many are done, ten times a second."""
-        if self._moves and (now := time.monotonic()) - self._shown >= _EVERY:
-            self._shown = now
-            speed = done / (now - self._began)
-            print(
-                f"\r\x1b[K{done} pairs, {speed:,.0f} a second\r",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    def clear(self) -> None:
-        """Make room for another line."""
-        if self._moves:
-            self._draw("")
-
-    def end(self, done: int) -> None:
-        """Say how many there were."""
-        self.clear()
-        print(f"{done} pairs", file=sys.stderr)
-
-    def _draw(self, text: str) -> None:
-        print(f"\r\x1b[K{text}\r", end="", file=sys.stderr, flush=True)
+        """Print the number of pairs."""
+        self._status.clear()
+        print(f"{self.total} pairs", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("run",)
+__all__ = ("add_arguments", "run")
 
 import argparse
 import json
@@ -10,12 +10,26 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from aconcur.cli.command import UsageError
+from aconcur.cli.command_line import UsageError
 from aconcur.pipeline import Journal, JournalFailure
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its options."""
+    parser.description = (
+        "show: print how many items a run has done, and each failed item with its error. retry: "
+        "let the next run try failed items again, either all of them or those with a KEY; without "
+        "it the next run skips them. Neither runs any item."
+    )
+    add = parser.add_argument
+    add("action", choices=("show", "retry"))
+    add("file", metavar="FILE", help="the journal")
+    add("keys", nargs="*", metavar="KEY", help="items to retry, as show names them (default: all)")
+    add("--json", action="store_true", help="show as JSON")
+
+
 def run(chosen: argparse.Namespace) -> None:
-    """Obey the command line."""
+    """Run the command."""
     journal = Journal(chosen.file)
     if chosen.action == "retry":
         _retry(journal, chosen.keys)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("run",)
+__all__ = ("add_arguments", "run")
 
 import argparse
 import importlib.util
-import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,16 +15,37 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
-from aconcur.cli.command import UsageError
+from aconcur.cli.command_line import UsageError
+from aconcur.cli.output import page_width
 from aconcur.testing import Exploration, explore, explore_threads, replay, replay_threads
-from aconcur.testing._explore import refuse_arguments
 
 Scenario: TypeAlias = Callable[[], object]
-PLAIN_WIDTH = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its options."""
+    parser.description = (
+        "Run a function without arguments under every order of steps within a bound, and show the "
+        "first order that fails, line by line. An async function is explored as tasks, a plain one "
+        "as threads. Without FILE::FUNCTION: the lost update of item 38, with and without a lock."
+    )
+    add = parser.add_argument
+    add("scenario", nargs="?", metavar="FILE::FUNCTION", help="the function: bank.py::transfer")
+    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="default: asyncio")
+    add(
+        "--grain",
+        choices=("gil", "opcode"),
+        default="gil",
+        help="where threads are interrupted: where this CPython does it (default), or wherever "
+        "the language allows it",
+    )
+    add("--bound", type=int, default=2, help="most deviations from the base order (default: 2)")
+    add("--schedules", type=int, default=20_000, help="most schedules to run (default: 20000)")
+    add("--replay", metavar="TOKEN", help="run only the schedule whose token a failure printed")
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Obey the command line."""
+    """Run the command."""
     if chosen.scenario is None:
         if chosen.replay is not None:
             raise UsageError("--replay needs the FILE::FUNCTION that the token came from")
@@ -34,7 +54,7 @@ def run(chosen: argparse.Namespace) -> None:
     scenario, file = _load(chosen.scenario)
     try:
         found = _run(scenario, file, chosen)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # the scenario's own errors are part of the result
         raise UsageError(str(error)) from None
     _print(found)
     if not found.ok:
@@ -80,12 +100,11 @@ def _title(text: str) -> None:
 
 
 def _print(found: Exploration) -> None:
-    width = shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns
     print(found.summary())
     if found.failure is not None:
         error = found.failure.error
         print(f"{type(error).__name__}: {error}".rstrip(": "))
-        print(found.failure.how(width))
+        print(found.failure.how(page_width()))
 
 
 def _load(text: str) -> tuple[Scenario, str]:
@@ -105,10 +124,6 @@ def _load(text: str) -> tuple[Scenario, str]:
     if name not in functions:
         others = f"it has: {', '.join(functions)}" if functions else "it has none"
         raise UsageError(f"{file} has no function {name!r}; {others}")
-    try:
-        refuse_arguments(functions[name])
-    except TypeError as error:
-        raise UsageError(str(error)) from None
     return functions[name], str(path.resolve())
 
 

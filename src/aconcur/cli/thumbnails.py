@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("run",)
+__all__ = ("add_arguments", "run")
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from aconcur.cli.command import UsageError
+from aconcur.cli.command_line import UsageError
 from aconcur.cli.pictures import Folder, Network, Picture, PleaseRetryError, named, shrink
 from aconcur.errors import AconcurError, MissingRequirementError
 from aconcur.parallel import open_pool, usable_cpus
@@ -35,8 +35,25 @@ class NotAllMadeError(AconcurError):
         super().__init__(f"{failed} of {total} thumbnails could not be made: {again}")
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its options."""
+    parser.description = (
+        "Download pictures, shrink each in a worker process, and write it into a folder or PUT it "
+        "to a URL, many at once. Prints where each thumbnail is. Pictures of more than 50 million "
+        "pixels or 32 MB are refused."
+    )
+    parser.epilog = "A picture that fails is named on stderr; the exit code is then 1."
+    add = parser.add_argument
+    add("sources", nargs="+", metavar="URL|FILE", help="http(s) URLs; files of them; - for stdin")
+    add("--to", required=True, metavar="DIR|URL", help="folder, or URL to PUT to: URL/NAME.jpg")
+    add("--size", type=int, default=256, help="most pixels of the longer side (default: 256)")
+    add("--workers", type=int, default=16, help="downloads, and uploads, at once (default: 16)")
+    add("--timeout", type=float, default=30.0, help="seconds an attempt may take (default: 30)")
+    add("--resume", metavar="DB", help="journal: the same command later does only the rest")
+
+
 def run(chosen: argparse.Namespace) -> None:
-    """Obey the command line."""
+    """Run the command."""
     for module in ("httpx2", "PIL"):
         if find_spec(module) is None:
             raise MissingRequirementError(f"module {module}", "pip install 'aconcur[images]'")

@@ -1,4 +1,4 @@
-"""Patterns that everybody knows, from the RLE files in the folder ``patterns``."""
+"""Well-known patterns, from the RLE files in the folder ``patterns``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from functools import cache
 from importlib.resources import files
 
 from aconcur.life._errors import UnknownPatternError
-from aconcur.life._pattern import Pattern
-from aconcur.life._rle import read_rle
+from aconcur.life._formats.rle import read_rle
+from aconcur.life._model.pattern import Pattern
 
 _FOLDER = files("aconcur.life") / "patterns"
 
 
 @cache
 def classics() -> tuple[str, ...]:
-    """Return the names that :func:`classic` knows, in alphabetical order."""
+    """Return the names for :func:`classic`, in alphabetical order."""
     names = (file.name for file in _FOLDER.iterdir())
     return tuple(sorted(name.removesuffix(".rle") for name in names if name.endswith(".rle")))
 
@@ -27,10 +27,10 @@ def classic(name: str) -> Pattern:
     """Return a well-known pattern: ``classic("gosper-glider-gun")``.
 
     Args:
-        name: one of :func:`classics`; capitals, spaces, hyphens and apostrophes are free.
+        name: one of :func:`classics`, in any case, with or without spaces, hyphens and apostrophes.
 
     Raises:
-        UnknownPatternError: there is none of that name; names those that are like it.
+        UnknownPatternError: there is no pattern of that name; the message lists similar names.
     """
     for known in classics():
         if _bare(known) == _bare(name):

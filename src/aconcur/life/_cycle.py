@@ -1,4 +1,4 @@
-"""How long until everything repeats."""
+"""Find when a simulation begins to repeat itself."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from aconcur._core.validation import check_count
-from aconcur.life._engine import Engine, Topology
-from aconcur.life._engines import EngineName, plan
-from aconcur.life._grid import Grid
-from aconcur.life._pace import Driver
-from aconcur.life._pattern import Pattern
-from aconcur.life._rule import Rule
+from aconcur.life._driver import Driver
+from aconcur.life._engines.base import Engine, Topology
+from aconcur.life._make_engine import EngineName, plan
+from aconcur.life._model.grid import Grid
+from aconcur.life._model.pattern import Pattern
+from aconcur.life._model.rule import Rule
 
 
 class Cycle(NamedTuple):
-    """From which generation on the same ones come back."""
+    """When a sequence of generations begins to repeat, and after how many."""
 
     transient: int
-    """The number of generations before the first one that comes back."""
+    """The number of generations before the first one that occurs again."""
     period: int
-    """After how many generations it does."""
+    """The number of generations after which it occurs again."""
     dy: int
-    """How many rows down it has moved by then, on the plane; else 0."""
+    """By how many rows it has moved down by then, on the plane; else 0."""
     dx: int
-    """How many columns to the right it has moved by then, on the plane; else 0."""
+    """By how many columns it has moved right by then, on the plane; else 0."""
 
 
 async def cycle(
@@ -37,42 +37,43 @@ async def cycle(
     topology: Topology | None = None,
     engine: EngineName = "auto",
 ) -> Cycle | None:
-    """Find when a grid or pattern begins to repeat itself, and how often.
+    """Find when a grid or pattern begins to repeat itself, and with what period.
 
-    On a torus and in a box everything repeats, if late; on the plane a pattern that grows for ever
-    or comes apart never does. About 200 bytes are kept of each generation. Holds the loop for about
-    a millisecond at a time, as :func:`simulate`.
+    In a bounded field every pattern repeats, though perhaps late. On the plane a pattern that grows
+    or falls apart for ever never repeats. On the plane a pattern that has only moved counts as the
+    same. Keeps about 200 bytes for each generation, and holds the loop for about a millisecond at a
+    time, as :func:`simulate` does.
 
     **Cancelled**: within 30 ms; nothing is kept.
 
     Args:
         start: the first generation.
-        rule: which cells live next; the pattern's own by default, or Conway's.
-        limit: the last generation to look at; no end by default.
-        topology: as :func:`simulate` takes it.
-        engine: as :func:`simulate` takes it.
+        rule: the rule or its notation; by default the pattern's own, or Conway's for a grid.
+        limit: the last generation to examine; by default there is no limit.
+        topology: see :func:`simulate`.
+        engine: see :func:`simulate`.
 
     Returns:
-        The cycle, or None if no generation up to the limit is one that was there before.
+        The cycle, or None if no generation up to the limit occurs twice.
 
     Raises:
-        TypeError: the limit is no whole number.
-        ValueError: the limit is below 0; and as :func:`make_engine` raises.
+        TypeError: the limit is not a whole number.
+        ValueError: the limit is below 0; and the errors of :func:`make_engine`.
     """
     if limit is not None:
         check_count("limit", limit, 0)
-    found = plan(start, rule, topology=topology, engine=engine)
-    driver = Driver(found.make, slow=found.takes_long, compilation=found.compilation)
-    lives = await driver.engine()
+    planned = plan(start, rule, topology=topology, engine=engine)
+    driver = Driver(planned.make, slow=planned.takes_long, compilation=planned.compilation)
+    current = await driver.engine()
     seen: dict[bytes, tuple[int, int, int]] = {}
     while limit is None or driver.number <= limit:
-        # 128 bits: no two of 10⁹ generations share them by chance.
-        state = blake2b(lives.state(), digest_size=16).digest()
-        top, left = _corner(lives, found.topology)
+        # 128 bits: a chance collision among 10⁹ generations has a probability of about 10⁻²¹.
+        state = blake2b(current.state(), digest_size=16).digest()
+        top, left = _corner(current, planned.topology)
         before = seen.setdefault(state, (driver.number, top, left))
         if before[0] < driver.number:
             return Cycle(before[0], driver.number - before[0], top - before[1], left - before[2])
-        lives = await driver.live_until(driver.number + 1)
+        current = await driver.advance_to(driver.number + 1)
     return None
 
 

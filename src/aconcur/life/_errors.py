@@ -1,8 +1,9 @@
-"""What the package raises by itself: all of them are :class:`ValueError` too."""
+"""The errors that the package raises by itself."""
 
 from __future__ import annotations
 
 __all__ = (
+    "GridTooLargeError",
     "PatternError",
     "PatternSizeError",
     "RuleError",
@@ -16,7 +17,12 @@ from aconcur.errors import AconcurError
 
 
 class RuleError(AconcurError, ValueError):
-    """Raised for a text that names no rule of two states and eight neighbours."""
+    """Raised for a text that does not name a rule of two states and eight neighbours.
+
+    Args:
+        text: the text.
+        why: the reason, as the end of a sentence that begins with "rule".
+    """
 
     def __init__(self, text: str, why: str) -> None:
         super().__init__(f"rule {text[:80]!r} {why}; write it like B3/S23")
@@ -28,7 +34,7 @@ class RuleError(AconcurError, ValueError):
 
 
 class UnboundedRuleError(AconcurError, ValueError):
-    """Raised for a rule with B0 on the plane, where all of the empty plane would come alive."""
+    """Raised for a rule with B0 on the plane, where every cell of the empty plane would be born."""
 
     def __init__(self, rule: object) -> None:
         super().__init__(
@@ -41,13 +47,13 @@ class UnboundedRuleError(AconcurError, ValueError):
 
 
 class PatternError(AconcurError, ValueError):
-    """Raised for a text that is not in the format that it is read as.
+    """Raised for a text that does not follow the format that it is read as.
 
     Args:
-        why: what is wrong there, and what may stand there instead.
-        line: where in the text, from 1.
-        column: where in the line, in characters from 1.
-        source: the file's name, where there is a file.
+        why: the reason, and the text that is allowed there instead.
+        line: the line in the text, from 1.
+        column: the character in the line, from 1.
+        source: the file's name, if there is a file.
     """
 
     def __init__(self, why: str, line: int, column: int, source: str = "") -> None:
@@ -62,7 +68,22 @@ class PatternError(AconcurError, ValueError):
 
 
 class PatternSizeError(AconcurError, ValueError):
-    """Raised when a pattern is too large for where it is to go."""
+    """Raised when a pattern is too large for a field, a file format or a grid."""
+
+
+class GridTooLargeError(AconcurError, MemoryError):
+    """Raised when the box around a pattern has more cells than fit in memory."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__(
+            f"a grid of {height} × {width} cells is too large to lay out: "
+            "iterate over cells(), or use population"
+        )
+        self.height: int = height
+        self.width: int = width
+
+    def __reduce__(self) -> tuple[type[GridTooLargeError], tuple[int, int]]:
+        return type(self), (self.height, self.width)
 
 
 class UnknownPatternError(AconcurError, LookupError, ValueError):

@@ -1,4 +1,4 @@
-"""Generations to iterate over, on an event loop that has other things to do."""
+"""Iterate over the generations of a simulation on an event loop."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import NamedTuple, Self, final
 import anyio
 
 from aconcur._core.validation import check_count
-from aconcur.life._engine import Engine, Topology
-from aconcur.life._engines import EngineName, plan
-from aconcur.life._grid import Grid
-from aconcur.life._pace import Driver
-from aconcur.life._pattern import Pattern
-from aconcur.life._rule import Rule
+from aconcur.life._driver import Driver
+from aconcur.life._engines.base import Engine, Topology
+from aconcur.life._make_engine import EngineName, plan
+from aconcur.life._model.grid import Grid
+from aconcur.life._model.pattern import Pattern
+from aconcur.life._model.rule import Rule
 
 
 class Generation(NamedTuple):
-    """One generation of a simulation; it stays as it is."""
+    """One generation of a simulation. Later generations do not change it."""
 
     number: int
-    """How many generations after the first one."""
+    """How many generations it is after the first one."""
     grid: Grid
-    """Its cells, laid out when somebody first looks at them."""
+    """The cells, which are laid out at the first read."""
 
     @property
     def population(self) -> int:
@@ -32,10 +32,10 @@ class Generation(NamedTuple):
 
 
 class Census(NamedTuple):
-    """What is counted of one generation."""
+    """The population of one generation."""
 
     number: int
-    """How many generations after the first one."""
+    """How many generations it is after the first one."""
     population: int
     """The number of live cells."""
 
@@ -56,52 +56,58 @@ def simulate(
         async for generation in simulate(Grid.random(256, 256), "B36/S23", every=10, stop=1000):
             print(generation.number, generation.population)
 
-    Nothing runs ahead: what is not asked for is not lived. To ``break`` is safe; there is nothing
-    to close. The loop is held for about a millisecond at a time, and engines that let go of the GIL
-    work in a thread wherever that takes longer. One consumer at a time: a second one that asks
-    meanwhile gets :class:`anyio.BusyResourceError`.
+    Generations are computed lazily: nothing runs between two steps of the iteration, so ``break``
+    is safe and there is nothing to close. The loop is held for about a millisecond at a time;
+    longer work runs in a thread if the engine releases the GIL. Only one task may iterate at a
+    time.
 
-    **Cancelled** while it waits for a generation: within 30 ms; the iterator can be asked again and
-    goes on where it was. Only a single generation that takes an engine longer than that is waited
-    for. What numba compiles, for some seconds once on a machine, goes on beside to its end, and
-    holds the GIL, and so the loop, for some milliseconds at a time, at worst some tenths of a
-    second.
+    **Cancelled** while it computes: within 30 ms, or at the end of a single generation that takes
+    longer. Finished generations are kept, and the next step of the iteration continues there. The
+    first use of numba on a machine compiles for some seconds in a thread; a cancellation does not
+    wait for that, but the compiler holds the GIL, and so the loop, for some milliseconds at a time,
+    at worst some tenths of a second.
 
     Args:
         start: the first generation.
-        rule: which cells live next; the pattern's own by default, or Conway's.
-        every: how many generations from one that is yielded to the next, at least 1.
-        stop: the last number that may be yielded; no end by default.
-        topology: ``"torus"``, ``"box"`` or ``"plane"``; by default what the pattern is meant for,
-            which is mostly the plane, and the torus for a grid.
-        engine: as :func:`make_engine` takes it.
+        rule: the rule or its notation; by default the pattern's own, or Conway's for a grid.
+        every: yield each ``every``-th generation, at least 1.
+        stop: the last generation that may be yielded, at least 0; by default the iteration is
+            endless.
+        topology: ``"torus"``, ``"box"`` or ``"plane"``; by default that of the pattern's bounds,
+            the plane for a pattern without bounds, and a torus for a grid.
+        engine: see :func:`make_engine`.
 
     Raises:
-        TypeError: ``every`` or ``stop`` is no whole number.
-        ValueError: ``every`` is below 1 or ``stop`` below 0; and as :func:`make_engine` raises,
-            at once.
+        TypeError: ``every`` or ``stop`` is not a whole number.
+        ValueError: ``every`` is below 1 or ``stop`` below 0; and the errors of :func:`make_engine`,
+            at the call.
+        anyio.BusyResourceError: raised by a step of the iteration while another task waits for one.
     """
     _check(every, stop)
-    found = plan(start, rule, topology=topology, engine=engine)
+    planned = plan(start, rule, topology=topology, engine=engine)
     return Simulation(
-        Driver(found.make, slow=found.takes_long, compilation=found.compilation), every, stop
+        Driver(planned.make, slow=planned.takes_long, compilation=planned.compilation), every, stop
     )
 
 
 def generations(engine: Engine, *, every: int = 1, stop: int | None = None) -> Censuses:
-    """Iterate over the populations of an engine's generations; what it has now is number 0.
+    """Iterate over the populations of an engine's generations; its current one is number 0.
 
-    As :func:`simulate`, but nothing is kept of a generation, so that it costs less. The engine is
-    the iterator's own until its end, and goes on from where it is.
+    Like :func:`simulate`, but without a snapshot of each generation, which makes it cheaper.
+    Nothing else may use the engine until the iteration ends.
+
+    **Cancelled** while it computes: see :func:`simulate`.
 
     Args:
-        engine: from :func:`make_engine`, or your own.
-        every: how many generations from one that is yielded to the next, at least 1.
-        stop: the last number that may be yielded; no end by default.
+        engine: from :func:`make_engine`, or any other :class:`Engine`.
+        every: yield each ``every``-th generation, at least 1.
+        stop: the last generation that may be yielded, at least 0; by default the iteration is
+            endless.
 
     Raises:
-        TypeError: ``every`` or ``stop`` is no whole number.
+        TypeError: ``every`` or ``stop`` is not a whole number.
         ValueError: ``every`` is below 1 or ``stop`` below 0.
+        anyio.BusyResourceError: raised by a step of the iteration while another task waits for one.
     """
     _check(every, stop)
     compilation = getattr(engine, "compilation", None)
@@ -115,7 +121,7 @@ def _check(every: int, stop: int | None) -> None:
 
 
 class _Stream:
-    """What is common: when to live on, and when to stop."""
+    """The iteration that both streams share: which generation is next, and when to stop."""
 
     __slots__ = ("_busy", "_driver", "_every", "_next", "_stop")
 
@@ -131,40 +137,73 @@ class _Stream:
     def __aiter__(self) -> Self:
         return self
 
-    async def _live(self) -> Engine:
-        """Live until the next generation that is due, and return the engine."""
-        if self._busy:
-            raise anyio.BusyResourceError("iterating over")
+    async def _advance(self) -> Engine:
+        """Advance to the next generation to yield, and return the engine."""
         if self._stop is not None and self._next > self._stop:
             raise StopAsyncIteration
+        return await self._advance_to(self._next)
+
+    async def _advance_to(self, number: int) -> Engine:
+        if self._busy:
+            raise anyio.BusyResourceError("iterating over")
         self._busy = True
         try:
-            engine = await self._driver.live_until(self._next)
+            engine = await self._driver.advance_to(number)
         finally:
             self._busy = False
-        self._next += self._every
+        self._next = number + self._every
         return engine
 
 
 @final
 class Simulation(_Stream):
-    """The generations to come. Made by :func:`simulate`."""
+    """An async iterator over generations. Made by :func:`simulate`."""
 
     __slots__ = ()
 
+    @property
+    def number(self) -> int:
+        """The number of the current generation: how many have been computed after the first."""
+        return self._driver.number
+
+    async def advance_to(self, number: int) -> Generation:
+        """Advance to a generation of any later number, and return it; or return the current one.
+
+        The iteration then continues from there: the next step yields generation ``number + every``.
+
+        **Cancelled**: within 30 ms; :attr:`number` says how far it came, and the next call or step
+        continues from there.
+
+        Args:
+            number: the generation; not below :attr:`number`, and not above ``stop``.
+
+        Raises:
+            TypeError: the number is not a whole number.
+            ValueError: the generation is over, or after the last one.
+            anyio.BusyResourceError: another task waits for a generation.
+        """
+        check_count("number", number, 0)
+        if number < self.number:
+            raise ValueError(
+                f"generation {number} is over: the simulation is at generation {self.number}"
+            )
+        if self._stop is not None and number > self._stop:
+            raise ValueError(f"generation {number} is after the last one, {self._stop}")
+        return Generation(number, (await self._advance_to(number)).snapshot())
+
     async def __anext__(self) -> Generation:
-        """Live until the next generation that is due."""
+        """Advance to the next generation to yield."""
         number = self._next
-        return Generation(number, (await self._live()).snapshot())
+        return Generation(number, (await self._advance()).snapshot())
 
 
 @final
 class Censuses(_Stream):
-    """The populations to come. Made by :func:`generations`."""
+    """An async iterator over populations. Made by :func:`generations`."""
 
     __slots__ = ()
 
     async def __anext__(self) -> Census:
-        """Live until the next generation that is due."""
+        """Advance to the next generation to yield."""
         number = self._next
-        return Census(number, (await self._live()).population)
+        return Census(number, (await self._advance()).population)

@@ -1,7 +1,7 @@
-"""A window on the cells, and how it is drawn with characters.
+"""Draw a window of the cells with characters, as lines of text.
 
-Rule: this knows no terminal; what it returns is lines of text. It needs the standard library alone
-and works on whole rows of cells: a bit becomes a hexadecimal digit, and digits become characters.
+Nothing here knows a terminal, and it needs the standard library only. It works on whole rows: a bit
+becomes a hexadecimal digit, and digits become characters.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from aconcur.life._grid import Grid
-from aconcur.life._window import far_rows, is_huge, window_rows
+from aconcur.life._model.grid import Grid
+from aconcur.life._model.window import far_rows, is_huge, window_rows
 
 NEAREST: Final = 1
-"""A cell is two characters wide."""
+"""The largest zoom: a cell is two characters wide."""
 FURTHEST_OUT: Final = -40
-"""A dot of a character stands for 2³⁹ × 2³⁹ cells."""
+"""The smallest zoom: a dot of a character stands for 2³⁹ × 2³⁹ cells."""
 
-# A guess: so many rows for one of dots take longer than going through the live cells.
+# A guess: combining more rows to one row of dots takes longer than visiting the live cells.
 _MOST_FOLDED: Final = 64
 
 _HALVES: Final = str.maketrans("0123", " ▀▄█")
 
 
 def _braille_order() -> bytes:
-    """Return the low byte of U+2800… for each byte whose nibbles are columns of four dots."""
+    """Return the low byte of U+2800 + n for each byte whose nibbles are columns of four dots."""
     dots = (0x01, 0x02, 0x04, 0x40, 0x08, 0x10, 0x20, 0x80)
     return bytes(
         sum(dot for place, dot in enumerate(dots) if byte >> place & 1) for byte in range(256)
@@ -39,17 +39,17 @@ _BRAILLE: Final = _braille_order()
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Which cells are shown in so many characters.
+    """A window of the plane, and the number of characters to draw it with.
 
-    At zoom 1 a cell is two characters, at 0 half of one (``▀▄█``), at -1 one of the eight dots of
-    a braille character, and at each level below a dot stands for twice as many cells each way: it
-    is drawn if one of them lives.
+    At zoom 1 a cell is two characters wide, at 0 half a character (``▀▄█``), and at -1 one of the
+    eight dots of a braille character. At each level below, a dot stands for twice as many cells in
+    both directions, and is drawn if any of them is alive.
     """
 
     y: int
-    """The topmost row that is shown."""
+    """The topmost row of cells."""
     x: int
-    """The leftmost column that is shown."""
+    """The leftmost column of cells."""
     rows: int
     """Lines of text."""
     columns: int
@@ -59,7 +59,7 @@ class View:
 
     @classmethod
     def fit(cls, grid: Grid, rows: int, columns: int) -> View:
-        """Return the nearest view that shows all of a grid, with the grid in its middle."""
+        """Return the view with the largest zoom that shows the whole grid, in the middle."""
         view = cls(0, 0, rows, columns, NEAREST)
         while view.zoom > FURTHEST_OUT and (view.height < grid.height or view.width < grid.width):
             view = replace(view, zoom=view.zoom - 1)
@@ -67,37 +67,37 @@ class View:
 
     @property
     def dot(self) -> int:
-        """How many cells each way are one dot."""
+        """A dot is so many cells high and wide."""
         return 1 << max(-1 - self.zoom, 0)
 
     @property
     def height(self) -> int:
-        """Rows of cells that are shown."""
+        """The number of rows of cells in the window."""
         return self.rows * (1, 2, 4)[min(NEAREST - self.zoom, 2)] * self.dot
 
     @property
     def width(self) -> int:
-        """Columns of cells that are shown."""
+        """The number of columns of cells in the window."""
         if self.zoom == NEAREST:
             return self.columns // 2
         return self.columns * (1 if self.zoom == 0 else 2 * self.dot)
 
     def centred(self, y: int, x: int) -> View:
-        """Return this view with a cell in its middle."""
+        """Return this view moved so that a cell is in the middle."""
         return self._at(y - self.height // 2, x - self.width // 2)
 
     def moved(self, down: int, right: int) -> View:
-        """Return this view moved by eighths of what it shows."""
+        """Return this view moved by eighths of the smaller side of its window."""
         step = max(min(self.height, self.width) // 8, 1)
         return self._at(self.y + down * step, self.x + right * step)
 
     def zoomed(self, levels: int) -> View:
-        """Return this view nearer or further off, with the same middle, as far as it goes."""
+        """Return this view with another zoom, within the limits, and the same middle."""
         zoom = min(max(self.zoom + levels, FURTHEST_OUT), NEAREST)
         return replace(self, zoom=zoom).centred(*self.middle)
 
     def resized(self, rows: int, columns: int) -> View:
-        """Return this view in another number of characters, with the same middle."""
+        """Return this view with another number of characters and the same middle."""
         return replace(self, rows=rows, columns=columns).centred(*self.middle)
 
     @property
@@ -106,15 +106,20 @@ class View:
         return self.y + self.height // 2, self.x + self.width // 2
 
     def _at(self, y: int, x: int) -> View:
-        # A dot always stands for the same cells: else pictures would flicker as the view moves.
+        # Align to dots: a dot always stands for the same cells, so a moving view does not flicker.
         return replace(self, y=y // self.dot * self.dot, x=x // self.dot * self.dot)
 
 
 def draw(grid: Grid, view: View) -> list[str]:
-    """Return as many lines as the view has rows, each as long as it has columns.
+    """Draw the cells in a view as lines of text.
 
-    Works on whole rows, with the standard library alone: ``python -m benchmarks.life_pictures``
-    tells how long 192 × 384 cells in braille take.
+    Args:
+        grid: the cells.
+        view: the window and its size in characters.
+
+    Returns:
+        ``view.rows`` lines of ``view.columns`` characters. 192 × 384 cells in braille take about a
+        millisecond (``python -m benchmarks.life_pictures``).
     """
     if view.zoom == NEAREST:
         blank = " " * (view.columns % 2)
@@ -145,7 +150,7 @@ def _braille(rows: tuple[int, ...], columns: int) -> str:
 
 
 def _dots(grid: Grid, view: View) -> Iterator[int]:
-    """Yield the rows of dots: bit 0 is the leftmost."""
+    """Yield each row of dots as an integer: bit 0 is the leftmost."""
     size, width = view.dot, view.width
     if is_huge(grid) or size > _MOST_FOLDED:
         yield from far_rows(grid, view.y, view.x, view.height, width, dot=size)

@@ -35,6 +35,13 @@ __all__ = (
     "run_many",
 )
 
+import os as _os
+
+from aconcur.errors import UnsupportedPlatformError as _UnsupportedPlatformError
+
+if not hasattr(_os, "killpg"):
+    raise _UnsupportedPlatformError("aconcur.process", "POSIX process groups, signals and pipes")
+
 from aconcur.process._command import Command as Command
 from aconcur.process._command import CommandPipe as CommandPipe
 from aconcur.process._command import Runnable as Runnable

@@ -16,7 +16,7 @@ __all__ = (
     "CancelSweepFailed",
     "Deadlock",
     "Exploration",
-    "Failure",
+    "FailedSchedule",
     "Leak",
     "Livelock",
     "NotReproducibleError",
@@ -33,23 +33,23 @@ __all__ = (
     "replay_threads",
 )
 
-from aconcur.testing._cancel import cancel_everywhere as cancel_everywhere
-from aconcur.testing._cancel_report import CancelSweep as CancelSweep
-from aconcur.testing._cancel_report import CancelSweepFailed as CancelSweepFailed
-from aconcur.testing._cancel_report import Leak as Leak
-from aconcur.testing._errors import CallIntoLoopError as CallIntoLoopError
-from aconcur.testing._errors import Deadlock as Deadlock
-from aconcur.testing._errors import Livelock as Livelock
-from aconcur.testing._errors import NotReproducibleError as NotReproducibleError
-from aconcur.testing._errors import RealInputOutputError as RealInputOutputError
-from aconcur.testing._errors import UncontrolledWaitError as UncontrolledWaitError
-from aconcur.testing._errors import Waiting as Waiting
-from aconcur.testing._exploration import Exploration as Exploration
-from aconcur.testing._exploration import Failure as Failure
-from aconcur.testing._explore import explore as explore
-from aconcur.testing._explore import replay as replay
-from aconcur.testing._leaks import Snapshot as Snapshot
-from aconcur.testing._places import Place as Place
-from aconcur.testing._threads import explore_threads as explore_threads
-from aconcur.testing._threads import replay_threads as replay_threads
-from aconcur.testing._timeline import Step as Step
+from aconcur.testing._cancel.api import cancel_everywhere as cancel_everywhere
+from aconcur.testing._cancel.report import CancelSweep as CancelSweep
+from aconcur.testing._cancel.report import CancelSweepFailed as CancelSweepFailed
+from aconcur.testing._cancel.report import Leak as Leak
+from aconcur.testing._explore.api import explore as explore
+from aconcur.testing._explore.api import replay as replay
+from aconcur.testing._explore.errors import CallIntoLoopError as CallIntoLoopError
+from aconcur.testing._explore.errors import Deadlock as Deadlock
+from aconcur.testing._explore.errors import Livelock as Livelock
+from aconcur.testing._explore.errors import NotReproducibleError as NotReproducibleError
+from aconcur.testing._explore.errors import RealInputOutputError as RealInputOutputError
+from aconcur.testing._explore.errors import UncontrolledWaitError as UncontrolledWaitError
+from aconcur.testing._explore.errors import Waiting as Waiting
+from aconcur.testing._explore.report import Exploration as Exploration
+from aconcur.testing._explore.report import FailedSchedule as FailedSchedule
+from aconcur.testing._explore.trace import Step as Step
+from aconcur.testing._explore_threads.api import explore_threads as explore_threads
+from aconcur.testing._explore_threads.api import replay_threads as replay_threads
+from aconcur.testing._leaks.snapshot import Snapshot as Snapshot
+from aconcur.testing._locations import Place as Place

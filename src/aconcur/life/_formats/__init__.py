@@ -1,0 +1,1 @@
+"""Read and write pattern files. ``files`` chooses the format; each module knows one."""

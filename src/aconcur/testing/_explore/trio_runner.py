@@ -1,0 +1,209 @@
+"""Runs a scenario on trio under given choices.
+
+Rule: trio runs itself. It asks for the order of a batch of ready tasks where Hypothesis can make
+it reproducible; that hook picks one task here and puts the others back. Its clock is ours: time
+passes when no task is ready, and where no time is waited for either, that is a deadlock.
+"""
+
+from __future__ import annotations
+
+__all__ = ("run",)
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from math import inf
+from typing import Any, Final, NoReturn
+
+import trio
+import trio._core._run as core
+
+from aconcur.testing._explore.deadlock import explain
+from aconcur.testing._explore.errors import Deadlock, Livelock, RealInputOutputError, interrupts
+from aconcur.testing._explore.schedule import Choices
+from aconcur.testing._explore.trace import Recorder
+
+_UNWINDING: Final = 10_000  # steps for a scenario that is cancelled because it cannot end
+
+
+def run(
+    scenario: Callable[[], Coroutine[Any, Any, object]],
+    choices: Choices,
+    recorder: Recorder | None = None,
+) -> BaseException | None:
+    """Run once; return the error that the scenario ended with."""
+    one = _Run(choices, recorder)
+
+    async def main() -> None:
+        with one.going(), recorder.recording() if recorder else nullcontext():
+            await scenario()
+
+    found: BaseException | None = None
+    with _in_charge(one):
+        try:
+            trio.run(main, clock=one)
+        except BaseException as error:  # noqa: ASYNC103 - whatever the scenario raises
+            if interrupts(error):
+                raise
+            found = error
+        finally:
+            one.bury()
+    return one.verdict or found
+
+
+@contextmanager
+def _in_charge(one: _Run) -> Iterator[None]:
+    before = core._r, core._ALLOW_DETERMINISTIC_SCHEDULING
+    # trio means these for Hypothesis: one is final there, the other a random.Random.
+    core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = one, True  # type: ignore[misc, assignment]
+    really = [getattr(owner, name) for owner, name in _REAL]
+    for owner, name in _REAL:
+        setattr(owner, name, _refuse(name, getattr(owner, name)))
+    try:
+        yield
+    finally:
+        for (owner, name), before_it in zip(_REAL, really, strict=True):
+            setattr(owner, name, before_it)
+        core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore[misc]
+
+
+# What waits for the world outside: for a descriptor, or for the end of a process.
+_REAL: Final[tuple[tuple[Any, str], ...]] = (
+    (core.TheIOManager, "wait_readable"),  # type: ignore[attr-defined]
+    (core.TheIOManager, "wait_writable"),  # type: ignore[attr-defined]
+    (trio.lowlevel, "open_process"),
+    (trio._subprocess, "_open_process"),
+)
+
+
+def _refuse(name: str, really: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., Any]:
+    async def refuse(*args: object, **options: object) -> object:
+        runner, task = core.GLOBAL_RUN_CONTEXT.runner, core.GLOBAL_RUN_CONTEXT.task
+        nursery = task.parent_nursery
+        if nursery and nursery.parent_task is runner.init_task and task is not runner.main_task:
+            return await really(*args, **options)  # trio's own, to be woken by a signal
+        raise RealInputOutputError(f"trio.lowlevel.{name.lstrip('_')}")
+
+    return refuse
+
+
+class _Run(trio.abc.Clock):
+    """One run: trio's clock, and its source of chance."""
+
+    def __init__(self, choices: Choices, recorder: Recorder | None) -> None:
+        self._choices, self._recorder = choices, recorder
+        self._now = 0.0
+        self._numbers: dict[trio.lowlevel.Task, int] = {}
+        self._since: dict[trio.lowlevel.Task, int] = {}
+        self._turns = 0
+        self._goes = True
+        self._scope = trio.CancelScope()
+        self._abandoned: list[trio.lowlevel.Task] = []
+        self.verdict: Exception | None = None
+        """Why the run was ended before the scenario had."""
+
+    @contextmanager
+    def going(self) -> Iterator[None]:
+        """Hold the scenario, which can be cancelled if it cannot end."""
+        try:
+            with self._scope:
+                yield
+        finally:
+            self._goes = False
+
+    # --- the source of chance
+
+    def shuffle(self, batch: list[trio.lowlevel.Task]) -> None:
+        """Leave in the batch the one task that goes on; put the others back."""
+        if not batch:
+            return
+        chosen = self._system_task(batch) or self._choose(batch)
+        runner = core.GLOBAL_RUN_CONTEXT.runner
+        runner.runq.extendleft(task for task in reversed(batch) if task is not chosen)
+        batch[:] = [chosen]
+
+    def random(self) -> float:
+        return 0.0
+
+    def _system_task(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
+        init = core.GLOBAL_RUN_CONTEXT.runner.init_task
+        for task in batch:
+            if task is init or task.name == "<TrioToken.run_sync_soon task>":
+                return task
+        return None
+
+    def _choose(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task:
+        # trio hands the batch over in the order of creation: so who was woken by one step is
+        # ready in that order, whatever sets it was kept in.
+        self._turns += 1
+        for task in batch:
+            self._numbers.setdefault(task, len(self._numbers))
+            self._since.setdefault(task, self._turns)
+        batch.sort(key=self._since.__getitem__)
+        try:
+            task = batch[self._choices.pick(batch)]
+        except Exception as error:  # noqa: BLE001 - a livelock or another scenario
+            task = batch[0]
+            self._give_up(error)
+        del self._since[task]
+        if self._recorder is not None:
+            self._recorder.turn(self._name(task), self._choices.at, self._choices.deviates)
+        return task
+
+    def _name(self, task: trio.lowlevel.Task) -> str:
+        number = self._numbers[task]
+        return f"{task.name.rpartition('.')[2]}#{number}" if number else "main"
+
+    def _give_up(self, error: Exception) -> None:
+        if self.verdict is not None:
+            self._abandon(error)
+        self.verdict = error
+        if self._recorder is not None:
+            self._recorder.stop()
+            self._recorder = None
+        self._choices = Choices({}, max_steps=_UNWINDING)
+        self._scope.cancel()
+
+    def _abandon(self, error: Exception) -> NoReturn:
+        """Give up a scenario that is cancelled and still does not end: trio breaks down."""
+        self._abandoned = list(core.GLOBAL_RUN_CONTEXT.runner.tasks)
+        raise error
+
+    def bury(self) -> None:
+        """Close what was abandoned, or it complains when it is collected."""
+        for task in self._abandoned:
+            for nursery in task.child_nurseries:
+                nursery._children.clear()
+        for task in self._abandoned:
+            with suppress(BaseException):  # it has no loop to end in
+                task.coro.close()
+        self._abandoned.clear()
+
+    # --- the clock
+
+    def start_clock(self) -> None:
+        """Time stands still but for jumps."""
+
+    def current_time(self) -> float:
+        return self._now
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Jump to the deadline: trio asks when no task is ready."""
+        if core.GLOBAL_RUN_CONTEXT.runner.waiting_for_idle or not self._goes:
+            return inf  # trio is about to wake who waits for this moment, or to end
+        queue = core.GLOBAL_RUN_CONTEXT.runner.entry_queue
+        if queue.queue or queue.idempotent_queue:
+            return 0  # a call through run_sync_soon() is on its way
+        if deadline < inf:
+            self._now = max(self._now, deadline)
+        elif self.verdict is None:
+            self._give_up(self._deadlock())
+        else:
+            self._abandon(Livelock(_UNWINDING))
+        return 0
+
+    def _deadlock(self) -> Deadlock:
+        if self._recorder is None:
+            return Deadlock()
+        left = sorted(self._numbers, key=self._numbers.__getitem__)
+        alive = core.GLOBAL_RUN_CONTEXT.runner.tasks
+        return explain([(t, self._name(t), t.coro) for t in left if t in alive], {})

@@ -1,0 +1,1 @@
+"""Programs for people who change aconcur. Run them from a checkout; none of them is installed."""
