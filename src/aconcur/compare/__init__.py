@@ -7,11 +7,11 @@
         for block in describe(lesson, record):
             print(draw_plain(block, 80))
 
-How the modules depend on each other: ``model`` holds plain data and ``figures`` the rule for
-claims; ``excerpt``, ``measured`` and ``lesson`` read a lesson; ``rounds`` (with ``probe`` in the
-child processes) measures it into a ``record``; ``document`` turns lesson and record into blocks;
-``plain``, ``colour`` and ``markdown`` (with ``picture``) draw blocks. ``fit`` and ``machine`` decide
-whether a record may be kept.
+The modules, from the bottom up: ``model`` holds plain data and ``figures`` the rule for claims.
+``excerpt``, ``measured`` and ``lesson`` read a lesson. ``rounds`` (with ``probe`` in the child
+processes) and ``faults`` run it into a ``record``. ``fit`` and ``machine`` decide whether a record
+may be kept. ``document`` turns lesson and record into blocks, and ``plain``, ``colour`` and
+``markdown`` (with ``picture`` and ``lookup``) draw them.
 """
 
 __all__ = (

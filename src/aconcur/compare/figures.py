@@ -33,6 +33,7 @@ __all__ = (
     "interval",
     "interval_text",
     "number_text",
+    "p99",
     "ratios",
     "seconds_text",
     "speed_text",
@@ -50,6 +51,7 @@ ERROR_RATE: Final = 0.05
 """How often, at most, two identical versions get a figure."""
 MIN_ROUNDS: Final = 9
 """The fewest rounds of which a difference is claimed."""
+MIN_FOR_P99: Final = 1000
 NO_DIFFERENCE: Final = "no clear difference"
 TOO_FEW: Final = "too few rounds"
 
@@ -119,6 +121,13 @@ def number_text(number: float) -> str:
     if size >= 100 or number == int(number):
         return f"{number:,.0f}".replace(",", " ")
     return f"{number:.1f}" if size >= 10 else f"{number:.2f}" if size >= 0.1 else f"{number:.2g}"
+
+
+def p99(numbers: Sequence[float]) -> float:
+    """Return the 99th percentile, or nan of fewer than 1 000 numbers: it would be the worst few."""
+    if len(numbers) < MIN_FOR_P99:
+        return math.nan
+    return sorted(numbers)[len(numbers) * 99 // 100]
 
 
 def seconds_text(seconds: float) -> str:

@@ -74,11 +74,11 @@ def picture(block: Plot) -> str:
             f'<text class="note" x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">'
             f"{seconds_text(tick)}</text>"
         )
-    for size in sizes:
-        parts.append(
-            f'<text class="note" x="{x(size):.1f}" y="{HEIGHT - BOTTOM + 18}" '
-            f'text-anchor="middle">{number_text(size)}</text>'
-        )
+    parts += (
+        f'<text class="note" x="{x(size):.1f}" y="{HEIGHT - BOTTOM + 18}" '
+        f'text-anchor="middle">{number_text(size)}</text>'
+        for size in sizes
+    )
     parts.append(
         f'<text class="note" x="{WIDTH / 2:.0f}" y="{HEIGHT - 8}" text-anchor="middle">'
         f"{escape(block.unit)}; each dot is one round</text>"

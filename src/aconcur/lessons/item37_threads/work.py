@@ -18,6 +18,7 @@ __all__ = (
     "read_file",
     "slow_systemcall",
     "timed",
+    "waiting_calls",
 )
 
 import hashlib
@@ -118,6 +119,15 @@ def blocking_calls(
 
         calls = chain.from_iterable(map(three, count()))
         yield (list(islice(calls, size)),)
+
+
+@contextmanager
+def waiting_calls(
+    size: int, seed: int
+) -> Iterator[tuple[Jobs[int]]]:
+    """Give ``size`` calls that wait 10 ms each."""
+    del seed  # nothing here is random
+    yield ([partial(slow_systemcall, WAIT)] * size,)
 
 
 @contextmanager

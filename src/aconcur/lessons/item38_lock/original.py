@@ -261,6 +261,13 @@ def count_alone(times: int) -> int:
     return counter.count
 
 
+def count_alone_unlocked(times: int) -> int:
+    """Count ``times`` samples without a lock."""
+    counter = Counter()
+    worker(counter, repeat(1, times))
+    return counter.count
+
+
 def not_negative(count: int) -> None:
     """Check a count."""
     if count < 0:

@@ -11,6 +11,7 @@ __all__ = (
     "at_least_one",
     "line",
     "many_updates_each",
+    "many_workers",
     "one_update_each",
     "updates_alone",
 )
@@ -83,6 +84,15 @@ def many_updates_each(
     """Yield the arguments for ``size`` updates each."""
     del seed
     yield WORKERS, size
+
+
+@contextmanager
+def many_workers(
+    size: int, seed: int
+) -> Iterator[tuple[int, int]]:
+    """Yield the arguments for ``size`` workers."""
+    del seed
+    yield size, 50
 
 
 @contextmanager

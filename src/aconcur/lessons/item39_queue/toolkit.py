@@ -68,7 +68,10 @@ def thumbnails(
             on_error=COLLECT,
         )
         .map(
-            jobs.upload, workers=UPLOADERS, on_error=COLLECT
+            jobs.upload,
+            workers=UPLOADERS,
+            buffer=BUFFER,
+            on_error=COLLECT,
         )
     )
 
@@ -118,6 +121,7 @@ async def run(
             attempted(job),
             name=job.__name__,
             workers=workers,
+            buffer=BUFFER,
             on_error=COLLECT,
         )
     async with all_stages.open(items) as run:
@@ -147,7 +151,7 @@ async def same(item: A) -> A:  # noqa: ASYNC124 - a job
 
 async def passed_along(items: Iterable[int]) -> list[int]:
     """Send the items through three stages of no work."""
-    one: Pipeline[int, int] = stage(same)
+    one: Pipeline[int, int] = stage(same, buffer=BUFFER)
     return await (one | one | one).collect(items)
 
 
