@@ -22,9 +22,9 @@ from typing import Any, TypeAlias
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from aconcur.compare.figures import number_text, p99
 from aconcur.process import DISCARD, Command, run_many
 from benchmarks.process_peers import Peers, fed, piped, read_lines, truths
-from aconcur.compare.figures import number_text, p99
 from benchmarks.side_by_side import compare_costs
 
 Version: TypeAlias = Callable[[], Awaitable[object]]

@@ -99,8 +99,8 @@ def _(block: CodePair, width: int) -> RenderableType:
         return Group(_styled(block.note), *map(_titled, (left, right)))
     # No frame: two halves of 38 columns fit in a terminal of 80.
     table = Table(box=box.MINIMAL, border_style="dim", show_edge=False, pad_edge=False)
-    table.add_column(left.reference, min_width=left.width)
-    table.add_column(right.reference, min_width=right.width)
+    table.add_column(left.file, min_width=left.width)
+    table.add_column(right.file, min_width=right.width)
     for row in block.rows:
         table.add_row(*map(_coloured, row), end_section=True)
     return Group(_styled(block.note), table)

@@ -89,6 +89,11 @@ class Code:
     parts: tuple[str, ...]
 
     @property
+    def file(self) -> str:
+        """The file of the first definition."""
+        return self.reference.partition("::")[0]
+
+    @property
     def text(self) -> str:
         """All parts, with a blank line between them."""
         return "\n\n".join(self.parts)

@@ -43,6 +43,10 @@ from aconcur.lessons.needs import Needs, read_needs
 QUOTED = re.compile(r"`([\w./]+\.py::[\w.]+)`")
 
 
+# A measured figure: a number with its unit.
+FIGURE = re.compile(r"\d\s?(?:×|%|(?:µs|ms|s|MiB|KiB)\b)")
+
+
 class LessonError(AconcurError):
     """Raised when a lesson.toml and the files beside it do not agree."""
 
@@ -293,9 +297,7 @@ def _disagreements(lesson: Lesson) -> Iterator[str]:
         labels = {finding.version, finding.baseline} - {""}
         if not named or labels - named[0].keys():
             yield f"compares {sorted(labels)} in {finding.case!r}, which does not measure them"
-        elif words := [
-            text for text in _wordings(finding) if re.search(r"\d\s?(×|%|ms|s)\b", text)
-        ]:
+        elif words := [text for text in _wordings(finding) if FIGURE.search(text)]:
             yield f"has a figure in fixed words: {words[0]!r}"
 
 

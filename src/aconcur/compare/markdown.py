@@ -227,7 +227,7 @@ def _(block: CodePair) -> str:
 
 def _half(code: Code) -> str:
     return (
-        f'<table align="left"><tr><th align="left"><code>{escape(code.reference)}</code></th></tr>'
+        f'<table align="left"><tr><th align="left"><code>{escape(code.file)}</code></th></tr>'
         f"<tr><td>\n\n{_fenced(code.text)}\n\n</td></tr></table>"
     )
 

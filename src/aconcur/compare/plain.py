@@ -117,8 +117,8 @@ def _(block: CodePair, width: int) -> str:
 
 def _side_by_side(pair: CodePair) -> str:
     left, right = pair.original, pair.rebuilt
-    wide = max(left.width, len(left.reference))
-    head = f"{left.reference:<{wide}}{BAR}{right.reference}"
+    wide = max(left.width, len(left.file))
+    head = f"{left.file:<{wide}}{BAR}{right.file}"
     lines = [head, "─" * len(head)]
     for row in pair.rows:
         both = zip_longest(*(part.splitlines() for part in row), fillvalue="")

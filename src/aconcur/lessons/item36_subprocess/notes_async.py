@@ -17,8 +17,7 @@ start = asyncio.create_subprocess_exec
 
 
 async def echo():
-    proc = await start(
-        *ECHO, stdout=PIPE)
+    proc = await start(*ECHO, stdout=PIPE)
     out, _ = await proc.communicate()
     return out
 

@@ -9,7 +9,7 @@ from aconcur.lessons.item37_threads.work import (
 )
 
 
-async def wait_and_compute(calls, numbers):
+async def overlap(calls, numbers):
     tasks = []
     for _ in range(calls):
         task = asyncio.create_task(
@@ -25,7 +25,7 @@ async def wait_and_compute(calls, numbers):
     return found
 
 
-async def compute_in_processes(numbers):
+async def compute_in_workers(numbers):
     loop = asyncio.get_running_loop()
     with ProcessPoolExecutor() as pool:
         calls = []

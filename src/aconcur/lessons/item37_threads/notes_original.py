@@ -13,7 +13,7 @@ from aconcur.lessons.item37_threads.work import (
 )
 
 
-def wait_and_compute(calls, numbers):
+def overlap(calls, numbers):
     threads = []
     for _ in range(calls):
         thread = Thread(

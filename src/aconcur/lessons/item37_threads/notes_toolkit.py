@@ -10,7 +10,7 @@ from aconcur.lessons.item37_threads.work import (
 from aconcur.parallel import open_pool
 
 
-async def wait_and_compute(calls, numbers):
+async def overlap(calls, numbers):
     async with (
         open_pool() as pool,
         anyio.create_task_group() as tasks,

@@ -2,8 +2,12 @@
 
 import anyio
 
-from aconcur.lessons.item38_lock.notes_async import sensor
 from aconcur.lock import Guarded
+
+
+async def sensor():
+    await anyio.sleep(0)
+    return 1
 
 
 async def worker(count):
