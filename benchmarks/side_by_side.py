@@ -37,7 +37,7 @@ def compare(title: str, rivals: Mapping[str, Rival], *, times: int, rounds: int)
     for rival in rivals.values():
         rival(max(times // 10, 1))
     for number in range(rounds):
-        # Each round begins with another rival, so that none is always first.
+        # Each round begins with another rival.
         for name in names[number % len(names) :] + names[: number % len(names)]:
             took[name].append(_seconds(rivals[name], times))
     print(f"\n{title}: {rounds} rounds of {times}\n")
@@ -85,7 +85,7 @@ def compare_costs(
     names = list(cases)
     found: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
-        # Each round begins with another case, so that none is always first.
+        # Each round begins with another case.
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
             if name not in found:

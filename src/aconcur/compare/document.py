@@ -430,7 +430,7 @@ def _faults(lesson: Lesson, record: FaultRecord) -> TextTable:
         for fault, row in record.rows.items()
     )
     return TextTable(
-        "Under faults: the outcome, the time until the process has ended, and what is left",
+        "Under faults: the outcome, the time until the process has ended, and everything it left",
         ("", *versions),
         rows,
         f'One cell alone: `python -m {lesson.package}.faults "{versions[-1]}" "Ctrl-C"`.',

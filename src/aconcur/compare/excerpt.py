@@ -90,11 +90,11 @@ def _source(text: str, node: ast.stmt, *, bare: bool) -> str:
     return textwrap.dedent("\n".join(kept))
 
 
-def _docstring_lines(node: ast.stmt) -> Iterator[int]:
-    """Yield the numbers of the lines of all docstrings in a definition."""
+def _docstring_lines(node: ast.AST) -> Iterator[int]:
+    """Yield the numbers of the lines of all docstrings in a module or definition."""
+    kinds = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     for inner in ast.walk(node):
-        body = getattr(inner, "body", None)
-        if not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or not body:
+        if not isinstance(inner, kinds) or not (body := inner.body):
             continue
         # A body that is only a docstring stays: without it the definition would not parse.
         if ast.get_docstring(inner) is not None and len(body) > 1:
@@ -107,7 +107,12 @@ def _docstring_lines(node: ast.stmt) -> Iterator[int]:
 
 
 def normalized_digest(file: Path) -> str:
-    """Return the SHA-256 of a source file without its blank lines and pure comment lines."""
-    lines = (line.rstrip() for line in file.read_text(encoding="utf-8").splitlines())
-    kept = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    """Return the SHA-256 of a source file without docstrings, comment lines and blank lines."""
+    text = file.read_text(encoding="utf-8")
+    left_out = set(_docstring_lines(_parsed(text)))
+    kept = [
+        line.rstrip()
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.lstrip().startswith("#") and number not in left_out
+    ]
     return hashlib.sha256("\n".join(kept).encode()).hexdigest()

@@ -122,7 +122,8 @@ class Lesson:
         """Return the identity of everything that was measured, by the names of files.
 
         These are the lesson's own timed sources, those beside its folder that they import
-        (``../``), and the cases and tables of lesson.toml. Comments and blank lines do not count.
+        (``../``), and the cases and tables of lesson.toml. Docstrings, comments and blank lines
+        do not count.
         """
         files = tuple(filter(is_measured, self.files))
         shared = shared_sources(self.folder, self.package, files)
@@ -154,7 +155,7 @@ def load_lessons() -> tuple[Lesson, ...]:
 
 
 def find_lessons(asked: Sequence[str]) -> tuple[Lesson, ...]:
-    """Return the lessons of these numbers or names, in the order asked; all if none is asked.
+    """Return the lessons of these numbers or names, in the order asked, or all without a name.
 
     A number may be that of any edition: 39 and 70 name the same lesson.
 

@@ -1,4 +1,4 @@
-"""The look-up table: each public name of four standard modules, and what to write instead."""
+"""The look-up table: each public name of four standard modules, and its replacements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aconcur.compare.document import TextTable
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One row: names of a module, and what takes their place."""
+    """One row: names of a module, and their replacements."""
 
     module: str
     names: tuple[str, ...]

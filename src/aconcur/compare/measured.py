@@ -1,7 +1,7 @@
 """The identity of everything that a recorded figure depends on, as digests.
 
-A change of words, comments or blank lines keeps the digests. Any change that may alter a figure
-changes one of them, and the page then asks for a new recording.
+A change of words, docstrings, comments or blank lines keeps the digests. Any change that may alter
+a figure changes one of them, and the page then asks for a new recording.
 """
 
 from __future__ import annotations

@@ -3,12 +3,13 @@
 How a case runs
     Every version gets a process of its own (:mod:`.probe`), so that none inherits another's memory,
     imports or pools. All are started first and then run one at a time. Round 0 is not timed: it
-    gives memory, threads and children. Each further round starts with another version, so that
-    none is always first. Every answer of every run must be equal.
+    gives memory, threads and children. Each further round starts with another version.
+    Every answer of every run must be equal.
 
 Invariants
     1. While a version runs, this process only waits: anything else would show in the figures.
-    2. On any way out every probe's process group is ended (TERM, two seconds, KILL) and reaped.
+    2. However the measurement ends, every probe's process group is ended (TERM, two seconds, KILL)
+       and reaped.
     3. A probe that dies, hangs for two minutes or answers an error ends the measurement with
        ``VersionFailedError``.
 """
@@ -172,7 +173,7 @@ class _Plan:
                 await each.answer()
             runs: dict[str, list[dict[str, Any]]] = {label: [] for label in present}
             for number in range(self._rounds(case) + 1):
-                # Each round begins with another version, so that none is always first.
+                # Each round begins with another version.
                 for label in present[number % len(present) :] + present[: number % len(present)]:
                     self._step(f"{case.id}: {label}")
                     runs[label].append(await probes[label].run())

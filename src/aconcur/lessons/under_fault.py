@@ -91,7 +91,7 @@ class Observation:
     seconds: float
     """From the fault to the end of the process."""
     left: dict[str, int]
-    """What was left when it ended, by kind."""
+    """The number of things left at its end, by kind."""
     peak: int
     """Most resident memory of the program, in KiB."""
 
@@ -200,7 +200,7 @@ def kill_a_child() -> None:
 
 
 def _run_inside(scenario: Scenario) -> None:
-    """Run the scenario; report its end and what is left."""
+    """Run the scenario; report its end and the rest."""
     descriptors = _descriptors()
     threads = threading.active_count()
     outcome, tasks = "returned", 0
@@ -364,7 +364,7 @@ def _observe(
             _marked(mark) and time.perf_counter() < deadline
         ):
             time.sleep(0.02)
-        # One that lives on is a child of nobody now.
+        # A child that lives on has lost its parent.
         left["children"] = len(_marked(mark))
     return Observation(
         outcome,

@@ -15,7 +15,7 @@ Invariants
        reason entries are compared by identity: ``holder is entry`` says whether an entry is still
        the one that holds the value.
 
-Who calls whom
+Callers
     ``Guarded`` and ``ThreadGuarded`` call ``take``, then ``join`` and wait, and finally ``leave``.
     Nothing here waits, wakes or locks. ``leave`` returns the entry that must be woken: waking
     differs between a task of this loop, a task of another loop, and a thread. ``ThreadGuarded``

@@ -70,7 +70,7 @@ def ask(address: tuple[str, int], question: str) -> str:
     """Send one line, block for the answer, return it.
 
     Raises:
-        OSError: nobody answers within 10 seconds.
+        OSError: no answer comes within 10 seconds.
     """
     with (
         socket.create_connection(

@@ -105,7 +105,7 @@ async def read_sensor() -> int:
 
 
 def ready_sensor() -> Sensor:
-    """Make a sensor whose sample is there: nobody waits."""
+    """Make a sensor whose sample is there already."""
     sample = asyncio.get_running_loop().create_future()
     sample.set_result(1)
     return lambda: sample

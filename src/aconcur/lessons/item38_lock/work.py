@@ -1,6 +1,6 @@
-"""What is counted: samples of sensors.
+"""The samples that are counted.
 
-Rule: nothing here knows who runs it, threads or tasks.
+Rule: nothing here depends on threads or tasks.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def at_least_one(workers: int) -> int:
     """Return the number of workers, if it is one.
 
     Raises:
-        ValueError: there would be nobody to work.
+        ValueError: there are fewer.
     """
     if workers < 1:
         raise ValueError(

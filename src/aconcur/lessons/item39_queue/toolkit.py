@@ -1,8 +1,7 @@
 """Download, resize, upload: a pipeline of stages.
 
-What was written by hand in `rebuilt.py` is asked for here:
-workers, bounds, threads, what becomes of a bad item. The
-stages, not the items, are what one reads.
+The options of the stages replace the code that `rebuilt.py`
+has for workers, bounds, threads and bad items.
 """
 
 from __future__ import annotations
@@ -113,7 +112,7 @@ async def run(
     A bad item goes on as a Failure, in its place. What
     ``items`` raises comes out in an ExceptionGroup.
 
-    **Cancelled**: so are the workers; none is left.
+    **Cancelled**: so are the workers; all have ended.
     """
     all_stages: Pipeline[Item, Item] = Pipeline(())
     for job, workers in stages:

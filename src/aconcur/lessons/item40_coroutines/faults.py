@@ -31,7 +31,7 @@ from aconcur.lessons.under_fault import (
 
 AFTER = 0.5  # seconds: some generations have passed
 ROWS = work.Grid.random(32, 32, Random(40)).to_rows()
-LONG = 10**7  # generations: nobody waits for them
+LONG = 10**7  # generations: more than ever pass
 
 NAMES: dict[str, Any] = {
     "generators": original,

@@ -185,7 +185,7 @@ def steps(
     and 8 are one round trip: no clock times half of it.
     Steps 1 and 10 are the rest: three threads hand over to
     each other. Step 5 happens once a worker: see `once`.
-    The last line is no executor's: one socket a worker, and
+    The last line is aconcur's pool: a socket a worker, and
     no thread in between.
     """
     del seed
