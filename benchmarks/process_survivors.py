@@ -1,4 +1,4 @@
-"""Count processes that runs and cancellations leave behind: ``python -m benchmarks.process_survivors``.
+"""Count what runs and cancels leave behind: ``python -m benchmarks.process_survivors``.
 
 Pipes of every kind, most with grandchildren, some of which ignore SIGTERM, run to their end, or are
 cancelled at random instants: by a scope, by two, natively, natively again and again, and by their
