@@ -1,8 +1,8 @@
 """The pool beside its peers: ``python -m benchmarks.parallel [CASE …] [--rounds N]``.
 
-Every figure is a cost: the median, and the quartiles, of rounds in which all rivals run in turn,
-each in a process of its own; beside it the ratios, round by round, to the first line. A ratio
-above 1 is dearer than the first line. Below stands what was aimed at, and whether it is reached.
+Every figure is a cost: the median and the quartiles of rounds in which all rivals run in turn,
+each in a process of its own. Beside it stand the ratios, round by round, to the first line; a ratio
+above 1 costs more than the first line. The goals, and whether they are reached, stand below.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def heavy(count: int) -> Items:
     return [bytes([n % 256]) * (8 << 20) for n in range(count)]
 
 
-# What is called, its input, how much of it a round has, and what a time is counted in.
+# The function, its input, and the size of that in a round.
 CASES: dict[str, tuple[Callable[[Any], Any], Callable[[int], Items], int]] = {
     "tiny": (gcd, tiny, 200_000),
     "book": (brute_gcd, book, 60),

@@ -20,20 +20,19 @@ from typing import Final
 
 import anyio
 
-from aconcur.parallel import COLLECT, Pool, WorkerDied, open_pool
-from aconcur.parallel._starting import Method
+from aconcur.parallel import COLLECT, Pool, StartMethod, WorkerDied, open_pool
 from aconcur.testing import Snapshot
 
-METHODS: Final[tuple[Method, ...]] = ("exec", "forkserver", "fork", "spawn")
-# A round of three maps takes a few seconds: nobody who works needs so long.
+METHODS: Final[tuple[StartMethod, ...]] = ("exec", "forkserver", "fork", "spawn")
+# Seconds after which a round counts as hung. A round of three maps takes a few.
 _HUNG: Final = 60
-# In a round. On a slow machine workers would else be killed about as fast as they start.
+# In a round. Without a limit a slow machine would kill workers as fast as they start.
 _KILLS: Final = 40
 
 
 @dataclass
 class Account:
-    """What was counted; all but the first four must stay 0."""
+    """The counts of a run. All but the first four must stay 0."""
 
     rounds: int = 0
     items: int = 0
@@ -69,7 +68,7 @@ def large(number: int) -> tuple[int, bytes]:
 
 
 async def rounds_of_kills(
-    start: Method, seconds: float, account: Account, *, kills: int = _KILLS
+    start: StartMethod, seconds: float, account: Account, *, kills: int = _KILLS
 ) -> None:
     """Run rounds of three maps at once while a task kills workers, so many a round at most."""
     before = Snapshot.take()
@@ -99,7 +98,7 @@ async def _round(pool: Pool, account: Account, kills: int) -> None:
 async def _kill_at_random(pool: Pool, account: Account, kills: int) -> None:
     for _ in range(kills):
         await anyio.sleep(random.uniform(0.005, 0.1))
-        # Whoever kills faster than processes start ends all work, and proves nothing.
+        # Killing faster than processes start would end all work and prove nothing.
         while not pool.statistics().ready:
             await anyio.sleep(0.005)
         if pids := pool.statistics().pids:

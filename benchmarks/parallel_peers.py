@@ -194,7 +194,7 @@ def _dask() -> Iterator[Mapper]:
 async def _by_hand(
     run: Callable[..., Coroutine[Any, Any, Any]], fn: Function, items: Sequence[Any], chunk: int
 ) -> list[Any]:
-    """Map with what makes one call in a process: cut, start a task each, put in order."""
+    """Map by hand: cut the items into chunks, start a task for each, put the results in order."""
     import anyio
 
     parts = _chunks(items, chunk)

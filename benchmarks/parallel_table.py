@@ -1,4 +1,4 @@
-"""What a table of benchmarks.parallel is: rivals on one input, and what is aimed at."""
+"""The tables of benchmarks.parallel: rivals on one input, and the goals."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Prepared: TypeAlias = Callable[[], Sequence[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What our figure should be."""
+    """The goal for our figure."""
 
     text: str
-    """How it reads."""
+    """The goal in words."""
     peer: str | None = None
     """The line to beat by so many times; "" is the best of the peers; None: no peer's."""
     least: float = 0.0
@@ -28,7 +28,7 @@ class Goal:
     most: float = math.inf
     """Without a peer: the figure, at most."""
     less: str | None = None
-    """A line whose figure is taken off ours before."""
+    """A line whose figure is subtracted from ours first."""
     own: str | None = None
     """Our line; None: the first of the table."""
 

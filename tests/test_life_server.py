@@ -128,8 +128,9 @@ def test_the_page_is_at_the_root_and_nothing_else_is_anywhere() -> None:
         with urllib.request.urlopen(f"http://{address}/", timeout=PATIENCE) as page:
             assert page.headers["Content-Type"] == "text/html; charset=utf-8"
             assert page.read() == SERVER.with_suffix(".html").read_bytes()
-        with pytest.raises(urllib.error.HTTPError, match="404"):
+        with pytest.raises(urllib.error.HTTPError, match="404") as refused:
             urllib.request.urlopen(f"http://{address}/etc/passwd", timeout=PATIENCE)
+        refused.value.close()
 
 
 @pytest.mark.parametrize(

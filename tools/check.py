@@ -53,14 +53,11 @@ ASYNC_LINTS: Final = (
             "examples/*.py",
             ":!*/item40_coroutines/*",
             ":!*/_pool_worker/*",
-            ":!*/_worker/*",
         ],
         disabled="",
     ),
     # No event loop runs in a worker process: what it catches is an error of the user's function.
-    AsyncLint(
-        ["src/aconcur/_pool_worker/*.py", "src/aconcur/_worker/*.py"], disabled="ASYNC103,ASYNC104"
-    ),
+    AsyncLint(["src/aconcur/_pool_worker/*.py"], disabled="ASYNC103,ASYNC104"),
     # What is measured may have nothing to await, or be a blocking call to compare with.
     AsyncLint(["benchmarks/*.py"], disabled="ASYNC9,ASYNC110,ASYNC124,ASYNC221"),
     # Item 40 shows async generators that never await, and some that yield in a context manager.

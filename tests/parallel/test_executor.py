@@ -344,7 +344,7 @@ async def test_calls_that_somebody_calls_off_end_the_map() -> None:
     executor = Held()
 
     async def collect() -> None:
-        with pytest.raises(ExecutorBroken, match="called off what waited"):
+        with pytest.raises(ExecutorBroken, match="cancelled a waiting call"):
             await parallel.map(abs, [1], executor=executor).collect()
 
     async with anyio.create_task_group() as group:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aconcur.parallel._starting import Method
+from aconcur.parallel import StartMethod
 from benchmarks.parallel_kills import Account, rounds_of_kills
 from tests.support.backends import BACKENDS
 
@@ -26,7 +26,7 @@ from tests.support.backends import BACKENDS
     ],
     indirect=["anyio_backend"],
 )
-async def test_no_item_is_lost_however_workers_die(start: Method) -> None:
+async def test_no_item_is_lost_however_workers_die(start: StartMethod) -> None:
     account = Account()
     await rounds_of_kills(start, 0.01, account, kills=6)
     assert account.rounds == 1

@@ -9,9 +9,8 @@ import anyio
 import pytest
 
 from aconcur.parallel import COLLECT, Pool, WorkerDied, open_pool
-from aconcur.parallel._chunk import Death
-from aconcur.parallel._job import Job
-from aconcur.parallel._options import MapOptions
+from aconcur.parallel._map.chunk import Death
+from aconcur.parallel._map.job import Job, MapOptions
 from tests.support import parallel_tasks as tasks
 from tests.support.hands import hands
 

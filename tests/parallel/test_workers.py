@@ -16,16 +16,16 @@ from aconcur._core.cpus import _quotas
 from aconcur.parallel import (
     COLLECT,
     PoolStatistics,
+    StartMethod,
     WorkerDied,
     WorkerStartError,
     open_pool,
     usable_cpus,
 )
-from aconcur.parallel._starting import Method
 from tests.support import parallel_tasks as tasks
 
 
-async def test_every_way_of_starting_works(start: Method) -> None:
+async def test_every_way_of_starting_works(start: StartMethod) -> None:
     async with open_pool(2, start=start, initializer=tasks.initialize, initargs=(7,)) as pool:
         results = pool.map(tasks.square, range(2000))
         assert await results.collect() == [number * number for number in range(2000)]

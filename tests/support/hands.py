@@ -13,9 +13,8 @@ from anyio.lowlevel import checkpoint
 
 from aconcur._core.wait_queue import WaitQueue, wait_in
 from aconcur.parallel import Results
-from aconcur.parallel._chunk import Chunk, Death
-from aconcur.parallel._job import Job
-from aconcur.parallel._options import MapOptions
+from aconcur.parallel._map.chunk import Chunk, Death
+from aconcur.parallel._map.job import Job, MapOptions
 
 KILLED = Death(signal=9)
 
@@ -46,8 +45,7 @@ class Hands:
         self.job: Job
         self._queue = deque[Chunk]()
         self._free = WaitQueue()
-        self._fed = WaitQueue()
-        self._feeding = self._busy = 0
+        self._busy = 0
 
     def map(
         self,
@@ -59,7 +57,7 @@ class Hands:
             self.job = Job(self, function, items, MapOptions(**options))
             return self.job
 
-        return Results(start, "Results")
+        return Results(start, function)
 
     # ------------------------------------------------------------ what a Job asks of a crew
 
@@ -75,19 +73,7 @@ class Hands:
         assert job is self.job
 
     def spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._feeding += 1
-        self._group.start_soon(self._feed, task)
-
-    async def _feed(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        try:
-            await task()
-        finally:
-            self._feeding -= 1
-            self._fed.wake_all(True)
-
-    async def settled(self) -> None:
-        while self._feeding:
-            await wait_in(self._fed)
+        self._group.start_soon(task)
 
     # ------------------------------------------------------------ what its workers do
 

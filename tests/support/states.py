@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import anyio
 
-# In seconds: what nothing here takes unless it hangs, also on a machine with much else to do.
+# Seconds. Far more than any state here takes, also on a busy machine.
 BOUND = 20.0
 
 

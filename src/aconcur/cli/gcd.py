@@ -5,12 +5,14 @@ from __future__ import annotations
 __all__ = ("add_arguments", "run")
 
 import argparse
+import multiprocessing
 import re
+import signal
 import sys
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from io import BufferedReader
 from typing import Final, TypeAlias, cast
@@ -22,7 +24,6 @@ from aconcur.cli.command_line import UsageError
 from aconcur.cli.gcd_lines import Block, Done, divisors
 from aconcur.cli.output import StatusLine
 from aconcur.errors import AconcurError
-from aconcur.lessons.item41_futures.pool import ProcessPool
 from aconcur.parallel import Results, cluster, open_pool, usable_cpus
 
 Map: TypeAlias = Callable[[Iterable[Block] | AsyncIterable[Block]], Results[Done]]
@@ -30,13 +31,13 @@ Map: TypeAlias = Callable[[Iterable[Block] | AsyncIterable[Block]], Results[Done
 
 _BLOCK: Final = 1 << 16
 _CLUSTER: Final = "dask://"
-# Blocks read and not yet printed, at most.
+# The largest number of blocks that are read and not yet printed.
 _AHEAD: Final = 256
 _ADDRESS: Final = re.compile(r"dask://.*[^:/]:\d+")
 
 
 class NotAllComputedError(AconcurError):
-    """Raised when some lines are wrong: each has been named on stderr."""
+    """Raised when some lines are wrong. Each was reported on stderr."""
 
     def __init__(self, wrong: int, total: int) -> None:
         super().__init__(f"{wrong} of {total} lines are wrong: see above; the others are done")
@@ -91,15 +92,15 @@ def run(chosen: argparse.Namespace) -> None:
 
 
 async def _blocks(file: BufferedReader) -> AsyncIterator[Block]:
-    """Yield all lines, as many at once as have come.
+    """Yield all lines, in blocks as large as one read returns.
 
-    The loop goes on while a pipe has nothing to say.
+    A thread reads, so that the loop goes on while a pipe is empty.
     """
     number, rest, data = 1, b"", b"..."
     while data:
         data = await anyio.to_thread.run_sync(file.read1, _BLOCK, abandon_on_cancel=True)
         lines, newline, rest = (rest + data).rpartition(b"\n")
-        # What is longer is no pair: int() takes 4300 digits.
+        # A longer line is not a pair, because int() takes at most 4300 digits.
         rest = rest[:_BLOCK]
         if newline:
             yield Block(number, lines)
@@ -110,7 +111,7 @@ async def _blocks(file: BufferedReader) -> AsyncIterator[Block]:
 
 @asynccontextmanager
 async def _mapped(executor: str, workers: int | None) -> AsyncIterator[Map]:
-    """Open what computes; nothing of it is left after the block."""
+    """Open the executor, and close it with its workers at the end of the block."""
     if executor == "pool":
         async with open_pool(workers) as pool:
             yield partial(pool.map, divisors, buffer=_AHEAD)
@@ -125,12 +126,33 @@ async def _mapped(executor: str, workers: int | None) -> AsyncIterator[Map]:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(threads.shutdown)
     else:
-        processes = ProcessPool(workers or usable_cpus())
-        try:
+        with _processes(workers or usable_cpus()) as processes:
             yield _over(processes)
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Executor]:
+    """Open the standard library's process pool; kill its workers at the end of the block."""
+    spawn = multiprocessing.get_context("spawn")
+    processes = ProcessPoolExecutor(workers, spawn, _ignore_ctrl_c)
+    try:
+        # All workers start with Ctrl-C blocked, until each ignores it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            for _ in range(workers):
+                processes.submit(int)
         finally:
-            # Whatever they compute: nobody wants it any more.
-            processes.kill()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        yield processes
+    finally:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        processes.shutdown()
+
+
+def _ignore_ctrl_c() -> None:
+    """Leave Ctrl-C to the parent. Runs in each worker first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _over(executor: Executor) -> Map:

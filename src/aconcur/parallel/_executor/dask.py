@@ -1,0 +1,144 @@
+"""A Dask cluster as an executor. Needs the extra ``dask``."""
+
+from __future__ import annotations
+
+__all__ = ("Cluster", "cluster")
+
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, Future
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, final
+
+import anyio
+import anyio.to_thread
+
+from aconcur._core.validation import check_seconds
+from aconcur.errors import MissingRequirementError
+from aconcur.parallel._errors import ClusterUnreachable
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# Seconds for which a count of workers is used. It only decides how much is in flight.
+_FRESH: Final = 1.0
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@final
+class Cluster(Executor):
+    """The workers of a scheduler, as an executor of PEP 3148. Made by :func:`cluster`.
+
+    If a worker dies, the scheduler gives its calls to others. A call that kills four workers in a
+    row fails with distributed's ``KilledWorker``.
+    """
+
+    def __init__(self, client: Client, workers: int) -> None:
+        loop = client.loop
+        assert loop is not None
+        self._loop = loop
+        self._scheduler = cast(Any, client.scheduler)
+        # pure=False gives each call a name of its own, so two equal calls are made twice.
+        self._executor: Executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
+        self._address = str(self._scheduler.address)
+        self._workers, self._asked = workers, time.monotonic()
+
+    def __repr__(self) -> str:
+        return f"<Cluster {self.address}: {self.workers} workers>"
+
+    @property
+    def address(self) -> str:
+        """The scheduler's address."""
+        return self._address
+
+    @property
+    def workers(self) -> int:
+        """How many calls the workers run at once, as the scheduler reported in the last second."""
+        if time.monotonic() - self._asked > _FRESH:
+            self._asked = time.monotonic()
+            self._loop.add_callback(self._ask)
+        return self._workers
+
+    async def _ask(self) -> None:
+        with suppress(OSError):  # the connection is being closed or restored
+            self._workers = sum((await self._scheduler.ncores()).values())
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Call the function in a worker. Without a worker the call waits.
+
+        Cost: a call takes milliseconds, see ``python -m benchmarks.parallel_cluster``. Put many
+        short calls into one, as :func:`map` does.
+        """
+        return self._executor.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; wait for those under way, or cancel them."""
+        self._executor.shutdown(wait=wait and not cancel_futures)
+
+
+@asynccontextmanager
+async def cluster(
+    address: str,
+    *,
+    timeout: float = 10.0,  # noqa: ASYNC109 - for the connection alone
+    security: Any = None,  # noqa: ANN401 - distributed's Security; it is not imported here
+) -> AsyncIterator[Cluster]:
+    """Connect to a Dask scheduler, and yield its workers as an executor.
+
+    ::
+
+        async with cluster("tcp://10.0.0.7:8786") as executor:
+            async for answer in parallel.map(gcd, pairs, executor=executor):
+                print(answer)
+
+    ``dask scheduler`` starts a scheduler, ``dask worker ADDRESS`` a worker, on any machine. Workers
+    need the same version of this library and the modules that functions come from. Functions that
+    ``__main__`` defines are sent by value. A pipeline's stage takes the executor as ``via=``.
+
+    Pickles cross the network, and unpickling runs code: connect to schedulers that you trust, and
+    use TLS on networks that you do not own.
+
+    Args:
+        address: ``tcp://HOST:PORT`` or ``HOST:PORT``; ``tls://`` with ``security``.
+        timeout: seconds to wait for the scheduler.
+        security: a ``distributed.Security``, for TLS.
+
+    Raises:
+        ClusterUnreachable: no scheduler answers.
+        MissingRequirementError: the extra ``dask`` is not installed.
+        TypeError: ``timeout`` is not a number.
+        ValueError: ``timeout`` is not more than 0, or ``address`` is not an address.
+
+    **Cancelled**, or when the block ends: pending calls are cancelled and the connection is closed.
+    Scheduler and workers go on; a call that a worker runs cannot be stopped.
+    """
+    check_seconds("timeout", timeout, above=True)
+    try:
+        from distributed import Client
+        from distributed.comm.addressing import parse_address, parse_host_port
+    except ImportError:
+        raise MissingRequirementError("module distributed", "pip install 'aconcur[dask]'") from None
+    try:
+        # A client that was given something else than an address is left half built.
+        parse_host_port(parse_address(address)[1])
+    except ValueError as error:
+        raise ValueError(f"address must be tcp://HOST:PORT, not {address!r}: {error}") from None
+    connect = partial(
+        Client, address, timeout=timeout, security=security, set_as_default=False, name="aconcur"
+    )
+    try:
+        client = await anyio.to_thread.run_sync(connect)
+    except (OSError, ValueError) as error:
+        raise ClusterUnreachable(address, timeout, str(error)) from error
+    try:
+        threads = await anyio.to_thread.run_sync(client.nthreads)
+        executor = Cluster(client, sum(threads.values()))
+        try:
+            yield executor
+        finally:
+            executor.shutdown(wait=False)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(client.close)

@@ -1,0 +1,62 @@
+"""Stop work that is no longer wanted.
+
+The worker of a map may finish the item that it works on within a moment, so that leaving a map of
+short items costs no process. A worker of a call, or one that does not finish in time, is killed.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Canceller",)
+
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias, final
+
+import anyio
+
+from aconcur.parallel._map.chunk import Owner
+from aconcur.parallel._pool.worker import Worker
+
+Spawn: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+
+# Seconds in which the worker of a map that was left may finish its item; a guess.
+_GRACE: Final = 0.1
+
+
+@final
+class Canceller:
+    """Stops work.
+
+    Args:
+        workers: the supervisor's list.
+        spawn: runs a task in the background.
+    """
+
+    def __init__(self, workers: Sequence[Worker], spawn: Spawn) -> None:
+        self._workers, self._spawn = workers, spawn
+
+    def stop(self, owner: Owner, *, at_once: bool) -> None:
+        """Stop the owner's work after the current items, or ``at_once``."""
+        concerned = [worker for worker in self._workers if worker.works_for(owner)]
+        for worker in concerned:
+            # The page has room for one cancelled job.
+            if worker.victim_of in (None, owner):
+                worker.cancel(owner.number)
+        if concerned:
+            if at_once:
+                self._kill_workers_of(owner)
+            self._spawn(partial(self._kill_late, owner))
+
+    async def _kill_late(self, owner: Owner) -> None:
+        await anyio.sleep(_GRACE)
+        while self._kill_workers_of(owner):  # noqa: ASYNC110 - it waits for a time, not a state
+            await anyio.sleep(_GRACE)
+
+    def _kill_workers_of(self, owner: Owner) -> bool:
+        """Kill the workers that work for the owner; return whether any still has work of it."""
+        left = False
+        for worker in self._workers:
+            if worker.in_flight and worker.in_flight[0].owner is owner and not worker.killed:
+                worker.kill()
+            left = left or worker.works_for(owner)
+        return left

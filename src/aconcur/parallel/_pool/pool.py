@@ -1,0 +1,264 @@
+"""A pool of worker processes, driven from the event loop."""
+
+from __future__ import annotations
+
+__all__ = ("Pool", "open_pool")
+
+import os
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeVar, TypeVarTuple, Unpack, final
+
+from aconcur._core.cpus import usable_cpus
+from aconcur._core.on_error import RAISE, OnError
+from aconcur._core.validation import check_count, check_seconds
+from aconcur._pool_worker.main_module import is_being_read, origin_of_main
+from aconcur._pool_worker.shared import Shared
+from aconcur._pool_worker.start import Boot
+from aconcur.parallel._map.job import Job, MapOptions, OnProgress
+from aconcur.parallel._map.results import Results
+from aconcur.parallel._pickling import check_function, encode_arguments, encode_function
+from aconcur.parallel._pool.launch import StartMethod, new_launcher
+from aconcur.parallel._pool.statistics import PoolStatistics
+from aconcur.parallel._pool.supervisor import Supervisor
+
+T = TypeVar("T")
+R = TypeVar("R")
+Args = TypeVarTuple("Args")
+
+
+@final
+class Pool:
+    """Worker processes. Made by :func:`open_pool`, and used in the event loop that opened it."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._scheduler = supervisor.scheduler
+
+    def __repr__(self) -> str:
+        if not self._supervisor.open:
+            return "<Pool: closed>"
+        now = self.statistics()
+        waiting = f", {now.waiting} calls waiting" if now.waiting else ""
+        maps = f", {now.maps} maps" if now.maps else ""
+        return f"<Pool: {now.busy}/{now.workers} busy{waiting}{maps}>"
+
+    async def run(
+        self,
+        fn: Callable[[Unpack[Args]], R],
+        *args: *Args,
+        timeout: float | None = None,  # noqa: ASYNC109 - the worker is killed for it
+    ) -> R:
+        """Return ``fn(*args)``, called in a worker.
+
+        Calls are started in the order in which they are made, before the next chunks of maps.
+
+        Args:
+            fn: a function. A lambda or a closure needs the extra ``cloudpickle``.
+            *args: its arguments. They and the result are pickled. Bytes and arrays of 128 KiB or
+                more are copied once on each side, in a thread.
+            timeout: seconds that the call may take in the worker; None: no limit.
+
+        Raises:
+            TypeError: ``fn`` is not a plain function, or ``timeout`` is not a number.
+            ValueError: ``timeout`` is not more than 0.
+            TaskTimeout: the call took longer than ``timeout``. Its worker was killed.
+            WorkerDied: the worker's process ended.
+            RemoteError: the call raised an exception that cannot be raised here.
+            MissingRequirementError: ``fn`` can only be sent with cloudpickle.
+            WorkerStartError: no worker can be started.
+            PoolClosed: the pool's block has ended.
+            RuntimeError: another event loop opened the pool.
+            Exception: raised by ``fn``, with the worker's traceback as its cause.
+
+        **Cancelled**: a call that has not begun is not made. The worker of a call that has begun is
+        killed and replaced; side effects of the call until then remain.
+
+        Cost: see "one call" in ``python -m benchmarks.parallel``.
+        """
+        check_function(fn)
+        if timeout is not None:
+            check_seconds("timeout", timeout, above=True)
+        self._scheduler.check("run()")
+        result: R = await self._scheduler.call(fn, args, timeout)
+        return result
+
+    def map(
+        self,
+        fn: Callable[[T], R],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        ordered: bool = True,
+        buffer: int | None = None,
+        chunk: int | None = None,
+        timeout: float | None = None,
+        on_error: OnError = RAISE,
+        retries: int = 0,
+        progress: OnProgress | None = None,
+    ) -> Results[R]:
+        """Call ``fn(item)`` for all items in the workers, and iterate over the results.
+
+        ::
+
+            async for result in pool.map(fn, items):
+                ...
+            results = await pool.map(fn, items).collect()
+
+        Items are drawn as results are taken, so ``items`` may be endless. They travel in chunks
+        whose size follows the measured time of an item. A worker that finds its chunk too slow
+        hands back the items that it has not begun, and idle workers get the items that a busy one
+        has not begun. Nothing starts before the results are asked for.
+
+        When a worker dies, its item fails with :class:`WorkerDied`. The error always names the
+        right item. For this, items that shared a chunk with it may run twice; every result is
+        delivered once.
+
+        Args:
+            fn: a function of one item, as for :meth:`run`.
+            items: an iterable, drawn from in the event loop, so it must not block; or an async
+                iterable.
+            ordered: deliver results in the order of the items, rather than as they come.
+            buffer: how many items may be drawn whose results were not taken. By default 1024, or 4
+                chunks a worker if that is more, but not beyond 64 MiB of items and results.
+            chunk: items that are sent together; None: as many as take about 4 ms. With a fixed
+                size a worker hands nothing back.
+            timeout: seconds that one item may take. Its worker is killed then.
+            on_error: RAISE ends the map with the first error, after the results before it; SKIP
+                leaves failed items out; COLLECT also keeps them in ``results.failures``.
+            retries: how often a failed item is tried again, at once.
+            progress: called with the number of items done and of all items (None if it is not
+                known), at most ten times a second, and at the end.
+
+        Raises:
+            TypeError: ``fn`` is not a plain function, or an option has the wrong type.
+            ValueError: a number is out of its range.
+            PoolClosed: the pool's block has ended.
+            WorkerStartError: no worker can be started.
+
+        **Cancelled**, or left by ``break``: nothing more is drawn. Workers stop after the current
+        item, or are killed and replaced if that takes longer than 0.1 s. Cancellation also waits
+        until an async input is closed.
+
+        Cost: see "200k × math.gcd" in ``python -m benchmarks.parallel``. Tasks of a few
+        microseconds are not worth another process.
+        """
+        check_function(fn)
+        options = MapOptions(ordered, buffer, chunk, timeout, on_error, retries, progress)
+        self._scheduler.check("map()", in_loop=False)
+        return Results(partial(self._begin, fn, items, options), fn)
+
+    def _begin(
+        self,
+        fn: Callable[[Any], Any],
+        items: Iterable[Any] | AsyncIterable[Any],
+        options: MapOptions,
+    ) -> Job:
+        self._scheduler.check("map()")
+        function = encode_function(fn)
+        job = Job(self._scheduler, fn, items, options)
+        self._scheduler.add(job, function)
+        return job
+
+    def share(self, value: T) -> Shared[T]:
+        """Send a value to each worker once, and return a handle to pass to functions.
+
+        ::
+
+            model = pool.share(load_model())
+            scores = await pool.map(partial(score, model), texts).collect()
+
+
+            def score(model: Shared[Model], text: str) -> float:
+                return model.get().score(text)
+
+        The pool keeps the value for workers that start later, as long as it is open.
+
+        Raises:
+            PoolClosed: the pool's block has ended.
+            Exception: raised by pickling the value.
+        """
+        self._scheduler.check("share()")
+        shared: Shared[T] = self._scheduler.share(value)
+        return shared
+
+    def statistics(self) -> PoolStatistics:
+        """Return the pool's current figures."""
+        return self._supervisor.statistics()
+
+
+@asynccontextmanager
+async def open_pool(
+    workers: int | None = None,
+    *,
+    start: StartMethod = "exec",
+    initializer: Callable[..., object] | None = None,
+    initargs: tuple[Any, ...] = (),
+    max_tasks_per_worker: int | None = None,
+    nice: int = 0,
+) -> AsyncIterator[Pool]:
+    """Open a pool of worker processes. They start with the block, and none outlives it.
+
+    ::
+
+        async with open_pool() as pool:
+            async for result in pool.map(compute, numbers):
+                ...
+
+    A worker ends with this process, even if this process is killed. Terminal keys do not reach it.
+    The block may be entered in one task and left in another.
+
+    Args:
+        workers: how many; None: as many as this process may use processors
+            (:func:`usable_cpus`).
+        start: how they are started. ``"exec"`` starts a fresh interpreter for each. It is safe
+            whatever threads there are, and needs no ``if __name__ == "__main__"`` unless something
+            is pickled by a name in ``__main__``. ``"forkserver"`` forks one fresh interpreter, so
+            that later workers start quickly. ``"fork"`` copies this process: quickest, but only
+            for a process without other threads, because a lock that one of them holds stays locked
+            in the copy. ``"spawn"`` is multiprocessing's, with its resource tracker. A frozen
+            program can use ``"spawn"`` and ``"fork"`` only.
+        initializer: called in each worker before its first task.
+        initargs: its arguments.
+        max_tasks_per_worker: replace a worker after so many items and calls; None: never.
+        nice: added to the workers' niceness, see nice(2).
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of its range.
+        WorkerStartError: ``start`` cannot work in this program.
+        RuntimeError: this is a worker that runs the parent's ``__main__``.
+
+    **Cancelled**, or left by an error: workers are killed. Otherwise idle workers get up to a
+    second to run their exit handlers.
+
+    Pickles cross only between this process and the workers that it starts.
+    """
+    for name, value in (("workers", workers), ("max_tasks_per_worker", max_tasks_per_worker)):
+        if value is not None:
+            check_count(name, value, 1)
+    if is_being_read():
+        raise RuntimeError(
+            "a worker runs __main__ to find a name that was pickled there: put the call that "
+            "opens the pool under if __name__ == '__main__', or install aconcur[cloudpickle]"
+        )
+    sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
+    boot = Boot(
+        parent=os.getpid(),
+        path=list(sys.path),
+        argv=list(sys.argv),
+        main=origin_of_main(),
+        nice=nice,
+        initialized=initializer is not None,
+    )
+    launcher = new_launcher(start, boot)
+    message = encode_arguments(initializer, initargs) if initializer is not None else None
+    supervisor = Supervisor(workers or usable_cpus(), launcher, message, max_tasks_per_worker)
+    supervisor.start()
+    gently = False
+    try:
+        yield Pool(supervisor)
+        gently = True
+    finally:
+        await supervisor.close(gently=gently)  # noqa: ASYNC102 - shields itself

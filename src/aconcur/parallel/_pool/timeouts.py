@@ -1,0 +1,69 @@
+"""Kill workers that exceed an item's timeout."""
+
+from __future__ import annotations
+
+__all__ = ("Timeouts",)
+
+import time
+from collections.abc import Sequence
+from typing import final
+
+import anyio
+
+from aconcur._core.wait_queue import WaitQueue, wait_in
+from aconcur.parallel._map.chunk import Owner
+from aconcur.parallel._pool.worker import Worker
+
+_NEVER = float("inf")
+
+
+@final
+class Timeouts:
+    """Watches the items of the calls and maps that have a timeout.
+
+    Args:
+        workers: the supervisor's list.
+    """
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = workers
+        self._limits: dict[int, float] = {}
+        self._next_look = _NEVER
+        self._watchers = WaitQueue()
+
+    def watch(self, owner: Owner) -> None:
+        """Watch the items of an owner, if it has a timeout."""
+        if owner.timeout is not None:
+            self._limits[owner.number] = owner.timeout
+            if time.monotonic() + owner.timeout < self._next_look:
+                self._watchers.wake()
+
+    def unwatch(self, owner: Owner) -> None:
+        """Stop watching the items of an owner."""
+        self._limits.pop(owner.number, None)
+
+    async def run(self) -> None:
+        """Kill late workers until cancelled."""
+        while True:
+            left = self._kill_late_workers()
+            self._next_look = time.monotonic() + left
+            with anyio.move_on_after(left):
+                await wait_in(self._watchers)
+
+    def _kill_late_workers(self) -> float:
+        """Return the seconds until another worker can be late."""
+        # An item that begins from now on cannot be late before the shortest timeout has passed.
+        soonest = min(self._limits.values(), default=_NEVER)
+        now = time.monotonic_ns()
+        for worker in self._workers:
+            if not worker.in_flight or worker.killed:
+                continue
+            chunk = worker.in_flight[0]
+            if (limit := chunk.owner.timeout) is None or not (since := worker.busy_since(chunk)):
+                continue
+            left = limit - (now - since) / 1e9
+            if left > 0:
+                soonest = min(soonest, left)
+            else:
+                worker.kill(timed_out=True)
+        return soonest

@@ -1,0 +1,201 @@
+"""One worker process, as its pool sees it."""
+
+from __future__ import annotations
+
+__all__ = ("Worker",)
+
+import mmap
+import os
+import signal
+import socket
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, TypeAlias, final
+
+import anyio
+
+from aconcur._core.shielded import wait_readable, wait_readable_catching_cancel
+from aconcur._pool_worker.codec import NOTHING, STOP, Frame
+from aconcur._pool_worker.work import CANCELLED, CHUNK, FROM, SINCE, UNTIL, Page
+from aconcur.parallel._map.chunk import Chunk, Death, Owner
+from aconcur.parallel._pool.connection import Connection
+from aconcur.parallel._pool.launch import Child
+
+OnFrame: TypeAlias = "Callable[[Worker, Frame, Any, Exception | None], None]"
+
+_PAGE: Final = 4096
+
+
+@final
+class Worker:
+    """A process that runs, or has run.
+
+    Args:
+        child: the process.
+        sock: the connection to it.
+        on_frame: called with this worker and what it sends.
+        limiter: limits the threads that carry long messages.
+        tasks: how many items it may be given; None: any number.
+    """
+
+    def __init__(
+        self,
+        child: Child,
+        sock: socket.socket,
+        on_frame: OnFrame,
+        limiter: anyio.CapacityLimiter,
+        tasks: int | None,
+    ) -> None:
+        self.child: Child = child
+        self.connection: Connection = Connection(sock, partial(on_frame, self), limiter)
+        self.in_flight = deque[Chunk]()
+        """The chunks that it has; it works on the first."""
+        self.known: set[int] = set()
+        """The maps whose function it has."""
+        self.tasks: int | None = tasks
+        """How many more items it may be given."""
+        self.usable: bool = True
+        """Whether it has not been told to end."""
+        self.victim_of: Owner | None = None
+        """The map or call whose items are being taken back from it."""
+        self.accepts: bool = True
+        """Whether it may be given work."""
+        self.ready: bool = False
+        """Whether its initializer has run."""
+        self.leaving: bool = False
+        """Whether it was told to end, or its initializer failed."""
+        self.killed: bool = False
+        self.timed_out: bool = False
+        self.last: tuple[int, int] = 0, 0
+        """The items of the first chunk that it worked on when it ended: from, to before."""
+        self._memory, self._page = _new_page(sock)
+        self._reaped = False
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.child.pid}: {len(self.in_flight)} chunks>"
+
+    # ------------------------------------------------------------------- its work
+
+    def assign(self, chunk: Chunk) -> None:
+        """Record that the chunk is being sent to it."""
+        self.in_flight.append(chunk)
+        if self.tasks is not None:
+            self.give_credit(-len(chunk.items))
+
+    def give_credit(self, items: int) -> None:
+        """Record that it will not do so many of its items."""
+        if self.tasks is not None:
+            self.tasks += items
+            self._update()
+
+    def set_victim_of(self, owner: Owner | None) -> None:
+        """Record that the owner's items are being taken back from it, or that this is over."""
+        self.victim_of = owner
+        self._update()
+
+    def _update(self) -> None:
+        self.accepts = self.usable and self.tasks != 0 and self.victim_of is None
+
+    def works_for(self, owner: Owner) -> bool:
+        """Return whether it has a chunk of the owner."""
+        return any(chunk.owner is owner for chunk in self.in_flight)
+
+    # ------------------------------------------------------------------- the page
+
+    def cancel(self, job: int) -> None:
+        """Ask it to give up a job's chunk after the current item."""
+        self._page[CANCELLED] = job
+
+    def _in_work(self, chunk: Chunk) -> tuple[int, int]:
+        """Return which of the chunk's items it works on: from, to before; equal if none."""
+        page = self._page
+        return (page[FROM], page[UNTIL]) if page[CHUNK] == chunk.number else (0, 0)
+
+    def count_begun(self, chunk: Chunk) -> int:
+        """Return how many items of the chunk it has begun; 0 if it does not work on the chunk."""
+        before = self._in_work(chunk)
+        # It may have gone on to the next chunk while the page was read.
+        return before[1] if self._in_work(chunk) == before else 0
+
+    def busy_since(self, chunk: Chunk) -> int:
+        """Return when it began the current item, in ns of the monotonic clock; 0: no item."""
+        return self._page[SINCE] if self._page[CHUNK] == chunk.number else 0
+
+    # ---------------------------------------------------------------------- the end
+
+    def leave(self) -> None:
+        """Accept that it ends by itself."""
+        self.leaving, self.usable = True, False
+        self._update()
+
+    def stop(self) -> None:
+        """Let it end after the work that it has."""
+        self.leave()
+        self.connection.send(STOP, NOTHING)
+
+    def kill(self, *, timed_out: bool = False) -> None:
+        """End it now, and everything that it started."""
+        self.killed, self.usable = True, False
+        self._update()
+        self.timed_out = self.timed_out or timed_out
+        self._signal_group()
+
+    def _signal_group(self) -> None:
+        try:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        except ProcessLookupError:  # it is too young to lead a group
+            with suppress(ProcessLookupError):
+                os.kill(self.child.pid, signal.SIGKILL)
+
+    async def hang_up_at_exit(self) -> None:
+        """Wait for its end, then make the connection end as well."""
+        await wait_readable(self.child.exit_fd)
+        self.connection.hang_up()
+
+    async def ended(self, grace: float) -> Death:
+        """Wait for its end, at most ``grace`` seconds; kill it then, and reap it."""
+        await wait_readable(self.child.exit_fd, grace)
+        return self.reap()
+
+    async def ended_despite_cancel(self, grace: float) -> BaseException | None:
+        """Do as :meth:`ended` under a shield; return a native cancellation, which kills it."""
+        cancelled = None
+        if not self._reaped:
+            cancelled = await wait_readable_catching_cancel(self.child.exit_fd, grace)
+            self.kill()
+            while (again := await wait_readable_catching_cancel(self.child.exit_fd)) is not None:
+                cancelled = again
+            self.reap()
+        return cancelled
+
+    def reap(self) -> Death:
+        """Kill it if it has not ended, reap it, and close what was opened for it."""
+        self._reaped = True
+        if self.in_flight:
+            self.last = self._in_work(self.in_flight[0])
+        self._signal_group()
+        death = self.child.reap()
+        self.connection.close()
+        self._page.release()
+        self._memory.close()
+        return death
+
+
+def _new_page(sock: socket.socket) -> tuple[mmap.mmap, Page]:
+    """Return memory that is shared with the worker, after sending it."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("aconcur")
+    else:
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    try:
+        os.ftruncate(fd, _PAGE)
+        memory = mmap.mmap(fd, _PAGE)
+        with suppress(ConnectionError):  # the worker has ended, which its supervisor will notice
+            socket.send_fds(sock, [b"\0"], [fd])
+    finally:
+        os.close(fd)
+    return memory, memoryview(memory).cast("q")
