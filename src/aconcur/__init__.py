@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+if not TYPE_CHECKING:  # a type checker would take every name for one of this module
 
-def __getattr__(name: str) -> object:
-    # ``run`` needs anyio, whose import takes most of the time of ``import aconcur.process``.
-    if name == "run":
-        from aconcur._run import run
+    def __getattr__(name: str) -> object:
+        # ``run`` needs anyio, whose import takes longer than all of this package.
+        if name == "run":
+            from aconcur._run import run
 
-        return run
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return run
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
