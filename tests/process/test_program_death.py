@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -207,26 +206,3 @@ def test_without_a_shell_commands_run_all_the_same() -> None:
         [sys.executable, "-c", HEAD + NO_SHELL, "asyncio", "", ""], capture_output=True, check=False
     )
     assert (ran.stdout, ran.stderr) == (b"frozenset()\n", b"")
-
-
-def test_slots_are_used_again() -> None:
-    from aconcur._core.guardian import Guardian
-
-    guardian = Guardian()
-    try:
-        first, second = guardian.reserve(), guardian.reserve()
-        assert first != second
-        guardian.watch(first, b"g", 4_194_304)
-        guardian.release(first)
-        assert guardian.reserve() == first
-        threads = [threading.Thread(target=guardian.reserve) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert guardian.reserve() == second + 9
-    finally:
-        # Nothing that is watched may be left when its pipe closes.
-        for slot in range(second + 10):
-            guardian.release(slot)
-        guardian.forget()
