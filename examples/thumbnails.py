@@ -74,6 +74,7 @@ async def main(urls: list[str], folder: str, journal: Journal | None) -> list[Fa
         thumbnails = (
             stage(
                 partial(download, client),
+                name="download",
                 workers=16,
                 timeout=2,
                 retry=retry,
@@ -82,6 +83,7 @@ async def main(urls: list[str], folder: str, journal: Journal | None) -> list[Fa
             .map(resize, workers=4, via=pool, on_error=failures.append)
             .map(
                 partial(upload, client, folder),
+                name="upload",
                 workers=8,
                 retry=retry,
                 on_error=failures.append,

@@ -86,4 +86,4 @@ def test_what_is_wrong_is_said(file: Path, tmp_path: Path) -> None:
         assert complaint in wrong.stderr
         assert "Traceback" not in wrong.stderr
     (tmp_path / "text").write_text("hello, hello, this is no database at all")
-    assert "it is no journal" in journal("retry", tmp_path / "text").stderr
+    assert "it is not a journal" in journal("retry", tmp_path / "text").stderr

@@ -119,12 +119,15 @@ async def test_a_queue_of_failures() -> None:
 async def test_failures_count_while_a_full_queue_holds_the_worker() -> None:
     dead = Queue[Failure](1)
     async with stage(half, on_error=dead).open([1, 3, 5, 2]) as run:
+        later = dead.consumer()
         await anyio.wait_all_tasks_blocked()
         account = run.report.stages[0]
         assert (account.failed, account.inside) == (1, 1)
         assert (await dead.get()).item == 1
         assert (await dead.get()).item == 3
         assert (await dead.get()).item == 5
+        with later:
+            pass
         assert [item async for item in run] == [1]
 
 

@@ -20,18 +20,19 @@ from aconcur.pipeline import (
     RAISE,
     SKIP,
     THREADS,
+    Failure,
     Journal,
     JournalError,
     JournalFailure,
     JournalStatistics,
+    OnError,
     Pipeline,
     Queue,
     Retry,
     stage,
 )
-from aconcur.pipeline import _journal_writer as writer_module
-from aconcur.pipeline._journal_file import Done, Failed, JournalFile
-from aconcur.pipeline._options import Reaction
+from aconcur.pipeline._journal import writer as writer_module
+from aconcur.pipeline._journal.store import Done, Failed, JournalFile
 from aconcur.testing import cancel_everywhere
 
 Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
@@ -108,7 +109,7 @@ async def test_a_text_is_not_taken_for_its_letters(journal: Journal) -> None:
 
 @pytest.mark.parametrize("on_error", [SKIP, COLLECT, lambda _: None])
 async def test_a_failed_item_is_kept_and_left_alone_until_retry(
-    journal: Journal, on_error: Reaction
+    journal: Journal, on_error: OnError | Callable[[Failure], object]
 ) -> None:
     work = Work(1, 3)
     pipeline = work.pipeline(on_error=on_error, retry=Retry(2, backoff=0))
@@ -181,7 +182,11 @@ async def test_an_item_is_done_when_all_that_it_became_is(
 
 
 async def test_filtered_is_done(journal: Journal) -> None:
-    odd = stage(same).filter(lambda item: item % 2).filter(lambda item: item > 2)
+    odd = (
+        stage(same)
+        .filter(lambda item: item % 2, name="odd")
+        .filter(lambda item: item > 2, name="large")
+    )
     report = await odd.run(range(6), journal=journal)
     assert [account.filtered for account in report.stages] == [0, 3, 1]
     assert done(journal) == set(range(6))
@@ -244,7 +249,7 @@ async def test_a_batch_is_done_or_fails_with_all_that_is_in_it(journal: Journal)
             raise OSError("no")
         return batch
 
-    pipeline = stage(same).flat_map(lambda item: [item, item]).batch(3)
+    pipeline = stage(same).flat_map(lambda item: [item, item], name="twice").batch(3)
     await pipeline.map(first_fails, on_error=SKIP).run(range(3), journal=journal)
     assert [(f.key, f.error) for f in journal.failures()] == [
         (0, "OSError: no"),
@@ -303,7 +308,9 @@ async def test_collect_returns_recorded_and_new_results_in_the_order_of_the_sour
     journal: Journal,
 ) -> None:
     work = Work(3)
-    pipeline = work.pipeline(on_error=SKIP, ordered=False).flat_map(lambda n: [n, str(n)])
+    pipeline = work.pipeline(on_error=SKIP, ordered=False).flat_map(
+        lambda n: [n, str(n)], name="both"
+    )
     assert await pipeline.collect([4, 2, 3], journal=journal) == [8, "8", 4, "4"]
     assert await pipeline.collect([1, 2, 3, 4], journal=journal) == [2, "2", 4, "4", 8, "8"]
     assert sorted(work.calls) == [1, 2, 3, 4]
@@ -315,8 +322,8 @@ ODD = ["", 'ü\udcff"\\\n', True, False, None, 0, -(10**4000), 1.5, [1, {"a": [N
 
 
 async def test_recorded_results_come_back_as_they_were(journal: Journal) -> None:
-    pipeline: Pipeline[int, Any] = stage(lambda number: ODD[number])
-    rest: Pipeline[int, list[Any]] = stage(lambda number: ODD[number:])
+    pipeline: Pipeline[int, Any] = stage(lambda number: ODD[number], name="one")
+    rest: Pipeline[int, list[Any]] = stage(lambda number: ODD[number:], name="rest")
     several = rest.flat_map(list)
     other = Journal(f"{journal.path}2")
     for _ in range(2):
@@ -329,16 +336,12 @@ async def test_recorded_results_come_back_as_they_were(journal: Journal) -> None
 
 
 async def test_a_result_that_would_come_back_changed_ends_the_run(journal: Journal) -> None:
-    pair: Pipeline[int, Any] = stage(lambda item: (item, item) if item == 3 else item)
-    with pytest.raises(JournalError, match=r"results of 3 cannot.*back as something else.*dump="):
+    pair: Pipeline[int, Any] = stage(lambda item: (item, item) if item == 3 else item, name="pair")
+    with pytest.raises(JournalError, match=r"results of 3 cannot.*back unchanged.*dump="):
         await pair.collect(range(100), journal=journal)
     assert done(journal) >= {0, 1, 2}
     with pytest.raises(JournalError, match="not JSON serializable"):
-        await (
-            stage(pair._specs[0].function)
-            .map(PurePosixPath)
-            .collect(["x"], journal=Journal(f"{journal.path}2"))
-        )
+        await stage(PurePosixPath).collect(["x"], journal=Journal(f"{journal.path}2"))
     other = Journal(f"{journal.path}3", dump=pickle.dumps, load=pickle.loads)
     for _ in range(2):
         assert await pair.collect([2, 3], journal=other) == [2, (3, 3)]
@@ -347,7 +350,7 @@ async def test_a_result_that_would_come_back_changed_ends_the_run(journal: Journ
 @pytest.mark.parametrize("dumped", ["\udcff", 1 << 70, object()])
 async def test_a_dump_that_no_file_can_take_ends_the_run(journal: Journal, dumped: Any) -> None:  # noqa: ANN401
     odd = Journal(journal.path, dump=lambda _: dumped, load=pickle.loads)
-    with pytest.raises(JournalError, match="what was recorded stays"):
+    with pytest.raises(JournalError, match="the records so far stay"):
         await stage(same).collect([1, 2], journal=odd)
     assert done(journal) == set()
 
@@ -465,10 +468,10 @@ def newer(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (spoil_header, "it is no journal, and stays as it is"),
+        (spoil_header, "it is not a journal, and stays as it is"),
         (spoil_pages, "it is damaged, and stays as it is"),
-        (other_database, "is a database, but no journal: name another file"),
-        (newer, "journal of format 9, and this aconcur knows 1"),
+        (other_database, "is a database, but not a journal: name another file"),
+        (newer, "journal of format 9, and this version of aconcur reads format 2"),
     ],
 )
 async def test_a_file_that_is_no_journal_stays_as_it_is(
@@ -496,7 +499,8 @@ async def test_no_folder_and_no_file(tmp_path: Path) -> None:
 
 
 def test_a_journal_is_a_value() -> None:
-    assert repr(Journal("run.db")) == "<Journal 'run.db'>"
+    assert repr(Journal("/tmp/run.db")) == "<Journal '/tmp/run.db'>"
+    assert Journal("run.db").path == Path("run.db").resolve()
     with pytest.raises(ValueError, match="dump= was given without load="):
         Journal("run.db", dump=json.dumps)
     with pytest.raises(ValueError, match="load= was given without dump="):
@@ -517,7 +521,7 @@ async def test_a_disk_that_is_full_ends_the_run_and_what_was_recorded_stays(
 
     monkeypatch.setattr(JournalFile, "write", write_little)
     pipeline: Pipeline[int, int] = stage(same).map(same, workers=2)
-    with pytest.raises(JournalError, match=r"is full; what was recorded stays: make room"):
+    with pytest.raises(JournalError, match=r"is full; the records so far stay: make room"):
         await pipeline.run(endless(), journal=journal)
     monkeypatch.undo()
     kept = done(journal)
@@ -567,7 +571,7 @@ async def test_a_file_that_is_not_where_it_was_ends_the_run(
             yield item
             await checkpoint()
 
-    with pytest.raises(JournalError, match=f"{file} was removed or replaced while the run"):
+    with pytest.raises(JournalError, match=f"{file} was removed or replaced during the run"):
         await Work().pipeline().run(source(), journal=journal)
     if (suffix, how) == ("", "moved"):
         file.unlink(missing_ok=True)

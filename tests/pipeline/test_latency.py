@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from aconcur.pipeline import SKIP, THREADS, stage
-from aconcur.pipeline import _latency as latency_module
-from aconcur.pipeline._latency import Histogram, Sampled
+from aconcur.pipeline import _stage as latency_module
+from aconcur.pipeline._stage import Histogram, Sampled
 
 
 @pytest.mark.parametrize("scale", [3e-7, 1e-3, 2.5, 4000])

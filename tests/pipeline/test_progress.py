@@ -15,7 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from aconcur.pipeline import SKIP, Journal, PipelineReport, ProgressLines, Queue, stage
-from aconcur.pipeline._progress import Recent
+from aconcur.pipeline._report import Recent
 from aconcur.testing import cancel_everywhere, explore
 from tests.pipeline.test_accounts import account
 from tests.support.pseudo_terminal import PseudoTerminal, open_pseudo_terminal
@@ -204,11 +204,11 @@ def test_lines_come_every_so_often_and_at_the_end() -> None:
 def test_rates_are_those_of_the_last_seconds() -> None:
     recent = Recent()
     for look in range(100):
-        now = recent.look(told(look / 10, 10 * min(look, 60)))
+        now = recent.add(told(look / 10, 10 * min(look, 60)))
     assert now.rate == 0
     recent = Recent()
     for look in range(100):
-        now = recent.look(told(look / 10, 10 * max(0, look - 60)))
+        now = recent.add(told(look / 10, 10 * max(0, look - 60)))
     assert now.rate == pytest.approx(100)
 
 

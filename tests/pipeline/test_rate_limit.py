@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aconcur.pipeline import COLLECT, SKIP, Pipeline, Run, stage
-from aconcur.pipeline._moving import Pace
+from aconcur.pipeline._workers import Pace
 from aconcur.testing import cancel_everywhere, explore
 
 Backend: TypeAlias = Literal["asyncio", "trio"]

@@ -50,15 +50,18 @@ def test_a_pipe_needs_a_command() -> None:
         ),
         (lambda: Command("curl", WRONG_SECRET), "argument 1 is a Secret.*pass it by env="),
         (lambda: Command(""), "the program must have a name"),
-        (lambda: Command("a", "b\0c"), "argument 1 must be without NUL"),
+        (lambda: Command("a", "b\0c"), "argument 1 must not contain NUL"),
         (lambda: Command("a", env={"": "x"}), "an env name must be text"),
         (lambda: Command("a", env={"A=B": "x"}), "without '='"),
         (
             lambda: Command("a", env={"A": WRONG_INT}),
             r"env\['A'\] must be str, .* not int",
         ),
-        (lambda: Command("a", env={"A": Secret("x\0y")}), r"env\['A'\] must be without NUL"),
-        (lambda: Command("a", stderr=WRONG_TEXT), "stderr must be one of .*CAPTURE, DISCARD"),
+        (lambda: Command("a", env={"A": Secret("x\0y")}), r"env\['A'\] must not contain NUL"),
+        (
+            lambda: Command("a", stderr=WRONG_TEXT),
+            "stderr must be CAPTURE, DISCARD.*STDOUT.* not str",
+        ),
         (lambda: Command("a", ok_codes=()), "ok_codes must name at least one status"),
         (lambda: Command("a", ok_codes=WRONG_INT), "ok_codes must be statuses, .* not 5"),
         (lambda: Command("a", ok_codes=["1"]), r"ok_codes must be statuses, .* not \['1'\]"),  # type: ignore[list-item]

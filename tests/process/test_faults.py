@@ -11,8 +11,7 @@ import anyio
 import pytest
 
 from aconcur._core import pipe_budget
-from aconcur.process import Command
-from aconcur.process import _turn as turn
+from aconcur.process import Command, _spawn
 from tests.support.commands import descriptors, free_files, sh
 
 CAT = Command("cat")
@@ -61,7 +60,7 @@ async def test_a_thread_that_cannot_start_leaves_nothing(monkeypatch: pytest.Mon
 
 
 async def test_slow_starts_go_to_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "_SLOW", -1.0)
+    monkeypatch.setattr(_spawn, "_SLOW", -1.0)
     assert (await (CAT | CAT).run(input=b"x")).stdout == b"x"
     with pytest.raises(FileNotFoundError):
         await (CAT | Command("no-such-program")).run()

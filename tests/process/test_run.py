@@ -28,8 +28,8 @@ from aconcur.process import (
     CommandStartError,
     Completed,
     OutputTooLarge,
-    Progress,
     Tee,
+    TransferProgress,
 )
 from tests.support.commands import python, sh
 
@@ -111,7 +111,7 @@ async def test_an_async_generator_is_closed_when_the_program_reads_no_more() -> 
 
 
 def test_a_tee_needs_a_function() -> None:
-    with pytest.raises(TypeError, match="Tee needs a function, not None"):
+    with pytest.raises(TypeError, match="Tee's argument must be a function, not None"):
         Tee(None)  # type: ignore[arg-type]
 
 
@@ -121,7 +121,7 @@ def test_a_tee_needs_a_function() -> None:
         (["text"], "input must yield bytes, not str"),
         ([1], "input must yield bytes, not int"),
         (3, "input must be bytes, str, a path, .* not int"),
-        (PIPE, "input=PIPE is for open"),
+        (PIPE, r"input=PIPE only works with open\(\)"),
     ],
 )
 async def test_an_input_of_another_kind_is_refused(source: object, message: str) -> None:
@@ -229,7 +229,7 @@ async def test_every_stage_has_a_status_and_its_stderr() -> None:
 async def test_a_failure_names_the_last_stage_that_failed() -> None:
     pipe = sh("exit 1") | sh("echo long story >&2; echo short >&2; exit 7") | CAT
     with pytest.raises(
-        CommandFailed, match=r"sh -c .* \(stage 2 of 3\) exited with 7: short$"
+        CommandFailed, match=r"sh -c .* \(stage 2 of 3\) exited with 7:\n  long story\n  short$"
     ) as caught:
         await pipe.run()
     assert caught.value.completed.returncodes == (1, 7, 0)
@@ -404,19 +404,19 @@ async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 async def test_progress_tells_bytes_in_and_out(tmp_path: Path) -> None:
     path = _file(tmp_path / "in", BIG)
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     slow = sh("cat; sleep 0.15")
     await slow.run(input=BIG, on_progress=told.append)
     assert len(told) >= 2
-    assert told[-1] == Progress(len(BIG), len(BIG))
+    assert told[-1] == TransferProgress(len(BIG), len(BIG))
     told.clear()
     await slow.run(input=path, output=tmp_path / "out", on_progress=told.append)
-    assert told[-1] == Progress(len(BIG), len(BIG))
+    assert told[-1] == TransferProgress(len(BIG), len(BIG))
     with path.open("rb") as source, (tmp_path / "copy").open("wb") as sink:
         await CAT.run(input=source, output=sink, on_progress=told.append)
-    assert told[-1] == Progress(len(BIG), len(BIG))
+    assert told[-1] == TransferProgress(len(BIG), len(BIG))
     await CAT.run(input=pieces(BIG), on_progress=told.append)
-    assert told[-1] == Progress(len(BIG), len(BIG))
+    assert told[-1] == TransferProgress(len(BIG), len(BIG))
 
 
 async def test_a_result_can_be_shown_without_its_bytes() -> None:

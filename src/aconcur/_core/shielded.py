@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = (
     "run_in_thread_to_end",
+    "sleep_catching_cancel",
     "wait_readable",
     "wait_readable_catching_cancel",
 )
@@ -36,6 +37,18 @@ async def wait_readable_catching_cancel(
     """
     try:
         await wait_readable(fd, seconds)
+    except anyio.get_cancelled_exc_class() as error:  # noqa: ASYNC103 - the caller raises it
+        return error  # noqa: ASYNC104
+    return None
+
+
+async def sleep_catching_cancel(seconds: float) -> BaseException | None:
+    """Sleep, but return a native cancellation instead of raising it.
+
+    See :func:`wait_readable_catching_cancel`.
+    """
+    try:
+        await anyio.sleep(seconds)
     except anyio.get_cancelled_exc_class() as error:  # noqa: ASYNC103 - the caller raises it
         return error  # noqa: ASYNC104
     return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("check_count", "check_number", "check_seconds", "check_text")
+__all__ = ("check_count", "check_number", "check_plain_function", "check_seconds", "check_text")
 
+from functools import partial
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any
 
 
@@ -69,3 +71,27 @@ def check_text(name: str, value: Any, *, also: str = "") -> None:  # noqa: ANN40
     """
     if not isinstance(value, str) and not (also and value is None):
         raise TypeError(f"{name} must be a str{also}, not {value!r}")
+
+
+def check_plain_function(name: str, value: Any, *, also: str = "") -> None:  # noqa: ANN401
+    """Refuse a value that is not a function to be called without ``await``.
+
+    Args:
+        name: the parameter.
+        value: the argument.
+        also: another accepted value, for the message, such as ``" or None"``.
+
+    Raises:
+        TypeError: it cannot be called, or calling it gives a coroutine that would never be awaited.
+    """
+    target = value
+    while isinstance(target, partial):
+        target = target.func
+    if not callable(target):
+        raise TypeError(f"{name} must be a function{also}, not {value!r}")
+    for called in (target, getattr(target, "__call__", None)):  # noqa: B004 - its kind is asked
+        if iscoroutinefunction(called) or isasyncgenfunction(called):
+            raise TypeError(
+                f"{name} must be a plain function, but {value!r} is a coroutine function: it would "
+                "be called and never awaited"
+            )

@@ -109,7 +109,8 @@ class WaitQueue(deque[Wakeable]):
     def wake(self, value: bool = True) -> bool:
         """Wake the first task that still waits; return whether there was one."""
         while self:
-            if wake(self.popleft(), value):
+            if not (waiter := self.popleft()).done():
+                waiter.set_result(value)
                 return True
         return False
 

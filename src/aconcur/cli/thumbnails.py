@@ -150,6 +150,7 @@ async def _run(
                 )
                 .map(
                     partial(shrink, size=chosen.size),
+                    name="shrink",
                     workers=2 * processes,
                     via=pool,
                     on_error=note,
@@ -163,7 +164,7 @@ async def _run(
                     on_error=note,
                     ordered=False,
                 )
-                .map(partial(print, flush=True))
+                .map(partial(print, flush=True), name="print")
             )
             return await thumbnails.run(
                 pictures,

@@ -1,9 +1,9 @@
-"""Work that passes from task to task: a queue that can be closed, and pipelines of stages.
+"""Queues that can be closed, and pipelines of stages, on asyncio and trio.
 
-:class:`Queue` has asyncio.Queue's names, can be closed, and lets threads take part.
-:class:`Pipeline`, made by :func:`stage`, sends items through stages of workers: coroutines,
-threads or any executor, bounded everywhere, every item accounted for. A :class:`Journal` makes a
-run resumable. All run on asyncio and trio.
+:class:`Queue` has asyncio.Queue's names, can be closed at either end, and lets threads take part.
+:class:`Pipeline`, made by :func:`stage`, sends items through stages of workers: coroutines, threads
+or any executor, with bounded buffers and an account of every item. A :class:`Journal` makes a run
+resumable.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ __all__ = (
     "RAISE",
     "SKIP",
     "THREADS",
+    "Consumer",
     "Failure",
     "Fed",
     "ItemCancelledError",
@@ -25,7 +26,7 @@ __all__ = (
     "Pipeline",
     "PipelineReport",
     "Producer",
-    "Progress",
+    "ProgressDisplay",
     "ProgressLines",
     "Queue",
     "QueueClosed",
@@ -48,30 +49,31 @@ from aconcur.pipeline._errors import JournalError as JournalError
 from aconcur.pipeline._errors import QueueClosed as QueueClosed
 from aconcur.pipeline._errors import QueueEmpty as QueueEmpty
 from aconcur.pipeline._errors import QueueFull as QueueFull
-from aconcur.pipeline._journal import Journal as Journal
-from aconcur.pipeline._journal import JournalFailure as JournalFailure
-from aconcur.pipeline._journal import JournalStatistics as JournalStatistics
-from aconcur.pipeline._latency import Latency as Latency
-from aconcur.pipeline._options import COLLECT as COLLECT
-from aconcur.pipeline._options import RAISE as RAISE
-from aconcur.pipeline._options import SKIP as SKIP
-from aconcur.pipeline._options import THREADS as THREADS
-from aconcur.pipeline._options import Failure as Failure
-from aconcur.pipeline._options import Fed as Fed
-from aconcur.pipeline._options import OnError as OnError
-from aconcur.pipeline._options import Retry as Retry
-from aconcur.pipeline._options import Runner as Runner
-from aconcur.pipeline._options import StageOptions as StageOptions
-from aconcur.pipeline._options import Threads as Threads
-from aconcur.pipeline._options import Via as Via
+from aconcur.pipeline._journal.journal import Journal as Journal
+from aconcur.pipeline._journal.journal import JournalFailure as JournalFailure
+from aconcur.pipeline._journal.journal import JournalStatistics as JournalStatistics
 from aconcur.pipeline._pipeline import Pipeline as Pipeline
 from aconcur.pipeline._pipeline import stage as stage
-from aconcur.pipeline._progress import Progress as Progress
+from aconcur.pipeline._progress import ProgressDisplay as ProgressDisplay
 from aconcur.pipeline._progress import ProgressLines as ProgressLines
-from aconcur.pipeline._queue import Queue as Queue
-from aconcur.pipeline._queue_parts import Producer as Producer
-from aconcur.pipeline._queue_parts import QueueStatistics as QueueStatistics
+from aconcur.pipeline._queue.queue import Consumer as Consumer
+from aconcur.pipeline._queue.queue import Producer as Producer
+from aconcur.pipeline._queue.queue import Queue as Queue
+from aconcur.pipeline._queue.queue import QueueStatistics as QueueStatistics
+from aconcur.pipeline._queue.thread_end import ThreadEnd as ThreadEnd
+from aconcur.pipeline._report import Latency as Latency
 from aconcur.pipeline._report import PipelineReport as PipelineReport
 from aconcur.pipeline._report import StageReport as StageReport
 from aconcur.pipeline._run import Run as Run
-from aconcur.pipeline._thread_end import ThreadEnd as ThreadEnd
+from aconcur.pipeline._spec import COLLECT as COLLECT
+from aconcur.pipeline._spec import RAISE as RAISE
+from aconcur.pipeline._spec import SKIP as SKIP
+from aconcur.pipeline._spec import THREADS as THREADS
+from aconcur.pipeline._spec import Failure as Failure
+from aconcur.pipeline._spec import Fed as Fed
+from aconcur.pipeline._spec import OnError as OnError
+from aconcur.pipeline._spec import Retry as Retry
+from aconcur.pipeline._spec import Runner as Runner
+from aconcur.pipeline._spec import StageOptions as StageOptions
+from aconcur.pipeline._spec import Threads as Threads
+from aconcur.pipeline._spec import Via as Via

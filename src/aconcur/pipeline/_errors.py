@@ -1,12 +1,20 @@
-"""The errors of queues, pipelines and journals: each is a fact and a remedy."""
+"""The errors of queues, pipelines and journals. Each states what is wrong and what to do."""
 
 from __future__ import annotations
 
-__all__ = ("ItemCancelledError", "JournalError", "QueueClosed", "QueueEmpty", "QueueFull")
+__all__ = (
+    "ItemCancelledError",
+    "JournalError",
+    "QueueClosed",
+    "QueueEmpty",
+    "QueueFull",
+    "own_cancellation",
+)
 
 import asyncio
 import sys
 
+from aconcur._core.wait_queue import in_trio
 from aconcur.errors import AconcurError
 
 if sys.version_info >= (3, 13):
@@ -16,42 +24,71 @@ else:
 
 
 class QueueClosed(AconcurError, _ShutDown):  # noqa: N818 - as QueueShutDown
-    """Raised by put after close, and by get when a closed queue is empty.
+    """Raised by put() after close() or without a consumer, and by get() on a closed, empty queue.
 
     From Python 3.13 on it is an ``asyncio.QueueShutDown`` too.
+
+    Args:
+        operation: the method that was called.
+        abandoned: whether it is refused because the last consumer has left.
     """
 
-    def __init__(self, operation: str) -> None:
-        why = "after close()" if operation.startswith("put") else "and nothing is left"
-        super().__init__(f"queue is closed: {operation}() {why}")
+    def __init__(self, operation: str, *, abandoned: bool = False) -> None:
+        if abandoned:
+            text = f"{operation}() after the last consumer left: the item would never be taken"
+        elif operation.startswith("put"):
+            text = f"queue is closed: {operation}() after close()"
+        else:
+            text = f"queue is closed: {operation}() and nothing is left"
+        super().__init__(text)
 
 
 class QueueEmpty(AconcurError, asyncio.QueueEmpty):  # noqa: N818 - as asyncio's
-    """Raised by get_nowait when there is nothing to get yet."""
+    """Raised by get_nowait, or get with a timeout, when no item is there."""
 
     def __init__(self) -> None:
-        super().__init__("nothing to get now: await get(), or try again later")
+        super().__init__("the queue is empty now: await get(), or try again later")
 
 
 class QueueFull(AconcurError, asyncio.QueueFull):  # noqa: N818 - as asyncio's
-    """Raised by put_nowait when there is no room now."""
+    """Raised by put_nowait, or put with a timeout, when there is no room."""
 
     def __init__(self, maxsize: int) -> None:
-        super().__init__(f"all {maxsize} places are taken: await put(), or try again later")
+        super().__init__(f"all {maxsize} slots are taken: await put(), or try again later")
 
 
 class ItemCancelledError(AconcurError):
-    """Raised for an item whose function met a cancellation that nobody asked of the pipeline.
+    """The error of an item whose function raised CancelledError although the run goes on.
 
-    What the function waited for was cancelled, not the function. The cancellation is the cause.
+    Something that the function awaited was cancelled, such as a task or a future. The cancellation
+    is the cause. :class:`Retry` does not try such an item again, unless ``on`` names this error.
     """
 
     def __init__(self) -> None:
-        super().__init__("what the function waited for was cancelled: catch CancelledError there")
+        super().__init__(
+            "the function raised CancelledError, but its run was not cancelled: catch it where "
+            "the function awaits what was cancelled"
+        )
+
+
+def own_cancellation(error: BaseException) -> ItemCancelledError | None:
+    """Return the error of a function that raised CancelledError itself; None if it is cancelled.
+
+    On asyncio a task that is cancelled, by a scope or natively, says so in ``cancelling()``. On
+    trio ``asyncio.CancelledError`` never cancels a task.
+    """
+    if not isinstance(error, asyncio.CancelledError):
+        return None
+    task = None if in_trio() else asyncio.current_task()
+    if task is not None and task.cancelling() > 0:
+        return None
+    problem = ItemCancelledError()
+    problem.__cause__ = error
+    return problem
 
 
 class JournalError(AconcurError):
-    """Raised when a run cannot go by its journal: its file, or a key, or a result is at fault.
+    """Raised when a run cannot use its journal, because of the file, a key or a result.
 
-    What was recorded before stays.
+    Earlier records stay.
     """

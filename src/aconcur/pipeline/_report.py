@@ -1,21 +1,43 @@
-"""What a run of a pipeline did, in figures: for the eye, as a dict, as JSON."""
+"""What a run of a pipeline did, in figures: as a table, as HTML, as a dict, as JSON."""
 
 from __future__ import annotations
 
-__all__ = ("PipelineReport", "StageReport")
+__all__ = ("Latency", "PipelineReport", "Recent", "RecentWork", "StageReport", "progress_text")
 
 import json
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from html import escape
+from typing import TYPE_CHECKING, Any, Final, final
 
-from aconcur.pipeline._latency import Latency
+if TYPE_CHECKING:
+    from aconcur.pipeline._spec import Failure
 
-# Below this share of its time nobody is a bottleneck: a guess.
+# A stage that is busy for less than this share of the time is not a bottleneck: a guess.
 _BUSY: Final = 0.5
 _HEADS: Final = (
-    *("stage", "workers", "in", "out", "filtered", "failed", "cancelled", "inside"),
-    *("items/s", "busy", "starved", "blocked", "p50", "p99"),
+    *("stage", "workers", "in", "out", "filtered", "failed", "cancelled", "inside", "retried"),
+    *("items/s", "busy", "starved", "blocked", "p50", "p99", "queued p50"),
 )
+# Reports from which a current rate is computed: 3 s of them.
+_LOOKS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Quantiles in seconds, exact to within 6 %.
+
+    Each attempt counts by itself, and a cancelled one with the time that it had. Of calls shorter
+    than 50 µs about one in 128 is measured.
+    """
+
+    p50: float
+    """Half of the calls took no longer."""
+    p90: float
+    """Nine of ten took no longer."""
+    p99: float
+    """99 of 100 took no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +49,21 @@ class StageReport:
     workers: int
     """Items that it works on at once, at most."""
     entered: int
-    """Items that came: all that the stage before passed on, or that were drawn from the source."""
+    """Items that it received: from the stage before, or from the source."""
     out: int
     """Items that are done."""
     filtered: int
-    """Items that a filter left out."""
+    """Items that a filter did not keep."""
     failed: int
     """Items that it failed on, after all attempts."""
     cancelled: int
-    """Items that it had when the run was cancelled, left or ended by an error."""
+    """Items that it held when the run was cancelled, left or ended by an error."""
     inside: int
     """Items that wait for it, that it works on, or whose result waits for its turn."""
     emitted: int
-    """Results that it passed on: not ``out`` where one item becomes several, or several one."""
+    """Results that it passed on. It differs from ``out`` in flat_map and batch stages."""
     depth: int
-    """Items, of those inside, that wait for it."""
+    """The items inside that wait in front of it."""
     buffered: int
     """Results that wait for the next stage."""
     buffer: int
@@ -53,9 +75,13 @@ class StageReport:
     blocked: float
     """The share in which they waited for room behind them, 0 to 1."""
     limits: bool = False
-    """Whether it is there to hold items up: a rate limit."""
+    """Whether its task is to hold items up: a rate limit."""
     latency: Latency | None = None
     """Quantiles of the seconds that its calls took; None if it made none."""
+    queueing: Latency | None = None
+    """Quantiles of the seconds that calls waited for a thread; None without THREADS."""
+    retried: int = 0
+    """Attempts that failed and were followed by another one."""
 
     @property
     def busy(self) -> float:
@@ -72,21 +98,23 @@ class StageReport:
 
 @dataclass(frozen=True, slots=True)
 class PipelineReport:
-    """The account of a run. ``print`` shows it as a table."""
+    """The account of a run. ``print()`` shows it as a table, and so does a notebook."""
 
     stages: tuple[StageReport, ...]
     """In the order in which items pass them."""
     seconds: float
     """From the start of the run to its end, or to now."""
     recorded: int = 0
-    """Items that were passed over: the journal had them from earlier runs."""
+    """Items that were left out, because the journal has them from earlier runs."""
     finished: int = 0
-    """Items of the source that are through, filtered, failed or passed over. Where a stage makes
-    several of one or one of several: those that the first stage is done with."""
+    """Items of the source that left the last stage, were filtered, failed or were left out. With
+    flat_map, batch or merge an estimate."""
     total: int | None = None
     """Items of the source, if it has a length."""
     ended: bool = False
     """Whether the run has ended."""
+    failures: Sequence[Failure] = ()
+    """The failed items of stages with ``on_error=COLLECT``, and the one that ended the run."""
 
     @property
     def delivered(self) -> int:
@@ -100,13 +128,13 @@ class PipelineReport:
 
     @property
     def bottleneck(self) -> StageReport | None:
-        """The stage that was busy longest; None where none was, for half of the run."""
+        """The stage that was busy longest; None if none was busy for half of the run."""
         busiest = max(self.stages, key=lambda stage: stage.busy * stage.seconds)
         return busiest if busiest.busy * busiest.seconds >= _BUSY * self.seconds else None
 
     @property
     def suggestion(self) -> str:
-        """What holds the run back, and what could be done."""
+        """What limits the speed of the run, and what to do about it."""
         found = self.bottleneck
         if not any(stage.entered for stage in self.stages):
             return "there was nothing to do"
@@ -137,6 +165,15 @@ class PipelineReport:
             "total": self.total,
             "ended": self.ended,
             "suggestion": self.suggestion,
+            "failures": [
+                {
+                    "item": repr(one.item),
+                    "stage": one.stage,
+                    "error": repr(one.error),
+                    "attempts": one.attempts,
+                }
+                for one in self.failures
+            ],
             "stages": [
                 asdict(stage) | {"busy": stage.busy, "rate": stage.rate} for stage in self.stages
             ],
@@ -146,8 +183,22 @@ class PipelineReport:
         """Return :meth:`to_dict` as JSON."""
         return json.dumps(self.to_dict())
 
-    def __str__(self) -> str:
+    def _rows(self) -> list[tuple[str, ...]]:
         rows = [_HEADS, *(_row(stage) for stage in self.stages)]
+        # Columns that say nothing here are left out.
+        shown = [
+            number
+            for number, head in enumerate(_HEADS)
+            if head not in _OPTIONAL or any(row[number] not in ("", "0") for row in rows[1:])
+        ]
+        return [tuple(row[number] for number in shown) for row in rows]
+
+    def _summary(self) -> str:
+        before = f" ({self.recorded} items recorded before)" if self.recorded else ""
+        return f"{self.delivered} results in {self.seconds:.2f} s{before}; {self.suggestion}"
+
+    def __str__(self) -> str:
+        rows = self._rows()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(
@@ -156,35 +207,121 @@ class PipelineReport:
             )
             for row in rows
         ]
-        before = f" ({self.recorded} items recorded before)" if self.recorded else ""
-        ended = f"{self.delivered} results in {self.seconds:.2f} s{before}; {self.suggestion}"
-        return "\n".join([*lines, ended])
+        return "\n".join([*lines, self._summary()])
+
+    def __repr__(self) -> str:
+        stages = " | ".join(stage.name for stage in self.stages)
+        failed = f", {self.failed} failed" if self.failed else ""
+        state = "" if self.ended else ", running"
+        return (
+            f"<PipelineReport {stages}: {self.delivered} results{failed} "
+            f"in {self.seconds:.2f} s{state}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the table for a notebook."""
+        head, *rows = self._rows()
+        cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+        )
+        return (
+            f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+            f"<p>{escape(self._summary())}</p>"
+        )
+
+
+_OPTIONAL: Final = ("retried", "queued p50")
 
 
 def _row(stage: StageReport) -> tuple[str, ...]:
     counts = (stage.entered, stage.out, stage.filtered, stage.failed, stage.cancelled, stage.inside)
     shares = (stage.busy, stage.starved, stage.blocked)
+    latency, queueing = stage.latency, stage.queueing
     return (
         stage.name,
         str(stage.workers),
         *map(str, counts),
+        str(stage.retried),
         f"{stage.rate:,.0f}",
         *(f"{share:.0%}" for share in shares),
-        *_times(stage.latency),
+        "" if latency is None else _time(latency.p50),
+        "" if latency is None else _time(latency.p99),
+        "" if queueing is None else _time(queueing.p50),
     )
-
-
-def _times(latency: Latency | None) -> tuple[str, str]:
-    return ("", "") if latency is None else (_time(latency.p50), _time(latency.p99))
 
 
 def _time(seconds: float) -> str:
     """Return two digits and a unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size:
-            return (
-                f"{seconds / size:.0f} {unit}"
-                if seconds >= 10 * size
-                else f"{seconds / size:.1f} {unit}"
-            )
+            digits = 0 if seconds >= 10 * size else 1
+            return f"{seconds / size:.{digits}f} {unit}"
     return f"{seconds * 1e9:.0f} ns"
+
+
+# ------------------------------------------------------------- the last seconds
+
+
+def progress_text(report: PipelineReport) -> str:
+    """Return how many items are finished, and of how many."""
+    of = "" if report.total is None else f"/{report.total:,}"
+    return f"{report.finished:,}{of} items"
+
+
+@dataclass(frozen=True, slots=True)
+class RecentStage:
+    """What a stage did in the last seconds."""
+
+    name: str
+    rate: float
+    """Items per second."""
+    busy: float
+    """The share of its workers' time, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecentWork:
+    """What a run did in the last seconds."""
+
+    rate: float
+    """Items of the source that were finished, per second."""
+    stages: tuple[RecentStage, ...]
+
+    @property
+    def busiest(self) -> RecentStage:
+        """The stage that was busy longest."""
+        return max(self.stages, key=lambda stage: stage.busy)
+
+
+@final
+class Recent:
+    """Compares reports, each of which counts from the start of the run."""
+
+    def __init__(self) -> None:
+        self._reports = deque[PipelineReport](maxlen=_LOOKS)
+
+    def add(self, report: PipelineReport) -> RecentWork:
+        """Compare a report with one of some seconds ago, or with the start of the run."""
+        before = self._reports[0] if len(self._reports) > 1 else None
+        self._reports.append(report)
+        seconds = report.seconds - (before.seconds if before else 0.0)
+        finished = report.finished - (before.finished if before else report.recorded)
+        olds = before.stages if before else (None,) * len(report.stages)
+        return RecentWork(
+            finished / seconds if seconds > 0 else 0.0,
+            tuple(
+                _compared(new, old, seconds) for new, old in zip(report.stages, olds, strict=True)
+            ),
+        )
+
+
+def _compared(new: StageReport, old: StageReport | None, seconds: float) -> RecentStage:
+    """Return what a stage did in an interval of the run, in part of which it may have ended."""
+    if seconds <= 0:
+        return RecentStage(new.name, 0.0, 0.0)
+    out, busy = new.out, 0.0 if new.limits else new.busy * new.seconds
+    if old is not None:
+        out -= old.out
+        busy -= 0.0 if old.limits else old.busy * old.seconds
+    return RecentStage(new.name, out / seconds, min(1.0, max(0.0, busy / seconds)))

@@ -1,34 +1,85 @@
-"""A run of a pipeline: its stages, joined and started, and what comes out."""
+"""A run of a pipeline: its stages, joined and started, and its results.
 
-# ruff: noqa: SLF001 - running() is the maker of Run, whose parts are nobody else's
+``open_run`` builds the stages from the source to the last one, starts a task for each worker, and
+ends them with the block. An item then goes from input to input: a worker of stage n appends its
+result to the stage's ``Buffer``, which is the input of stage n + 1, and wakes one worker there. The
+last buffer is what the consumer takes from.
+
+How a run ends:
+
+* all workers have come to the end of their inputs, and the consumer takes the last result;
+* the consumer leaves the block: all tasks are cancelled;
+* a stage fails: its task raises, and the task group cancels the rest, the consumer included;
+* a source fails: its items come to an end there. When the consumer has taken all that came of them,
+  the error is raised in the task group as above;
+* the machinery fails, or the journal does: as a stage.
+
+Whatever was opened for the run is closed when the block is left: threads, generators, the share in
+a queue.
+"""
+
+# ruff: noqa: SLF001 - open_run() makes a Run and starts it
 
 from __future__ import annotations
 
-__all__ = ("Beside", "Run", "running")
+__all__ = ("Background", "Run", "open_run")
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Sequence, Sized
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Sequence,
+    Sized,
+)
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Final, Generic, Self, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeAlias, TypeVar, final
 
 import anyio
 
-from aconcur._core.wait_queue import CallSoon, get_call_soon_threadsafe, yield_to_others
-from aconcur.pipeline._calls import Call, ThreadTeam, awaiting, in_executor
-from aconcur.pipeline._journal_trace import Book
-from aconcur.pipeline._link import GONE, Inlet, Link
-from aconcur.pipeline._options import CALLING, THREADS, Failure, Fed, Source, Spec
+from aconcur._core.wait_queue import (
+    WaitQueue,
+    get_call_soon_threadsafe,
+    wait_in,
+    waiter_factory,
+)
+from aconcur.pipeline._buffer import Buffer
+from aconcur.pipeline._callers import ThreadTeam, in_executor, in_pool
+from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._report import PipelineReport
-from aconcur.pipeline._stage import Stage
-from aconcur.pipeline._watch import Watch
-from aconcur.pipeline._working import work
+from aconcur.pipeline._source import AHEAD, AsyncFeed, Input, QueueSource
+from aconcur.pipeline._spec import THREADS, Failure, Fed, Source, Spec
+from aconcur.pipeline._stage import Call, Stage, StageTracker
+from aconcur.pipeline._timeouts import Deadlines
+from aconcur.pipeline._workers import awaiting, work
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
 
 Out = TypeVar("Out")
-Beside: TypeAlias = "Callable[[Run[Any]], Coroutine[Any, Any, None]]"
-_FEED: Final = 16
-_ONE_FOR_ONE: Final = ("map", "filter", "rate_limit")
+Background: TypeAlias = "Callable[[Run[Any]], Coroutine[Any, Any, None]]"
+
+
+class RunTracker(Protocol):
+    """Follows the items of a run through its stages, for a journal."""
+
+    @property
+    def skipped(self) -> int:
+        """Items of the source that were left out."""
+
+    def admit(self, item: Any) -> Any:  # noqa: ANN401
+        """Return what carries an item of the source; DROPPED if it is to be left out."""
+
+    def admitted(self, items: Iterable[Any]) -> Generator[Any, None, None]:
+        """Yield what carries each item."""
+
+    def of_stage(self, stage: Stage, *, last: bool) -> StageTracker:
+        """Return the tracker of a stage."""
 
 
 @final
@@ -38,46 +89,58 @@ class Run(Generic[Out]):
     Several tasks may iterate at once; each result goes to one of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        specs: Sequence[Spec],
+        source: Source[Any],
+        ahead: int | None,
+        tracker: RunTracker | None,
+        opened: ExitStack,
+    ) -> None:
         self._stages: list[Stage] = []
-        self._book: Book | None = None
-        self._total: int | None = None
-        self._one_for_one = True
+        self._chain: list[Stage] = []  # without the stages of merged pipelines
+        self._tracker = tracker
+        # The length of a queue is not the number of its items to come.
+        sized = isinstance(source, Sized) and not isinstance(source, AsyncIterable)
+        self._total = len(source) if sized else None  # type: ignore[arg-type]
         self._failures: list[Failure] = []
-        self._feeds: list[_Feed] = []
+        self._feeds: list[AsyncFeed] = []
+        self._group: TaskGroup | None = None
+        self._source_errors: list[Exception] = []
+        self._until_end = WaitQueue()
         self._started = time.monotonic()
         self._ended: float | None = None
-        self._results = Link(1, 1)
+        self._make_waiter = waiter_factory()
+        self._results = self._build(specs, source, ahead, opened)
+        opened.callback(self._end)
 
     @property
     def failures(self) -> Sequence[Failure]:
-        """The failed items of stages with ``on_error=COLLECT``, and that which ended the run."""
+        """The failed items of stages with ``on_error=COLLECT``, and the one that ended the run."""
         return tuple(self._failures)
 
     @property
     def report(self) -> PipelineReport:
-        """The account of now; after the block, of all.
+        """The account of this moment; after the block, of the whole run.
 
         Cost: about 10 µs a stage.
         """
-        stages = tuple(stage.report() for stage in self._stages)
-        recorded = self._book.skipped if self._book else 0
-        counted = stages if self._one_for_one else stages[:1]
         return PipelineReport(
-            stages,
+            tuple([stage.report() for stage in self._stages]),
             seconds=(self._ended or time.monotonic()) - self._started,
-            recorded=recorded,
-            finished=recorded + counted[-1].out + sum(one.filtered + one.failed for one in counted),
+            recorded=(recorded := self._tracker.skipped if self._tracker else 0),
+            finished=recorded + _finished(self._chain),
             total=self._total,
             ended=self._ended is not None,
+            failures=self.failures,
         )
 
     def drain(self) -> None:
-        """Draw no more from the source; what was drawn goes on to the end, as iteration does."""
+        """Draw no more from the source; the items inside go on to the end, as iteration does."""
         for feed in self._feeds:
-            feed.scope.cancel()
+            feed.stop()
         for stage in self._stages:
-            stage.draw_no_more()
+            stage.stop()
 
     def __aiter__(self) -> Self:
         return self
@@ -88,7 +151,9 @@ class Run(Generic[Out]):
         **Cancelled**: no result was taken.
         """
         results = self._results
-        if not results.items and not await results.until_item():
+        if not results.items and (results.closed or not await results.until_item()):
+            if self._source_errors:
+                await self._raise_source_error()
             raise StopAsyncIteration
         item: Out = results.items.popleft()
         if results.putters and not results.putter_woken:
@@ -101,217 +166,191 @@ class Run(Generic[Out]):
         **Cancelled**: no result was taken.
         """
         results = self._results
-        if not results.items:
-            await results.until_item()
+        if not results.items and (results.closed or not await results.until_item()):
+            if self._source_errors:
+                await self._raise_source_error()
+            return []
         taken = list(results.items)
         results.items.clear()
         if results.putters:
             results.wake_putter()
         return taken
 
+    async def _raise_source_error(self) -> None:
+        """Raise what a source raised, after all results, as an error of the run."""
+        if self._group is not None:
+            self._group.start_soon(_raise_in_task, self._source_errors.pop())
+            await wait_in(self._until_end)
+
     def __repr__(self) -> str:
-        stages = " | ".join(map(_status, self._stages))
+        stages = " | ".join([stage.status() for stage in self._stages])
         ended = ", ended" if self._ended else ""
         return f"<Run {stages} → {len(self._results.items)}{ended}>"
 
-    # Called by running(): the life of a run is its block.
+    # Called by open_run().
 
-    def _assemble(
+    def _build(
         self,
         specs: Sequence[Spec],
         source: Source[Any],
-        soon: CallSoon,
+        ahead: int | None,
         stack: ExitStack,
-        book: Book | None,
         *,
         merged: bool = False,
-    ) -> Link:
+    ) -> Buffer:
         """Make the stages, those of merged pipelines too; return the last one's output."""
-        sources = [self._inlet(source, book)]
+        inputs = [self._input(source, specs[0], 0, ahead, stack)]
         for number, spec in enumerate(specs, 1):
-            for other in spec.others:
+            for place, other in enumerate(spec.others, 1):
                 if isinstance(other, Fed):
-                    fed = self._assemble(other.specs, other.source, soon, stack, book, merged=True)
-                    sources.append(fed)
+                    fed = self._build(other.specs, other.source, other.ahead, stack, merged=True)
+                    inputs.append(fed)
                 else:
-                    sources.append(self._inlet(other, book))
-            stage = Stage(spec, sources, _hands(spec), self._failures.append)
-            if book is not None:
-                stage.trace = book.trace(stage, last=number == len(specs) and not merged)
-            if spec.kind in CALLING:
-                _set_call(stage, _reached(spec, soon, stack))
+                    inputs.append(self._input(other, spec, place, ahead, stack))
+            stage = Stage(spec, inputs, self._failures.append, self._make_waiter)
+            stage.input_failed = partial(self._source_failed, spec)
+            if self._tracker is not None:
+                last = number == len(specs) and not merged
+                stage.tracker = self._tracker.of_stage(stage, last=last)
+            if spec.calls:
+                if not spec.is_async:
+                    stage.call = _reachable(stage, stack)
+                if spec.options.timeout is not None:
+                    stage.deadlines = Deadlines(spec.options.timeout)
             self._stages.append(stage)
-            sources = [stage.output]
-        self._results = stage.output
+            if not merged:
+                self._chain.append(stage)
+            inputs = [stage.output]
         return stage.output
 
-    def _inlet(self, given: Source[Any], book: Book | None) -> Inlet:
-        source = given if book is None else book.drawn(given)
-        if not isinstance(source, AsyncIterable):
-            return iter(source)
-        feed = _Feed(source)
-        self._feeds.append(feed)
-        return feed.link
+    def _input(
+        self, source: Source[Any], spec: Spec, number: int, ahead: int | None, stack: ExitStack
+    ) -> Input:
+        """Return what the workers of a stage take from; closed with the stack."""
+        tracker = self._tracker
+        admit = None if tracker is None else tracker.admit
+        if isinstance(source, Queue):
+            stack.enter_context(source.consumer())
+            return QueueSource(source, admit)
+        if isinstance(source, AsyncIterable):
+            if ahead is None:
+                # buffer=1 asks that nothing waits anywhere.
+                ahead = 0 if spec.options.buffer == 1 else AHEAD
+            feed = AsyncFeed(
+                source, ahead, admit, partial(self._source_failed, spec, number), self._make_waiter
+            )
+            self._feeds.append(feed)
+            return feed.buffer
+        items = iter(source)
+        if isinstance(items, Generator):
+            stack.callback(items.close)
+        if tracker is not None:
+            items = tracker.admitted(items)
+            stack.callback(items.close)
+        return items
+
+    def _source_failed(self, spec: Spec, number: int, error: Exception) -> None:
+        merged = spec.kind == "merge" and number
+        name = f"source {number} of stage {spec.name!r}" if merged else "the pipeline's source"
+        error.add_note(f"raised by {name}, after the items before it")
+        self._source_errors.append(error)
 
     def _end(self) -> None:
         self._ended = time.monotonic()
         for stage in self._stages:
             stage.give_up()
-        # For tasks outside of the block, if there are any.
+        # For tasks outside of the block that iterate, if there are any.
         self._results.closed = True
-        self._results.getters.wake_all()
+        for waiting in (self._results.getters, self._until_end):
+            if waiting:
+                waiting.wake_all()
 
 
-def _status(stage: Stage) -> str:
-    options = stage.spec.options
-    working = min(options.workers, stage.hands - stage.idle)
-    queued = f", {stage.depth} queued" if stage.depth else ""
-    failed = f", {stage.failed} failed" if stage.failed else ""
-    return f"{stage.spec.name} {working}/{options.workers} busy{queued}{failed}"
+def _finished(chain: list[Stage]) -> int:
+    """Return how many items of the source are finished, with all that they became.
+
+    Where one item becomes several or several become one it is an estimate: of the items that left
+    a stage, the share is finished that the next stages have finished of theirs.
+    """
+    received = finished = 0
+    for stage in reversed(chain):
+        left = stage.out * finished // received if received else stage.out
+        finished = stage.filtered + stage.failed + left
+        received = finished + stage.out - left + stage.cancelled + stage.inside
+    return finished
 
 
-def _reached(spec: Spec, soon: CallSoon, stack: ExitStack) -> Call:
+async def _raise_in_task(error: Exception) -> None:
+    raise error
+
+
+def _reachable(stage: Stage, stack: ExitStack) -> Call:
     """Return the stage's function as one to await, wherever it runs."""
+    spec = stage.spec
     if spec.via is None:
-        return awaiting(spec.function)
+        return awaiting(spec)
     if spec.via is THREADS:
-        team = ThreadTeam(spec.function, spec.options.workers, soon, spec.name)
+        measures = stage.histogram.add, stage.queueing.add
+        soon, workers = get_call_soon_threadsafe(), spec.options.workers
+        team = ThreadTeam(spec.function, workers, soon, spec.name, *measures)
         stack.callback(team.close)
         return team.call
     if isinstance(spec.via, Executor):
-        return in_executor(spec.via, spec.function, soon)
-    return partial(spec.via.run, spec.function)
-
-
-def _set_call(stage: Stage, call: Call) -> None:
-    """Give the stage what its workers call."""
-    seconds, kind, trace = stage.spec.options.timeout, stage.spec.kind, stage.trace
-    if seconds is not None:
-        stage.watch = Watch(seconds)
-    if trace is not None:
-        stage.make_call = lambda hand: trace.call(hand.around(call))
-    elif kind == "filter":
-        stage.make_call = lambda hand: partial(_filtered, stage, hand.around(call))
-    elif kind == "flat_map":
-        how = _listed if stage.in_order else _emitted
-        stage.make_call = lambda hand: partial(how, stage, hand.around(call))
-    else:
-        stage.make_call = lambda hand: hand.before(call)
-
-
-async def _filtered(stage: Stage, call: Call, item: object) -> object:
-    if await call(item):
-        return item
-    stage.filtered += 1
-    return GONE
-
-
-async def _emitted(stage: Stage, call: Call, item: object) -> object:
-    await stage.emit_all(await call(item))
-    return GONE
-
-
-async def _listed(_: Stage, call: Call, item: object) -> list[Any]:
-    results = await call(item)
-    if isinstance(results, AsyncIterable):
-        return [result async for result in results]
-    return list(results)
-
-
-def _hands(spec: Spec) -> int:
-    """Return how many tasks work in the stage."""
-    if spec.kind == "merge":
-        return 1 + len(spec.others)
-    return spec.options.workers * (2 if spec.via is THREADS else 1)
-
-
-@final
-class _Feed:
-    """Iterates over an async source; one task does it all, and closes what it iterated over."""
-
-    def __init__(self, source: AsyncIterable[Any]) -> None:
-        self._source, self.link, self.scope = source, Link(_FEED, 1), anyio.CancelScope()
-
-    async def run(self) -> None:
-        iterator = aiter(self._source)
-        async with AsyncExitStack() as stack:
-            if hasattr(iterator, "aclose"):
-                stack.push_async_callback(iterator.aclose)
-            with self.scope:
-                await self._pass_on(iterator)
-        # Not when cancelled: what came so far is not all there is.
-        self.link.writer_left()
-
-    async def _pass_on(self, iterator: AsyncIterator[Any]) -> None:
-        link, fed = self.link, 0
-        while True:
-            if not link.has_room():
-                await link.until_room()
-            try:
-                link.items.append(await anext(iterator))
-            except StopAsyncIteration:
-                return
-            link.wake_getter()
-            fed += 1
-            if not fed & 127:
-                await yield_to_others()
+        return in_executor(spec.via, spec.function, get_call_soon_threadsafe())
+    return in_pool(spec.via, spec.function)
 
 
 @asynccontextmanager
-async def running(
+async def open_run(
     specs: Sequence[Spec],
     source: Source[Any],
+    ahead: int | None = None,
     *,
     unwrap: bool,
-    book: Book | None = None,
-    beside: Beside | None = None,
+    tracker: RunTracker | None = None,
+    background: Background | None = None,
 ) -> AsyncIterator[Run[Any]]:
     """Start a run; end it with the block.
 
     Args:
         specs: its stages.
         source: of its items.
+        ahead: items that are drawn ahead from an async source; None: 16, or 0 with ``buffer=1``.
         unwrap: raise a single error bare.
-        book: its journal.
-        beside: runs in a task beside the stages, and is cancelled at the end.
+        tracker: of its journal.
+        background: runs in a task beside the stages, and is cancelled at the end.
     """
-    run = Run[Any]()
-    run._book, run._total = book, _size(source)
-    run._one_for_one = all(spec.kind in _ONE_FOR_ONE for spec in specs)
-    inner: BaseException | None = None
-    with ExitStack() as stack:
-        run._assemble(specs, source, get_call_soon_threadsafe(), stack, book)
-        stack.callback(run._end)
-        try:
+    block_error: BaseException | None = None
+    try:
+        with ExitStack() as opened:
+            run = Run[Any](specs, source, ahead, tracker, opened)
             async with anyio.create_task_group() as group:
+                run._group = group
                 for feed in run._feeds:
                     group.start_soon(feed.run)
-                if beside is not None:
-                    group.start_soon(beside, run)
+                if background is not None:
+                    group.start_soon(background, run)
                 for stage in run._stages:
-                    if stage.watch is not None:
-                        group.start_soon(stage.watch.watch)
-                    for hand in range(stage.hands):
-                        group.start_soon(work, stage, hand, name=stage.spec.name)
+                    if stage.deadlines is not None:
+                        group.start_soon(stage.deadlines.watch)
+                    for number in range(stage.concurrency):
+                        group.start_soon(work, stage, number, name=stage.spec.name)
                 try:
                     yield run
                 except BaseException as error:
-                    inner = error
+                    block_error = error
                     raise
                 finally:
+                    run._group = None
                     group.cancel_scope.cancel()
-        except BaseExceptionGroup as errors:
-            leaf = _only(errors)
-            if leaf is not None and (unwrap or leaf is inner):
-                raise leaf from leaf.__cause__
-            raise
-
-
-def _size(source: Source[Any]) -> int | None:
-    """Return how many items it has; what a queue holds is not all."""
-    if isinstance(source, Sized) and not isinstance(source, AsyncIterable):
-        return len(source)
-    return None
+    except BaseExceptionGroup as errors:
+        leaf = _only(errors)
+        if leaf is not None and (unwrap or leaf is block_error):
+            raise leaf from leaf.__cause__
+        raise
+    finally:
+        # This frame is in the error's traceback: a cycle.
+        del block_error
 
 
 def _only(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:

@@ -1,96 +1,159 @@
-"""A stage of a run: its workers, and the account of what went through their hands.
+"""A stage of a run: what its workers share, and the account of the items.
 
-Rule 1: workers stay; there is no task for an item.
-Rule 2: what costs time is counted where a worker waits, never where it works: clocks are read only
-in parking, and what a stage holds is told from who waits.
+Rule 1: workers stay for the whole run; there is no task for an item.
+Rule 2: time is counted where a worker waits, never where it works: clocks are read only when a
+worker parks, and how many items a stage holds follows from how many workers wait.
 Rule 3: in = out + filtered + failed + cancelled + inside holds wherever another task, or the
 stage's own function, can look.
 """
 
 from __future__ import annotations
 
-__all__ = ("Stage",)
+__all__ = ("Call", "Histogram", "Sampled", "Stage", "StageTracker")
 
 import time
-from collections.abc import AsyncIterable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from collections import Counter
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from math import frexp, ldexp
+from time import perf_counter
+from typing import Any, Final, Protocol, TypeAlias, final
 
 import anyio
 
-from aconcur._core.wait_queue import yield_to_others
-from aconcur.pipeline._calls import Call
-from aconcur.pipeline._latency import Histogram
-from aconcur.pipeline._link import END, GONE, Inlet, Link
-from aconcur.pipeline._options import CALLING, Failure, Spec
-from aconcur.pipeline._report import StageReport
-from aconcur.pipeline._watch import Hand, Watch
+from aconcur._core.wait_queue import Waiter, yield_to_others
+from aconcur.pipeline._buffer import DROPPED, END, Buffer
+from aconcur.pipeline._errors import own_cancellation
+from aconcur.pipeline._report import Latency, StageReport
+from aconcur.pipeline._source import Input, QueueSource, close_iterator
+from aconcur.pipeline._spec import THREADS, Failure, Spec
+from aconcur.pipeline._timeouts import Deadlines
 
-if TYPE_CHECKING:
-    from aconcur.pipeline._journal_trace import Trace
-
+Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 # Results of one item between two yields to other tasks.
 _STRIDE: Final = 127
+# Seconds from which on the 0.5 µs of a measurement do not count.
+_LONG: Final = 50e-6
+# Calls that a worker measures before it knows whether they are long.
+_FIRST: Final = 32
+# Of so many spells of short calls, between two waits of a worker, one is measured.
+_SPELLS: Final = 128
+_STEPS: Final = 8
 
 
+class StageTracker(Protocol):
+    """Follows the items of a run with a journal through one stage.
+
+    The stages then pass on what carries an item; functions, errors and failures see the item.
+    """
+
+    def wrap(self, call: Call) -> Call:
+        """Return the call that takes and returns what carries an item."""
+
+    def join(self, carriers: list[Any]) -> Any:  # noqa: ANN401
+        """Return what carries a batch."""
+
+    def passed(self, carrier: Any) -> Any:  # noqa: ANN401
+        """Return what leaves a stage that changes nothing."""
+
+    async def failed(
+        self,
+        carrier: Any,  # noqa: ANN401
+        error: Exception,
+        attempts: int,
+        apply: Callable[[Failure], Awaitable[Any]],
+    ) -> Any:  # noqa: ANN401
+        """Record a failure; return or raise what ``apply`` does."""
+
+    def unstarted(self, carrier: Any, error: BaseException) -> None:  # noqa: ANN401
+        """Record that the item could not be worked on: the next run does it."""
+
+
+@final
 class Stage:
     """A stage of one run.
 
     Args:
         spec: how it was described.
-        sources: where its items come from, links or iterators that are drawn from: one, unless
-            it merges.
-        hands: how many tasks work: as many as workers, twice as many before threads.
+        inputs: where its items come from; one, unless it merges.
         keep: takes the failures that are to be kept.
+        make_waiter: as for its buffer.
     """
 
     def __init__(
-        self, spec: Spec, sources: list[Inlet], hands: int, keep: Callable[[Failure], None]
+        self,
+        spec: Spec,
+        inputs: list[Input],
+        keep: Callable[[Failure], None],
+        make_waiter: Callable[[], Waiter],
     ) -> None:
-        self.spec, self.sources, self.hands, self.keep = spec, sources, hands, keep
-        self.in_order = spec.options.ordered and hands > 1 and spec.kind in CALLING
-        room = spec.options.room
-        # In order: the first item under work needs no place in the row.
-        self.output = Link(room + hands - 1 if self.in_order else room, hands)
-        # Makes what one worker calls, in its task.
-        self.make_call: Callable[[Hand], Call] = lambda _: spec.function
-        self.watch: Watch | None = None
-        self.trace: Trace | None = None  # with a journal
-        self.out = self.filtered = self.failed = self.cancelled = 0
+        self.spec, self.inputs, self.keep = spec, inputs, keep
+        options, threads = spec.options, spec.via is THREADS
+        concurrency = len(inputs) if spec.kind == "merge" else options.workers
+        if threads and not isinstance(inputs[0], QueueSource):
+            # Two tasks keep a thread busy while its last result travels to the loop. From a queue
+            # the second would take an item that another reader could begin at once.
+            concurrency *= 2
+        self.concurrency = concurrency  # how many tasks work
+        self.in_order = options.ordered and concurrency > 1 and spec.calls
+        # What the workers call; set when the run is put together.
+        self.call: Call = spec.function
+        self.input_failed: Callable[[int, Exception], None] = _raise
+        self.deadlines: Deadlines | None = None
+        self.tracker: StageTracker | None = None  # with a journal
+        self.out = self.filtered = self.failed = self.cancelled = self.retried = 0
         self.emitted = 0
-        self.histogram = Histogram()
-        self.idle = hands  # hands that hold nothing
+        self.histogram = self.queueing = Histogram()
+        # Threads measure their calls themselves, without the time that a call waits for a thread.
+        self.measured = None if threads else self.histogram
+        if threads:
+            self.queueing = Histogram()
+        self.idle = concurrency  # workers that hold no item
         self.first_out = False  # ordered: the first item under work has no slot
-        self.gone = 0  # ordered: slots whose item is accounted for already
-        self.held = 0  # items that wait in its hands: for others of their batch, or their time
+        self.settled = 0  # ordered: slots whose item is accounted for already
+        self.held = 0  # items that wait in a worker: for others of their batch, or their time
         self._parked_for_item = self._parked_for_room = 0
         self._starved = self._blocked = 0.0
         self.started = time.monotonic()
         self.ended: float | None = None
+        # Measured: below 16 the tasks switch for every few items, which costs twice the time.
+        self.room = options.buffer or max(16, 2 * options.workers)
+        # In order: the first item under work needs no slot.
+        capacity = self.room + concurrency - 1 if self.in_order else self.room
+        self.output = Buffer(capacity, concurrency, make_waiter)
+
+    def stop(self) -> None:
+        """Draw no more from sources that the workers draw from themselves."""
+        for number, source in enumerate(self.inputs):
+            if isinstance(source, QueueSource):
+                source.stop()
+            elif not isinstance(source, Buffer):
+                self.inputs[number] = iter(())
 
     # ------------------------------------------------------------- a worker
 
-    def left(self) -> None:
-        """Note that a worker has come to the end of its source.
+    def worker_left(self) -> None:
+        """Note that a worker has come to the end of its input.
 
-        Not one that is cancelled or fails: the output is not closed then, or what came so far
-        would look like all there is. Who waits for more is cancelled with the run.
+        Not called when a worker is cancelled or fails: closing the output would make the results
+        so far look like all there are. The tasks that wait for more are cancelled with the run.
         """
         self.output.writer_left()
         if self.output.closed:
             self.ended = time.monotonic()
-        self.output.wake_putter()
+        elif self.output.putters:
+            self.output.wake_putter()
 
-    def leave_row(self, slot: list[Any] | None) -> None:
-        """Give up the place of an item that is accounted for."""
+    def drop_slot(self, slot: list[Any] | None) -> None:
+        """Give up the slot of an item that is accounted for."""
         if slot is None:
             self.first_out = False
         else:
-            slot[0] = GONE
-            self.gone += 1
+            slot[0] = DROPPED
+            self.settled += 1
 
-    def flush(self, result: Any) -> None:  # noqa: ANN401
-        """Pass on what stands first in the row."""
-        if result is not GONE:
+    def emit_ready(self, result: Any) -> None:  # noqa: ANN401
+        """Pass on the result of the item that is first in order."""
+        if result is not DROPPED:
             self.out += 1
             if self.spec.kind == "flat_map":
                 self.output.items.extend(result)
@@ -98,14 +161,26 @@ class Stage:
             else:
                 self.output.items.append(result)
 
-    async def emit_all(self, results: Iterable[Any] | AsyncIterable[Any]) -> None:
-        """Pass on all that one item becomes, as far as there is room."""
+    async def emit_all(
+        self,
+        results: Iterable[Any] | AsyncIterable[Any],
+        wrap: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """Pass on the results of one item, as far as there is room; close their iterator."""
         if isinstance(results, AsyncIterable):
-            async for result in results:
-                await self._emit(result)
+            iterator: Any = aiter(results)
+            try:
+                async for result in iterator:
+                    await self._emit(result if wrap is None else wrap(result))
+            finally:
+                await close_iterator(iterator)  # noqa: ASYNC102 - shielded there
         else:
-            for result in results:
-                await self._emit(result)
+            iterator = iter(results)
+            try:
+                for result in iterator:
+                    await self._emit(result if wrap is None else wrap(result))
+            finally:
+                await close_iterator(iterator)  # noqa: ASYNC102 - shielded there
         self.out += 1
 
     async def _emit(self, result: object) -> None:
@@ -119,32 +194,59 @@ class Stage:
             await yield_to_others()
 
     async def take(self, number: int = 0) -> Any:  # noqa: ANN401
-        """Return the next item of a source, or END."""
-        source = self.sources[number]
-        if not isinstance(source, Link):
-            return next(source, END)
-        if not source.items and not await self.until_item(source):
-            return END
-        item = source.items.popleft()
-        if source.putters:
-            source.wake_putter()
-        return item
+        """Return the next item of an input, or END."""
+        source = self.inputs[number]
+        if isinstance(source, Buffer):
+            if not source.items and not await self.until_item(source):
+                return END
+            item = source.items.popleft()
+            if source.putters:
+                source.wake_putter()
+            return item
+        while True:
+            if isinstance(source, QueueSource):
+                item = source.take() if await self.until_item(source) else END
+            else:
+                item = self.draw(number)
+            if item is not DROPPED:
+                return item
+            await self.pause()
+
+    def draw(self, number: int = 0) -> Any:  # noqa: ANN401
+        """Return the next item of an iterator, DROPPED if it is to be left out, or END."""
+        try:
+            return next(self.inputs[number], END)  # type: ignore[arg-type]
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - raised there or later
+            return self.source_failed(number, error)
+
+    def source_failed(self, number: int, error: BaseException) -> Any:  # noqa: ANN401
+        """Return END in place of the error of an iterator: it is raised after the items before.
+
+        Raises:
+            BaseException: the error is the caller's cancellation, or ends the program.
+        """
+        problem = error if isinstance(error, Exception) else own_cancellation(error)
+        if problem is None:
+            raise error
+        self.inputs[number] = iter(())
+        self.input_failed(number, problem)
+        return END
 
     # ------------------------------------------------------------- waiting
 
-    async def until_item(self, link: Link) -> bool:
+    async def until_item(self, source: Buffer | QueueSource) -> bool:
         """Wait for an item, and count the time; return False if none will come."""
         self.idle += 1
         self._parked_for_item += 1
         self._starved -= time.monotonic()
         try:
-            found = await link.until_item()
+            found = await source.until_item()
         finally:
             self._starved += time.monotonic()
             self._parked_for_item -= 1
             self.idle -= 1
-        if len(link.items) > 1 and link.getters:
-            link.wake_getter()
+        if isinstance(source, Buffer) and len(source.items) > 1 and source.getters:
+            source.wake_getter()
         return found
 
     async def until_room(self, *, holding: bool = False) -> None:
@@ -161,32 +263,32 @@ class Stage:
         if self.output.putters:
             self.output.wake_putter()
 
-    async def rest(self, seconds: float = 0.0) -> None:
-        """Let others run, for so long."""
+    async def pause(self, seconds: float = 0.0) -> None:
+        """Let other tasks run, for this long."""
         self.idle += 1
         try:
             await (anyio.sleep(seconds) if seconds else yield_to_others())
         finally:
             self.idle -= 1
 
-    def draw_no_more(self) -> None:
-        """Let iterators that are sources count as ended."""
-        self.sources[:] = [one if isinstance(one, Link) else iter(()) for one in self.sources]
-
     # ------------------------------------------------------------ accounts
 
     @property
     def depth(self) -> int:
         """Items that wait for this stage."""
-        return sum(len(link.items) for link in self.sources if isinstance(link, Link))
+        depth = 0
+        for source in self.inputs:
+            if isinstance(source, Buffer):
+                depth += len(source.items)
+        return depth
 
     @property
     def inside(self) -> int:
-        """Items that this stage has and is not done with."""
+        """Items that this stage has received and not finished."""
         if self.in_order:
-            working = len(self.output.slots) + self.first_out - self.gone
+            working = len(self.output.slots) + self.first_out - self.settled
         else:
-            working = self.hands - self.idle
+            working = self.concurrency - self.idle
         return self.depth + working + self.held
 
     @property
@@ -195,26 +297,33 @@ class Stage:
         return self.emitted if self.spec.kind in ("flat_map", "batch") else self.out
 
     def give_up(self) -> None:
-        """Count as cancelled what is inside: the run has ended."""
+        """Count the items inside as cancelled: the run has ended."""
         self.cancelled += self.inside
         self.ended = self.ended or time.monotonic()
-        self.idle, self.gone, self.held, self.first_out = self.hands, 0, 0, False
+        self.idle, self.settled, self.held, self.first_out = self.concurrency, 0, 0, False
         self.output.slots.clear()
-        for source in self.sources:
-            if isinstance(source, Link):
+        for source in self.inputs:
+            if isinstance(source, Buffer):
                 source.items.clear()
 
+    def status(self) -> str:
+        """Return the stage's part of the run's repr."""
+        workers = self.spec.options.workers
+        working = min(workers, self.concurrency - self.idle)
+        queued = f", {self.depth} queued" if self.depth else ""
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{self.spec.name} {working}/{workers} busy{queued}{failed}"
+
     def report(self) -> StageReport:
-        """Return the account of now."""
+        """Return the account of this moment."""
         now = time.monotonic()
         seconds = (self.ended or now) - self.started
-        share = 1 / (seconds * self.hands) if seconds > 0 else 0.0
+        share = 1 / (seconds * self.concurrency) if seconds > 0 else 0.0
         starved = (self._starved + self._parked_for_item * now) * share
         blocked = (self._blocked + self._parked_for_room * now) * share
-        options = self.spec.options
         return StageReport(
             name=self.spec.name,
-            workers=options.workers,
+            workers=self.spec.options.workers,
             entered=self.out + self.filtered + self.failed + self.cancelled + self.inside,
             out=self.out,
             filtered=self.filtered,
@@ -224,10 +333,93 @@ class Stage:
             emitted=self.passed_on,
             depth=self.depth,
             buffered=len(self.output.items),
-            buffer=options.room,
+            buffer=self.room,
             seconds=seconds,
             starved=min(1.0, starved),
             blocked=min(1.0, blocked),
             limits=self.spec.kind == "rate_limit",
             latency=self.histogram.latency(),
+            queueing=None if self.queueing is self.histogram else self.queueing.latency(),
+            retried=self.retried,
         )
+
+
+def _raise(_: int, error: Exception) -> None:
+    raise error
+
+
+# ------------------------------------------------------------------- latency
+
+
+@final
+class Histogram:
+    """Counts durations in buckets, eight to a power of two: exact to within 6 %."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts = Counter[int]()
+
+    def add(self, seconds: float, weight: int = 1) -> None:
+        """Count a duration, as this many."""
+        mantissa, exponent = frexp(seconds)
+        self._counts[exponent * _STEPS + int(mantissa * 2 * _STEPS)] += weight
+
+    def latency(self) -> Latency | None:
+        """Return the quantiles; None if nothing was counted."""
+        if not self._counts:
+            return None
+        return Latency(self._quantile(0.5), self._quantile(0.9), self._quantile(0.99))
+
+    def _quantile(self, share: float) -> float:
+        missing = share * self._counts.total()
+        for step in sorted(self._counts):
+            missing -= self._counts[step]
+            if missing <= 0:
+                break
+        exponent, place = divmod(step - _STEPS, _STEPS)
+        return ldexp((place + _STEPS + 0.5) / (2 * _STEPS), exponent)
+
+
+@final
+class Sampled:
+    """A worker's call, measured some of the time.
+
+    Where calls are long all of them are measured; where they are short, one spell of calls in 128.
+    That is chosen where the worker has just waited, so a call that is not measured pays nothing.
+
+    Args:
+        call: the call.
+        histogram: of the stage; None: nothing is measured here.
+    """
+
+    __slots__ = ("_call", "_histogram", "_left", "_measured", "_short", "_total", "_weight")
+
+    def __init__(self, call: Call, histogram: Histogram | None) -> None:
+        self._call, self._histogram = call, histogram
+        self._left, self._weight = _SPELLS, 1
+        self._measured, self._total, self._short = 0, 0.0, False
+
+    def choose(self) -> Call:
+        """Return what to call until the worker has waited again."""
+        if self._histogram is None:
+            return self._call
+        if self._short:
+            self._left -= 1
+            if self._left:
+                return self._call
+            self._left, self._weight = _SPELLS, _SPELLS
+        return self.measured
+
+    async def measured(self, item: Any) -> Any:  # noqa: ANN401
+        """Call, and count how long it takes, even if it raises."""
+        began = perf_counter()
+        try:
+            return await self._call(item)
+        finally:
+            seconds = perf_counter() - began
+            self._measured += 1
+            self._total += seconds
+            self._short = self._measured >= _FIRST and self._total < _LONG * self._measured
+            assert self._histogram is not None
+            self._histogram.add(seconds, self._weight if self._short else 1)

@@ -1,4 +1,4 @@
-"""Results of an async run, in plain code."""
+"""The results of a run as a plain iterator: the run has a loop and a thread of its own."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import anyio
 
 from aconcur._core.loops import current_loop, thread_context
 from aconcur._core.wait_queue import get_call_soon_threadsafe
-from aconcur.pipeline._queue import Queue
+from aconcur.pipeline._queue.queue import Queue
+from aconcur.pipeline._queue.thread_end import BATCH, ThreadEnd
 from aconcur.pipeline._run import Run
-from aconcur.pipeline._thread_end import BATCH, ThreadEnd
 
 T = TypeVar("T")
 Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Run[T]]]
 
 
 def iterate(opened: Opened[T], backend: str) -> Iterator[T]:
-    """Yield what the run gives, which has a loop and a thread of its own."""
+    """Yield the results of a run that is opened in a new thread."""
     if current_loop() is not None:
         raise RuntimeError("iter_sync() would block the event loop here: use open() and async for")
     side = _LoopSide(opened)
@@ -47,7 +47,7 @@ def iterate(opened: Opened[T], backend: str) -> Iterator[T]:
 
 
 class _LoopSide(Generic[T]):
-    """What runs in the thread: it ends when it is told to, whatever the run did."""
+    """The half in the thread: it ends when it is told to, however the run ended."""
 
     def __init__(self, opened: Opened[T]) -> None:
         self._opened = opened

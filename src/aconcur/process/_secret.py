@@ -1,9 +1,10 @@
-"""A value that programs get and people do not."""
+"""A value that a program gets and that is never shown."""
 
 from __future__ import annotations
 
-__all__ = ("MASK", "Secret")
+__all__ = ("MASK", "Secret", "plain_bytes", "variable_fault")
 
+import os
 from hmac import compare_digest
 from typing import Final, NoReturn, final
 
@@ -14,25 +15,27 @@ MASK: Final = "***"
 class Secret:
     """Text or bytes for a command's environment that is never shown.
 
-    ``repr``, ``str`` and formatting give ``***``; pickling raises. :meth:`reveal` gives the value,
-    and nothing else of aconcur does so but the start of a process. It is kept as it came: a
-    debugger and a core dump can see it.
+    ``repr``, ``str`` and formatting give ``***``; pickling raises. Only :meth:`reveal` returns the
+    value; aconcur calls it to start a process, and no local variable of a frame that an error keeps
+    holds it. The value is stored as it is: a debugger and a core dump can see it.
 
-    The environment of a process can be read by the same user and by root; its arguments, by
-    everybody (proc(5)). Hence a secret cannot be an argument.
+    The environment of a process can be read by the same user and by root; its arguments by every
+    user (proc(5)). Hence a secret cannot be an argument.
 
     Args:
-        value: what a program is to get; text goes out in the file system's encoding.
+        value: what the program gets; text is encoded in the file system's encoding.
 
     Raises:
-        TypeError: the value is neither text nor bytes; the message names the type alone.
+        TypeError: the value is neither text nor bytes; the message names only the type.
     """
 
     __slots__ = ("_value",)
 
     def __init__(self, value: str | bytes) -> None:
         if not isinstance(value, str | bytes):
-            raise TypeError(f"a Secret holds str or bytes, not {type(value).__name__}")
+            kind = type(value).__name__
+            del value  # the frame that the error keeps shows no value
+            raise TypeError(f"a Secret holds str or bytes, not {kind}")
         self._value = value
 
     def reveal(self) -> str | bytes:
@@ -63,8 +66,26 @@ class Secret:
         return self
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret cannot be pickled: make it anew where it is needed")
+        raise TypeError("a Secret cannot be pickled: create it anew where it is needed")
+
+
+def variable_fault(secret: Secret) -> str | None:
+    """Return why no environment variable can have this value; None if one can."""
+    try:
+        return "must not contain NUL" if 0 in os.fsencode(secret.reveal()) else None
+    except UnicodeEncodeError as error:  # it holds the whole text, so it must not be raised
+        return f"cannot be encoded in {error.encoding}"
+
+
+def plain_bytes(value: str | bytes | Secret) -> bytes:
+    """Return the bytes of a value that a program reads; text in UTF-8."""
+    return _as_bytes(value.reveal() if isinstance(value, Secret) else value)
 
 
 def _as_bytes(value: str | bytes) -> bytes:
-    return value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
+    if isinstance(value, bytes):
+        return value
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogatepass")

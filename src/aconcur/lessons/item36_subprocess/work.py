@@ -77,14 +77,16 @@ def parse_digest(line: bytes) -> str:
     return digest
 
 
-def check(argv: Sequence[str], status: int) -> None:
+def check(argv: Sequence[str], status: int | None) -> None:
     """Return if a command ended well.
 
     Raises:
         subprocess.CalledProcessError: it did not.
     """
-    if status:
-        raise CalledProcessError(status, list(argv))
+    if status != 0:
+        raise CalledProcessError(
+            -1 if status is None else status, list(argv)
+        )
 
 
 @contextmanager

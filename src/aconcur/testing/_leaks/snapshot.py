@@ -41,8 +41,9 @@ class Snapshot:
         work()
         assert not Snapshot.take().since(before)
 
-    What lives long by design is not held: multiprocessing's resource tracker and its pipe, trio's
-    idle threads, the threads in which asyncio waits for a child before Python 3.12.
+    What lives long by design is not held: multiprocessing's resource tracker and its pipe, the two
+    descriptors that lead to the guardian of ``aconcur.process``, trio's idle threads, the threads
+    in which asyncio waits for a child before Python 3.12.
 
     Descriptors and children are read from ``/proc`` (proc(5)); on a system without it both stay
     empty. A grandchild whose parent has ended is seen only by a process that adopts orphans.
@@ -100,6 +101,10 @@ def _descriptors() -> dict[int, str]:
     tracker: int | None = resource_tracker._resource_tracker._fd  # type: ignore[attr-defined]
     if tracker is not None:
         found.pop(tracker, None)
+    # Loaded with aconcur.process only, which not every system has.
+    if (module := sys.modules.get("aconcur._core.guardian")) is not None:
+        for fd in module.guardian.descriptors():
+            found.pop(fd, None)
     return found
 
 

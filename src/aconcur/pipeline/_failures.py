@@ -1,0 +1,223 @@
+"""What becomes of an item on which a stage fails: tried again, raised, skipped, handed on.
+
+The order in which an error is judged:
+
+1. A time limit that expired makes it a TimeoutError (``Deadline.translate``).
+2. ``CallerFailed``: the executor, pool or thread could not run the function. The run ends with the
+   cause, and a journal notes that the item is to be done again. ``on_error`` is not asked: the item
+   did nothing wrong.
+3. A cancellation of the worker goes on. A CancelledError that the function raised by itself becomes
+   an ItemCancelledError of the item.
+4. ``retry`` may try again; then ``on_error`` decides.
+
+Rule: no error is kept in a local variable of a frame that is in its own traceback. Such a cycle
+keeps the item, and all locals of the failed call, until the garbage collector runs.
+"""
+
+from __future__ import annotations
+
+__all__ = ("apply_policy",)
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from inspect import isawaitable
+from reprlib import Repr
+from traceback import clear_frames
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import anyio
+
+from aconcur.pipeline._buffer import DROPPED
+from aconcur.pipeline._callers import CallerFailed
+from aconcur.pipeline._errors import ItemCancelledError, own_cancellation
+from aconcur.pipeline._queue.queue import Queue
+from aconcur.pipeline._spec import COLLECT, RAISE, SKIP, Failure, Retry
+
+if TYPE_CHECKING:
+    from aconcur.pipeline._stage import Stage
+    from aconcur.pipeline._timeouts import Deadline
+
+Call: TypeAlias = Callable[[Any], Awaitable[Any]]
+_LOGGER: Final = logging.getLogger("aconcur.pipeline")
+# Without a handler of the program's own, Python would print warnings to stderr.
+_LOGGER.addHandler(logging.NullHandler())
+
+
+class _Short(Repr):
+    maxother = maxstring = 60
+
+    def repr_bytes(self, item: bytes, _: int) -> str:
+        """Cut first: the repr of a large item is four times as large."""
+        cut = self.maxstring - 10
+        return repr(item) if len(item) <= cut else f"{item[:cut]!r}… ({len(item)} bytes)"
+
+
+_SHORT: Final = _Short()
+
+
+async def apply_policy(
+    stage: Stage,
+    call: Call,
+    deadline: Deadline | None,
+    item: Any,  # noqa: ANN401
+    error: BaseException,
+) -> Any:  # noqa: ANN401
+    """Return the result of another attempt, or DROPPED; or raise.
+
+    Args:
+        stage: the stage that failed.
+        call: tries the item again.
+        deadline: of the worker, if its calls have a time limit.
+        item: the item, or what carries it.
+        error: the error of the first attempt.
+    """
+    attempts = 1
+    retry = stage.spec.options.retry
+    try:
+        while True:
+            error = _judged(stage, deadline, item, error)
+            if retry is None or attempts >= retry.attempts or not _is_retried(error, retry):
+                break
+            delay = retry.delay(attempts)
+            _log(logging.INFO, "retried in %.3g s", stage, item, error, attempts, delay)
+            stage.retried += 1
+            try:
+                await anyio.sleep(delay)
+                attempts += 1
+                return await call(item)
+            except BaseException as another:  # noqa: ASYNC103, BLE001 - judged in the next round
+                error = another
+        if stage.tracker is None:
+            return await _react(stage, Failure(item, stage.spec.name, error, attempts))
+        return await stage.tracker.failed(item, error, attempts, partial(_react, stage))
+    finally:
+        del error
+
+
+def _judged(
+    stage: Stage,
+    deadline: Deadline | None,
+    item: Any,  # noqa: ANN401
+    error: BaseException,
+) -> Exception:
+    """Return the error as one of the item; raise it if it is not."""
+    try:
+        if deadline is not None:
+            error = deadline.translate(error)
+        if isinstance(error, CallerFailed):
+            stage.cancelled += 1
+            error = error.error
+            if stage.tracker is not None:
+                stage.tracker.unstarted(item, error)
+            error.add_note(f"stage {stage.spec.name!r} cannot call its function any more")
+            raise error
+        if isinstance(error, Exception):
+            return error
+        if (own := own_cancellation(error)) is None:
+            stage.cancelled += 1
+            raise error
+        return own
+    finally:
+        del error
+
+
+def _is_retried(error: Exception, retry: Retry) -> bool:
+    if isinstance(error, ItemCancelledError):
+        # ``on=Exception`` includes it, but is not written with cancellations in mind.
+        return any(issubclass(kind, ItemCancelledError) for kind in retry.kinds)
+    return isinstance(error, retry.on)
+
+
+async def _react(stage: Stage, failure: Failure) -> Any:  # noqa: ANN401
+    reaction = stage.spec.options.on_error
+    if reaction is RAISE:
+        stage.failed += 1
+        stage.keep(failure)
+        _add_note(failure)
+        _log(logging.WARNING, "ends the run", stage, failure.item, failure.error, failure.attempts)
+        try:
+            raise failure.error
+        finally:
+            del failure
+    level, what = (logging.INFO, "skipped") if reaction is SKIP else (logging.INFO, "failed")
+    _log(level, what, stage, failure.item, failure.error, failure.attempts)
+    if reaction is COLLECT:
+        stage.keep(failure)
+    elif reaction is not SKIP:
+        try:
+            if isinstance(reaction, Queue):
+                await _put_failure(reaction, failure, stage)
+            elif isawaitable(said := reaction(failure)):
+                await said
+        except Exception:
+            stage.failed += 1
+            raise
+        except BaseException:
+            stage.cancelled += 1
+            raise
+    stage.failed += 1
+    _forget_locals(failure.error)
+    return DROPPED
+
+
+async def _put_failure(queue: Queue[Failure], failure: Failure, stage: Stage) -> None:
+    if queue.full():
+        seen = queue.statistics()
+        if not (seen.got or seen.consumers or seen.waiting_to_get or seen.closed):
+            raise RuntimeError(
+                f"stage {stage.spec.name!r} waits for room in its on_error= queue, which is full "
+                f"({seen.size}) and which no task has read yet: create it without maxsize, or read "
+                "it during the run, inside its consumer() block"
+            )
+    await queue.put(failure)
+
+
+def _forget_locals(error: BaseException) -> None:
+    """Free the local variables of the failed call; the traceback keeps its lines."""
+    seen: set[int] = set()
+    rest: list[BaseException | None] = [error]
+    while rest:
+        one = rest.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            clear_frames(one.__traceback__)
+            rest += (one.__cause__, one.__context__)
+
+
+def _add_note(failure: Failure) -> None:
+    after = f" at attempt {failure.attempts}" if failure.attempts > 1 else ""
+    shown = _shown(failure.item)
+    failure.error.add_note(f"in stage {failure.stage!r}{after}, item: {shown}")
+
+
+def _shown(item: Any) -> str:  # noqa: ANN401
+    try:
+        return _SHORT.repr(item)
+    except Exception:  # noqa: BLE001 - an item's __repr__ is the program's
+        return f"a {type(item).__name__}"
+
+
+def _log(
+    level: int,
+    what: str,
+    stage: Stage,
+    item: Any,  # noqa: ANN401
+    error: BaseException,
+    attempts: int,
+    *args: object,
+) -> None:
+    """Log what became of an attempt, as ``stage: item: what: error``."""
+    if _LOGGER.isEnabledFor(level):
+        name = stage.spec.name
+        shown = _shown(getattr(item, "item", item) if stage.tracker is not None else item)
+        _LOGGER.log(
+            level,
+            f"%s: %s at attempt %d, {what}: %r",
+            name,
+            shown,
+            attempts,
+            *args,
+            error,
+            extra={"stage": name, "item": shown, "attempt": attempts},
+        )

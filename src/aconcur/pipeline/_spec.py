@@ -1,0 +1,300 @@
+"""The description of stages: their options, checked when the pipeline is described.
+
+Rule: nothing here runs. A ``Spec`` is an immutable value, shared by all runs of a pipeline.
+"""
+
+from __future__ import annotations
+
+__all__ = (
+    "COLLECT",
+    "NO_TIMEOUT",
+    "RAISE",
+    "SKIP",
+    "THREADS",
+    "Failure",
+    "Fed",
+    "Kind",
+    "OnError",
+    "Options",
+    "Reaction",
+    "Retry",
+    "Runner",
+    "Source",
+    "Spec",
+    "StageOptions",
+    "Threads",
+    "Via",
+    "function_spec",
+)
+
+import random
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from types import BuiltinFunctionType
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, final
+
+from aconcur._core.on_error import COLLECT as COLLECT
+from aconcur._core.on_error import RAISE as RAISE
+from aconcur._core.on_error import SKIP as SKIP
+from aconcur._core.on_error import OnError as OnError
+from aconcur._core.validation import check_count, check_seconds, check_text
+from aconcur.pipeline._queue.queue import Queue
+
+T = TypeVar("T")
+Out = TypeVar("Out", covariant=True)
+
+
+class Threads(Enum):
+    """Where a blocking function is called."""
+
+    THREADS = "threads"
+    """In threads of the stage's own, as many as it has workers."""
+
+
+THREADS: Final = Threads.THREADS
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An item on which a stage failed."""
+
+    item: Any
+    """The item as the stage received it."""
+    stage: str
+    """The stage's name."""
+    error: BaseException
+    """The exception of the last attempt. Its traceback has all lines, but once the run has handled
+    the failure no local variables: those would keep every failed item's data in memory."""
+    attempts: int
+    """How often it was tried, at least once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Try a failed item again, after a wait that doubles each time.
+
+    Before attempt n + 1 the worker waits ``backoff`` × 2 ** (n - 1) seconds, at most ``longest``,
+    minus random jitter, so that simultaneous failures do not retry in lockstep. An item whose
+    function raised CancelledError (:exc:`ItemCancelledError`) is tried again only if ``on`` names
+    that error: a cancel is a request to stop.
+
+    Args:
+        attempts: how often an item is tried in all, at least 1.
+        backoff: seconds before the second attempt.
+        longest: the most seconds to wait.
+        jitter: the largest share of a wait that is taken off at random, 0 to 1.
+        on: the errors after which an item is tried again.
+
+    Raises:
+        TypeError: a number is none, or ``on`` is not a type of errors.
+        ValueError: a number is out of its range.
+
+    Source: Marc Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
+    """
+
+    attempts: int = 3
+    backoff: float = 0.1
+    longest: float = 30.0
+    jitter: float = 0.5
+    on: type[Exception] | tuple[type[Exception], ...] = Exception
+
+    def __post_init__(self) -> None:
+        check_count("attempts", self.attempts, 1)
+        check_seconds("backoff", self.backoff)
+        check_seconds("longest", self.longest)
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"jitter must be from 0 to 1, not {self.jitter}")
+        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.kinds):
+            raise TypeError(
+                f"on must be a type of errors or a tuple of such types, not {self.on!r}"
+            )
+
+    @property
+    def kinds(self) -> tuple[type[Exception], ...]:
+        """The errors after which an item is tried again, as a tuple."""
+        return self.on if isinstance(self.on, tuple) else (self.on,)
+
+    def delay(self, failed: int) -> float:
+        """Return the seconds to wait after this many failed attempts."""
+        # 2.0 ** 1024 overflows; the wait reaches the longest one long before.
+        delay = min(self.longest, self.backoff * 2.0 ** min(failed - 1, 1000))
+        return delay * (1 - self.jitter * random.random())
+
+
+Reaction: TypeAlias = "OnError | Queue[Failure] | Callable[[Failure], Awaitable[object] | object]"
+
+
+class Runner(Protocol):
+    """Runs a blocking function and can stop it: :class:`aconcur.parallel.Pool`."""
+
+    @property
+    def run(self) -> Callable[..., Awaitable[Any]]:
+        """The coroutine function that makes a call: of ``fn, item`` it returns ``fn(item)``.
+
+        When it is cancelled it stops the call.
+        """
+
+
+Via: TypeAlias = Literal[Threads.THREADS] | Executor | Runner
+"""Where a blocking function runs."""
+
+
+class StageOptions(TypedDict, total=False):
+    """The options that :func:`stage` and its methods have in common, as a dict of keywords.
+
+    workers: items that the stage works on at once; 1.
+    ordered: whether results leave in the order in which their items came; True.
+    buffer: results that may wait for the next stage; 2 for each worker, and at least 16.
+    timeout: seconds for one attempt at an item; None: any.
+    retry: a :class:`Retry`, if failed items are to be tried again; None.
+    on_error: what becomes of a failed item; RAISE.
+    name: the stage's name in reports and errors; the function's.
+
+    :meth:`Pipeline.map` describes them in full.
+    """
+
+    workers: int
+    ordered: bool
+    buffer: int | None
+    timeout: float | None
+    retry: Retry | None
+    on_error: Reaction
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a stage, with their defaults, checked."""
+
+    workers: int = 1
+    ordered: bool = True
+    buffer: int | None = None
+    timeout: float | None = None
+    retry: Retry | None = None
+    on_error: Reaction = RAISE
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers != 1:
+            check_count("workers", self.workers, 1)
+        if self.name is not None:
+            check_text("name", self.name, also=" or None")
+        if self.buffer is not None:
+            check_count("buffer", self.buffer, 1)
+        if self.timeout is not None:
+            check_seconds("timeout", self.timeout, above=True)
+        if self.retry is not None and not isinstance(self.retry, Retry):
+            raise TypeError(f"retry must be a Retry, such as Retry(3), not {self.retry!r}")
+        reaction = self.on_error
+        if not isinstance(reaction, OnError | Queue) and not callable(reaction):
+            raise TypeError(
+                f"on_error must be RAISE, SKIP, COLLECT, a Queue or a function, not {reaction!r}"
+            )
+
+
+Kind: TypeAlias = Literal["map", "filter", "flat_map", "batch", "rate_limit", "merge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A stage as it was described."""
+
+    kind: Kind
+    function: Callable[[Any], Any]
+    options: Options
+    name: str
+    via: Via | None = None
+    size: int = 1  # of a batch, of a burst
+    max_wait: float | None = None
+    gap: float = 0.0
+    others: tuple[Any, ...] = ()  # sources that merge here: see Source, Fed
+    calls: bool = False  # whether its workers call the function
+    is_async: bool = False  # whether the function is known to return an awaitable
+    named: bool = True  # whether the name tells the stage from others: see Journal
+
+
+def function_spec(
+    kind: Kind, function: Callable[[Any], Any], options: Options, via: Via | None
+) -> Spec:
+    """Return the description of a stage that calls a function.
+
+    Raises:
+        TypeError: the function cannot be used here, or not with ``via``.
+        ValueError: a timeout could not stop the function.
+    """
+    if not callable(function):
+        raise TypeError(f"a stage needs a function, not {function!r}")
+    plain: Any = function
+    while isinstance(plain, partial):
+        plain = plain.func
+    name = str(getattr(plain, "__name__", type(plain).__name__))
+    is_async = iscoroutinefunction(plain) or iscoroutinefunction(getattr(plain, "__call__", None))  # noqa: B004
+    if kind != "flat_map" and (isgeneratorfunction(plain) or isasyncgenfunction(plain)):
+        raise TypeError(
+            f"{name} is a generator function, and {kind}() would take the generator for the "
+            "result: use flat_map()"
+        )
+    if via is not None:
+        _check_via(via, name, is_async=is_async)
+    if options.timeout is not None:
+        _check_timeout(plain, name, via)
+    # A partial's name says nothing about its arguments.
+    has_name = plain is function and getattr(plain, "__name__", "<lambda>") != "<lambda>"
+    return Spec(
+        kind,
+        function,
+        options,
+        options.name or name,
+        via,
+        calls=True,
+        is_async=is_async,
+        named=options.name is not None or has_name,
+    )
+
+
+def _check_via(via: object, name: str, *, is_async: bool) -> None:
+    if via is not THREADS and not isinstance(via, Executor) and not hasattr(via, "run"):
+        raise TypeError(f"via must be THREADS, an executor or a pool, not {via!r}")
+    if is_async:
+        raise TypeError(
+            f"{name} is a coroutine function, and via= is for blocking functions: omit via="
+        )
+
+
+def _check_timeout(function: object, name: str, via: object) -> None:
+    if via is THREADS or isinstance(via, Executor):
+        raise ValueError(
+            "timeout= cannot stop a blocking function: limit it inside, or run it via= a pool"
+        )
+    if via is not None:
+        return
+    if isasyncgenfunction(function):
+        raise ValueError(
+            f"timeout= limits the call, and the async generator function {name} returns at once: "
+            "use anyio.fail_after() inside it"
+        )
+    if isgeneratorfunction(function) or isinstance(function, BuiltinFunctionType | type):
+        raise ValueError(NO_TIMEOUT.format(name))
+
+
+NO_TIMEOUT: Final = (
+    "timeout= cannot stop the plain function {}, which holds the event loop: make it a coroutine "
+    "function, or run it via= a pool"
+)
+
+
+Source: TypeAlias = Iterable[T] | AsyncIterable[T]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Fed(Generic[Out]):
+    """A pipeline with its source, for :meth:`Pipeline.merge`. Made by :meth:`Pipeline.fed_by`."""
+
+    specs: tuple[Spec, ...]
+    source: Source[Any]
+    ahead: int | None = None

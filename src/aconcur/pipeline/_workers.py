@@ -1,0 +1,378 @@
+"""The workers of the stages: take an item, call or hold it, pass the result on.
+
+A worker is one task for the whole run. Stages that call a function use ``_work``, or
+``_work_in_order`` if several workers must keep the order; the others ``_batch``, ``_pace`` and
+``_forward``.
+
+Rule 1: room is looked for before an item is taken.
+Rule 2: for an item nothing is counted and no clock is read but what the account needs.
+Rule 3: between two points where other tasks run, a worker adds at most _STRIDE results, drops at
+most _STRIDE items, or fills the room that there is.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Pace", "awaiting", "listed", "work")
+
+from collections import deque
+from collections.abc import AsyncIterable
+from contextlib import nullcontext
+from functools import partial
+from inspect import isawaitable
+from typing import Any, Final, final
+
+import anyio
+
+from aconcur._core.wait_queue import WaitQueue
+from aconcur.pipeline._buffer import DROPPED, END, PENDING, Buffer
+from aconcur.pipeline._callers import CallerFailed
+from aconcur.pipeline._failures import apply_policy
+from aconcur.pipeline._source import QueueSource
+from aconcur.pipeline._spec import NO_TIMEOUT, Spec
+from aconcur.pipeline._stage import Call, Sampled, Stage
+from aconcur.pipeline._timeouts import Deadline
+
+# Measured: the yields cost 2 %.
+_STRIDE: Final = 127
+_NOTHING: Final = (deque[Any](), WaitQueue())
+
+
+async def work(stage: Stage, number: int) -> None:
+    """Be one worker of the stage, to the end of its input.
+
+    Args:
+        stage: whose worker.
+        number: which of its workers, from 0.
+
+    **Cancelled**: the item that it holds is counted as cancelled.
+    """
+    stage.idle -= 1
+    try:
+        if stage.spec.calls:
+            deadline = stage.deadlines.for_worker() if stage.deadlines else None
+            with deadline or nullcontext():
+                call = _composed(stage, deadline)
+                if stage.in_order:
+                    await _work_in_order(stage, call, deadline)
+                else:
+                    await _work(stage, call, deadline)
+        elif stage.spec.kind == "batch":
+            await _batch(stage)
+        elif stage.spec.kind == "rate_limit":
+            await _pace(stage)
+        else:
+            await _forward(stage, number)
+    finally:
+        stage.idle += 1
+    stage.worker_left()
+
+
+# ------------------------------------------------------------------- the call
+
+
+def _composed(stage: Stage, deadline: Deadline | None) -> Call:
+    """Return what a worker calls with an item: the function, its limit, and the stage's kind."""
+    call = stage.call
+    if deadline is not None:
+        plain = stage.tracker is None and stage.spec.kind == "map"
+        call = deadline.before(call) if plain else deadline.around(call)
+    if stage.tracker is not None:
+        return stage.tracker.wrap(call)
+    if stage.spec.kind == "filter":
+        return partial(_filtered, stage, call)
+    if stage.spec.kind == "flat_map":
+        return partial(listed if stage.in_order else partial(_emitted, stage), call)
+    return call
+
+
+def awaiting(spec: Spec) -> Call:
+    """Return the stage's function, which may be a plain one, as one to await.
+
+    Raises:
+        CallerFailed: raised by the call, where a timeout cannot work.
+    """
+    function = spec.function
+    timed = spec.options.timeout is not None and spec.kind != "flat_map"
+
+    async def call(item: Any) -> Any:  # noqa: ANN401
+        result = function(item)
+        if isawaitable(result):
+            return await result
+        if timed:
+            raise CallerFailed(ValueError(NO_TIMEOUT.format(spec.name)))
+        return result
+
+    return call
+
+
+async def _filtered(stage: Stage, call: Call, item: object) -> object:
+    if await call(item):
+        return item
+    stage.filtered += 1
+    return DROPPED
+
+
+async def _emitted(stage: Stage, call: Call, item: object) -> object:
+    await stage.emit_all(await call(item))
+    return DROPPED
+
+
+async def listed(call: Call, item: object) -> list[Any]:
+    """Return all results of a call that returns an iterable."""
+    results = await call(item)
+    if isinstance(results, AsyncIterable):
+        return [result async for result in results]
+    return list(results)
+
+
+# --------------------------------------------------------------- with a function
+
+
+async def _work(stage: Stage, function: Call, deadline: Deadline | None) -> None:
+    """Pass results on as they come."""
+    output, inputs = stage.output, stage.inputs
+    results, getters, capacity = output.items, output.getters, output.capacity
+    buffer = inputs[0] if isinstance(inputs[0], Buffer) else None
+    queue = inputs[0] if isinstance(inputs[0], QueueSource) else None
+    waiting, putters = (buffer.items, buffer.putters) if buffer else _NOTHING
+    high, dropped = min(capacity, _STRIDE), 0
+    calls = Sampled(function, stage.measured)
+    call = calls.choose()
+    while True:
+        if len(results) >= high:
+            if deadline is not None:
+                deadline.stop()
+            await (stage.until_room() if len(results) >= capacity else stage.pause())
+            high = min(capacity, len(results) + _STRIDE)
+            call = calls.choose()
+        if buffer is not None:
+            if not waiting:
+                if deadline is not None:
+                    deadline.stop()
+                if not await stage.until_item(buffer):
+                    break
+                call = calls.choose()
+            item = waiting.popleft()
+            if putters and not buffer.putter_woken:
+                buffer.wake_putter()
+        elif queue is None:
+            try:
+                item = next(inputs[0], END)  # type: ignore[arg-type]
+            except BaseException as error:  # noqa: ASYNC103, BLE001 - raised there or later
+                item = stage.source_failed(0, error)
+            if item is END:
+                break
+        else:
+            if queue.may_run_out():
+                if deadline is not None:
+                    deadline.stop()
+                if not await stage.until_item(queue):
+                    break
+                call = calls.choose()
+            item = queue.take()
+        if item is DROPPED:
+            result = item
+        else:
+            try:
+                result = await call(item)
+            except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
+                result = await apply_policy(stage, call, deadline, item, error)  # noqa: ASYNC102
+        if result is not DROPPED:
+            results.append(result)
+            stage.out += 1
+            if getters and not output.getter_woken:
+                output.wake_getter()
+        else:
+            dropped += 1
+            if not dropped & _STRIDE:
+                if deadline is not None:
+                    deadline.stop()
+                await stage.pause()
+
+
+async def _work_in_order(stage: Stage, function: Call, deadline: Deadline | None) -> None:
+    """Pass results on in order, with a slot for each item under work.
+
+    The worker that finishes the first item under work moves all finished results behind it too.
+    The first item has no slot: as long as none overtakes another, no slot is made.
+    """
+    output, inputs = stage.output, stage.inputs
+    results, slots = output.items, output.slots
+    getters, capacity = output.getters, output.capacity
+    buffer = inputs[0] if isinstance(inputs[0], Buffer) else None
+    queue = inputs[0] if isinstance(inputs[0], QueueSource) else None
+    waiting, putters = (buffer.items, buffer.putters) if buffer else _NOTHING
+    one_for_one = stage.spec.kind != "flat_map"
+    high, dropped = min(capacity, _STRIDE), 0
+    calls = Sampled(function, stage.measured)
+    call = calls.choose()
+    while True:
+        if len(results) + len(slots) >= high:
+            if deadline is not None:
+                deadline.stop()
+            full = len(results) + len(slots) >= capacity
+            await (stage.until_room() if full else stage.pause())
+            high = min(capacity, len(results) + len(slots) + _STRIDE)
+            call = calls.choose()
+        if buffer is not None:
+            if not waiting:
+                if deadline is not None:
+                    deadline.stop()
+                if not await stage.until_item(buffer):
+                    break
+                call = calls.choose()
+                if len(results) + len(slots) >= capacity:
+                    buffer.wake_getter()
+                    continue
+            item = waiting.popleft()
+            if putters and not buffer.putter_woken:
+                buffer.wake_putter()
+        elif queue is None:
+            try:
+                item = next(inputs[0], END)  # type: ignore[arg-type]
+            except BaseException as error:  # noqa: ASYNC103, BLE001 - raised there or later
+                item = stage.source_failed(0, error)
+            if item is END:
+                break
+        else:
+            if queue.may_run_out():
+                if deadline is not None:
+                    deadline.stop()
+                if not await stage.until_item(queue):
+                    break
+                call = calls.choose()
+                if len(results) + len(slots) >= capacity:
+                    queue.pass_on()
+                    continue
+            item = queue.take()
+        if item is DROPPED:
+            slot, result = None, item
+        else:
+            if stage.first_out or slots:
+                slots.append(slot := [PENDING])
+            else:
+                slot, stage.first_out = None, True
+            try:
+                result = await call(item)
+            except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
+                try:
+                    result = await apply_policy(stage, call, deadline, item, error)  # noqa: ASYNC102
+                except BaseException:
+                    stage.drop_slot(slot)
+                    raise
+            if slot is None:
+                stage.first_out = False
+                if one_for_one and result is not DROPPED:
+                    results.append(result)
+                    stage.out += 1
+                else:
+                    stage.emit_ready(result)
+            else:
+                slot[0] = result
+                stage.settled += result is DROPPED
+            if slots and not stage.first_out:
+                while slots and (ready := slots[0][0]) is not PENDING:
+                    slots.popleft()
+                    stage.settled -= ready is DROPPED
+                    stage.emit_ready(ready)
+            if getters and results and not output.getter_woken:
+                output.wake_getter()
+        if result is DROPPED:
+            dropped += 1
+            if not dropped & _STRIDE:
+                if deadline is not None:
+                    deadline.stop()
+                await stage.pause()
+
+
+# ------------------------------------------------------------ without a function
+
+
+async def _batch(stage: Stage) -> None:
+    """Gather items until there are enough, or until the first has waited long enough."""
+    output, size, max_wait = stage.output, stage.spec.size, stage.spec.max_wait
+    while True:
+        if not output.has_room():
+            await stage.until_room()
+        if (item := await stage.take()) is END:
+            return
+        batch = [item]
+        stage.held += 1
+        with anyio.move_on_after(max_wait):
+            while len(batch) < size and (item := await stage.take()) is not END:
+                batch.append(item)
+                stage.held += 1
+        stage.held -= len(batch)
+        stage.out += len(batch)
+        stage.emitted += 1
+        output.items.append(batch if stage.tracker is None else stage.tracker.join(batch))
+        if output.getters:
+            output.wake_getter()
+        await stage.pause()
+
+
+async def _pace(stage: Stage) -> None:
+    """Pass on one item at a time, each when it is due."""
+    output = stage.output
+    pace = Pace(stage.spec.gap, stage.spec.size)
+    while True:
+        if not output.has_room():
+            await stage.until_room()
+        if stage.out:
+            # An item counts from when the next stage took it: items that wait do not bunch.
+            pace.passed(anyio.current_time())
+        # Taken first, then held: after the last item there is no wait.
+        if (item := await stage.take()) is END:
+            return
+        if (seconds := pace.wait(anyio.current_time())) > 0:
+            stage.held += 1
+            await stage.pause(seconds)
+            stage.held -= 1
+        _pass_on(stage, item)
+
+
+async def _forward(stage: Stage, number: int) -> None:
+    """Pass on the items of one of the inputs."""
+    while True:
+        if not stage.output.has_room():
+            await stage.until_room()
+        if (item := await stage.take(number)) is END:
+            return
+        _pass_on(stage, item)
+        if not stage.out & _STRIDE:
+            await stage.pause()
+
+
+def _pass_on(stage: Stage, item: Any) -> None:  # noqa: ANN401
+    stage.out += 1
+    stage.output.items.append(item if stage.tracker is None else stage.tracker.passed(item))
+    if stage.output.getters:
+        stage.output.wake_getter()
+
+
+@final
+class Pace:
+    """When the next item may pass: a token bucket, kept as one point in time.
+
+    Rule: in any ``t`` seconds at most ``burst + t / gap`` items pass.
+
+    Args:
+        gap: seconds in which one token falls into the bucket.
+        burst: tokens that it holds; it is full at first.
+
+    Source: the generic cell rate algorithm, ITU-T I.371, 2004.
+    """
+
+    __slots__ = ("_full", "_gap", "_slack")
+
+    def __init__(self, gap: float, burst: int) -> None:
+        self._gap, self._slack = gap, gap * (burst - 1)
+        self._full = float("-inf")  # when the bucket will be full
+
+    def passed(self, now: float) -> None:
+        """Take a token out, for an item that passed now."""
+        self._full = max(self._full, now) + self._gap
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until there is a token; 0 or less: there is one."""
+        return self._full - self._slack - now

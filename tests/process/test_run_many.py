@@ -1,0 +1,156 @@
+"""run_many: so many at a time, every outcome told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from aconcur.process import DISCARD, Command, CommandFailed, CommandNotFound, Runnable, run_many
+from tests.support.commands import lives, noted_pids, sh
+from tests.support.states import until
+
+CAT = Command("cat")
+
+
+async def test_every_outcome_comes_once() -> None:
+    async with run_many(((CAT | CAT, b"%d" % n) for n in range(12)), limit=4) as outcomes:
+        found = {outcome.index: outcome.result().stdout async for outcome in outcomes}
+    assert found == {n: b"%d" % n for n in range(12)}
+
+
+async def test_in_order_where_asked_for() -> None:
+    jobs = [sh(f"sleep 0.{3 - n}; echo {n}") for n in range(4)]
+    async with run_many(jobs, limit=4, ordered=True) as outcomes:
+        assert [o.result().text() async for o in outcomes] == ["0\n", "1\n", "2\n", "3\n"]
+    async with run_many(jobs[1:], limit=4) as outcomes:
+        assert (await anext(outcomes)).index == 2
+
+
+async def test_one_failure_hides_no_other() -> None:
+    jobs: list[Runnable] = [sh("exit 3"), Command("no-such-program"), Command("echo", "x")]
+    async with run_many(jobs, ordered=True) as outcomes:
+        failed, missing, fine = [outcome async for outcome in outcomes]
+    assert isinstance(failed.error, CommandFailed)
+    assert isinstance(missing.error, CommandNotFound)
+    assert (fine.error, fine.result().stdout, fine.command) == (None, b"x\n", jobs[2])
+    with pytest.raises(CommandFailed):
+        failed.result()
+    async with run_many(jobs[:1], check=False) as outcomes:
+        assert [o.result().returncodes async for o in outcomes] == [(3,)]
+
+
+async def test_commands_may_come_from_anywhere_and_none() -> None:
+    async def some() -> AsyncIterator[Command]:
+        for word in ("a", "b"):
+            await anyio.lowlevel.checkpoint()
+            yield Command("echo", word)
+
+    async with run_many(some(), ordered=True) as outcomes:
+        assert [o.result().stdout async for o in outcomes] == [b"a\n", b"b\n"]
+    async with run_many([]) as outcomes:
+        assert [o async for o in outcomes] == []
+
+
+async def test_what_the_iterable_raises_comes_after_what_ran() -> None:
+    def some() -> Iterator[Command]:
+        yield Command("echo", "x")
+        raise LookupError
+
+    async with run_many(some()) as outcomes:
+        assert (await anext(outcomes)).result().stdout == b"x\n"
+        with pytest.raises(LookupError):
+            await anext(outcomes)
+
+
+async def test_never_more_than_the_limit() -> None:
+    # Each tells when it began and when it was about to end: whoever overlaps ran at once.
+    stamps = sh("date +%s%N; sleep 0.02; date +%s%N")
+    async with run_many([stamps] * 12, limit=3) as outcomes:
+        texts = [outcome.result().text() async for outcome in outcomes]
+    lives = [tuple(map(int, text.split())) for text in texts]
+    at_once = [sum(begin <= at <= end for begin, end in lives) for at, _ in lives]
+    assert len(at_once) == 12
+    assert max(at_once) <= 3
+
+
+async def test_an_endless_input_waits_for_its_reader() -> None:
+    drawn = 0
+
+    def endless() -> Iterator[Command]:
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield Command("true")
+
+    async with run_many(endless(), limit=2) as outcomes:
+        await until(lambda: "0/2 busy, 4 ready" in repr(outcomes))
+        assert repr(outcomes) == "<Outcomes: 0/2 busy, 4 ready, 0 done>"
+        assert drawn <= 5
+
+
+async def test_leaving_early_ends_what_runs(tmp_path: Path) -> None:
+    jobs = [Command("true"), *[sh(f": > {tmp_path}/pid.$$; exec sleep 60")] * 9]
+    async with run_many(jobs, limit=3) as outcomes:
+        async for outcome in outcomes:
+            assert outcome.index == 0
+            await until(lambda: len(noted_pids(tmp_path)) == 3)
+            break
+    assert not any(map(lives, noted_pids(tmp_path)))
+
+
+async def test_an_error_in_the_block_is_raised_as_it_is() -> None:
+    with pytest.raises(LookupError, match="mine"):
+        async with run_many([Command("sleep", "60")]):
+            raise LookupError("mine")
+
+
+async def test_cancelled_it_leaves_nothing() -> None:
+    with anyio.move_on_after(0.05) as scope:
+        async with run_many([Command("sleep", "60")] * 5, limit=5) as outcomes:
+            await anext(outcomes)
+    assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize("wrong", [5, "ls", (CAT,), (CAT, b"", DISCARD, b"")])
+async def test_what_is_no_command_hides_no_other(wrong: Runnable) -> None:
+    async with run_many([CAT, wrong, CAT], ordered=True) as outcomes:
+        first, second, third = [outcome async for outcome in outcomes]
+    assert first.error is third.error is None
+    assert isinstance(second.error, TypeError)
+    assert "run_many needs commands, pairs (command, input) or triples" in str(second.error)
+
+
+async def test_one_command_is_not_many() -> None:
+    with pytest.raises(TypeError, match=r"needs several commands: \[<Command cat>\], not <Com"):
+        async with run_many(CAT):  # type: ignore[arg-type]
+            pass
+
+
+async def test_a_limit_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="limit must be at least 1, not 0"):
+        async with run_many([], limit=0):
+            pass
+
+
+def test_five_hundred_with_sixty_four_descriptors(
+    anyio_backend_name: str, anyio_backend_options: dict[str, Any]
+) -> None:
+    options = {"use_uvloop": True} if "use_uvloop" in anyio_backend_options else {}
+    program = f"""
+import anyio, resource
+from aconcur.process import DISCARD, Command, run_many
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+async def main():
+    pipe = Command("cat") | Command("cat")
+    async with run_many((pipe, b"%d" % n) for n in range(500)) as outcomes:
+        print(sum([int(o.result().stdout) async for o in outcomes]))
+anyio.run(main, backend={anyio_backend_name!r}, backend_options={options!r})
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (ran.stdout, ran.stderr, ran.returncode) == (b"124750\n", b"", 0)
