@@ -332,7 +332,7 @@ def test_a_wrong_command_line_is_refused(arguments: list[str], why: str) -> None
 @pytest.mark.parametrize(
     ("text", "arguments", "why"),
     [
-        ("bo$2z!", [], "line 1, column 5: 'z' is no cell"),
+        ("bo$2z!", [], "line 1, column 5: 'z' is not a count, a cell"),
         ("9o!", ["--torus", "8x8"], "does not fit into 8 × 8 cells"),
         ("x = 1, y = 1, rule = B0/S\no!", [], "brings the whole empty plane to life"),
         ("o!", ["--to", "absent/a.png"], "No such file or directory: 'absent/a.png'"),

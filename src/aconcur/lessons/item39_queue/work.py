@@ -3,8 +3,8 @@
 Rule 1: nothing here starts a thread or a task for a job.
 Rule 2: a job that cannot do its item raises; what the text
 says is the same from threads and from tasks.
-Rule 3: what comes from the network is limited in size,
-and each wait for it in time.
+Rule 3: data from the network is limited in size, and each
+wait for it in time.
 
 The picture server runs in a process of its own, so that it
 does not take the GIL of the versions that are measured.
@@ -76,7 +76,7 @@ DOWNLOADERS, RESIZERS, UPLOADERS = 8, 2, 8
 BUFFER = 8
 # Seconds that one connect, read or write may take.
 TIMEOUT = 30.0
-# Guesses at what is still a picture and no attack: both
+# A guess: larger input is taken for an attack. Both
 # workers that resize hold at most 300 MB decoded.
 MAX_BYTES = 16 * 2**20
 MAX_PIXELS = 50_000_000
@@ -88,7 +88,7 @@ DELAY = 0.04
 
 T = TypeVar("T")
 Outcome: TypeAlias = tuple[str, str, str | None]
-"""Name, "ok" or the error, SHA-256 of what was sent."""
+"""Name, "ok" or the error, SHA-256 of the data sent."""
 
 
 class JobError(Exception):
@@ -109,7 +109,7 @@ class Picture:
 
 
 class Failure(NamedTuple):
-    """What comes out for an item that a stage failed on."""
+    """The result for an item on which a stage failed."""
 
     item: Any
     """What the stage was given."""
@@ -265,7 +265,7 @@ def resize(picture: Picture) -> Picture:
     two threads can resize at once.
 
     Raises:
-        JobError: the bytes are no whole picture.
+        JobError: the bytes are not a whole picture.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -348,7 +348,7 @@ async def receive(
 
 
 def add(chunk: bytes, body: bytearray) -> None:
-    """Add to what was received, up to MAX_BYTES."""
+    """Add to the data received, up to MAX_BYTES."""
     if len(body) + len(chunk) > MAX_BYTES:
         raise JobError(f"more than {MAX_BYTES} bytes")
     body += chunk
@@ -364,7 +364,7 @@ def pictures(
     """Serve pictures; yield their URLs and where to upload.
 
     Of ten pictures three are bad: one is missing (404), one
-    is cut short, one is no picture.
+    is cut short, one is a text.
     """
     # Here, so that no run is charged with the loading.
     resize(Picture("", draw(random.Random(seed), "png")))

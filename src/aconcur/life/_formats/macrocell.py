@@ -1,81 +1,294 @@
-"""Patterns as quadtrees in which equal squares are one: Golly's files that end in .mc.
+"""Patterns as quadtrees in which equal squares are stored once: Golly's files that end in .mc.
 
-Source: https://golly.sourceforge.io/Help/formats.html#mc.
+Source: https://golly.sourceforge.io/Help/formats.html#mc. The top left cell of the root's
+south-east quarter is at x = 0, y = 1, so everything lies a row further down than around (0, 0). In
+a bounded field (0, 0) is the cell in its middle.
 """
 
 from __future__ import annotations
 
-__all__ = ("read_macrocell", "write_macrocell")
+__all__ = ("HEADER", "read_macrocell", "write_macrocell")
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple, NoReturn, TypeAlias, final
+from functools import cache
+from typing import Final, NoReturn, TypeAlias, final
 
 from aconcur import __version__
 from aconcur.life._errors import PatternError, PatternSizeError
-from aconcur.life._formats.parsing import as_line, as_text, notation_of, rule_and_bounds, whole
-from aconcur.life._hashlife.build import build_tree
-from aconcur.life._model.pattern import Bounds, Pattern
-from aconcur.life._model.row_runs import of_rows
+from aconcur.life._formats.parsing import as_line, as_text, notation_of, parse_universe, to_int
+from aconcur.life._hashlife.build import build_tree, copy_tree
+from aconcur.life._model.field import Bounds
+from aconcur.life._model.pattern import Pattern
+from aconcur.life._model.row_runs import FURTHEST, of_rows
 from aconcur.life._model.rule import LIFE, Rule
+from aconcur.life._model.tree import TreeCells
 
 HEADER: Final = "[M2]"
 LEAF: Final = 3
-"""A leaf has 2³ cells a side."""
+"""The level of a leaf: it has 2³ cells a side."""
 SIDE: Final = 1 << LEAF
-# So that its corners are within what patterns reach.
-_HIGHEST: Final = 62
-# Squares of 8 × 8 cells to lay out: about a gigabyte. A guess.
+# The highest level whose corners are within the largest coordinates of a pattern.
+_HIGHEST_LAID_OUT: Final = FURTHEST.bit_length()
+# A guess: far beyond every pattern, and far below Python's limit for recursion.
+_HIGHEST: Final = 250
+# The most leaves to lay out: about a gigabyte. A guess.
 _MOST_LEAVES: Final = 1 << 22
-# Runs in all squares together, to lay out those that are equal once: tenths of a second. A guess.
+# The most runs in all squares together for laying out equal squares once: tenths of a second. A
+# guess.
 _MOST_RUNS: Final = 1 << 16
 
 _LEAF: Final = re.compile(r"[.*$]+")
 _NODE: Final = re.compile(r"(?P<level>\d+)((?: +\d+){4}) *", re.ASCII)
 _LIVE: Final = re.compile(r"\*+")
+# A letter belongs to a word, as in "#Next", unless a space follows; #R may lack it.
+_COMMENT: Final = re.compile(r"#(?P<kind>[A-Za-z](?!\S)|R(?=[0-9BbSs/])|)(?P<rest>.*)")
 
-Parts: TypeAlias = tuple[tuple[int, int, int], ...]
+Runs: TypeAlias = tuple[tuple[int, int, int], ...]
 """Row, first column and length of each run in a square."""
-Quarters: TypeAlias = tuple[int, int, int, int]
 
 
-class Node(NamedTuple):
+@final
+class Node:
     """A line of the file: a square of ``2 ** level`` cells a side."""
 
-    level: int
-    leaves: int
-    """How many leaves have to be laid out for it."""
-    runs: Parts = ()
-    """Of a leaf."""
-    quarters: Quarters = (0, 0, 0, 0)
-    """Of another node: north-west, north-east, south-west, south-east; 0 is empty."""
+    __slots__ = ("_quarters", "bits", "leaves", "level", "population")
+
+    def __init__(self, level: int, bits: int = 0, quarters: tuple[Node, ...] = ()) -> None:
+        self.level, self.bits, self._quarters = level, bits, quarters
+        self.population: int = bits.bit_count() + sum(part.population for part in quarters)
+        self.leaves: int = sum(part.leaves for part in quarters) if quarters else bool(bits)
+        """The number of leaves with live cells in this square."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every cell is dead."""
+        return not self.population
+
+    @property
+    def quarters(self) -> tuple[Node, Node, Node, Node]:
+        """North-west, north-east, south-west, south-east; of a square above the leaves."""
+        nw, ne, sw, se = self._quarters
+        return nw, ne, sw, se
+
+    def runs(self) -> Runs:
+        """Return the runs of a leaf."""
+        return tuple(
+            (y, live.start(), live.end() - live.start())
+            for y in range(SIDE)
+            for live in re.finditer("1+", f"{self.bits >> y * SIDE & 0xFF:08b}"[::-1])
+        )
+
+
+_EMPTY: Final = Node(0)
+
+
+@cache
+def _empty_square(level: int) -> Node:
+    return Node(level, quarters=(_empty_square(level - 1),) * 4 if level > LEAF else ())
+
+
+@final
+class _Nodes:
+    """Makes nodes, equal ones once, and moves a tree by a row."""
+
+    bottom: Final = LEAF
+    stride: Final = SIDE
+    smallest: Final = LEAF + 1
+
+    def __init__(self) -> None:
+        self._leaves: dict[int, Node] = {}
+        self._joined: dict[tuple[Node, Node, Node, Node], Node] = {}
+        self._windows: dict[tuple[Node, Node], Node] = {}
+
+    def leaf(self, bits: int, /) -> Node:
+        return self._leaves.setdefault(bits, Node(LEAF, bits)) if bits else self.empty(LEAF)
+
+    def join(self, nw: Node, ne: Node, sw: Node, se: Node, /) -> Node:
+        key = nw, ne, sw, se
+        node = self._joined.get(key)
+        if node is None:
+            node = self._joined[key] = Node(nw.level + 1, quarters=key)
+        return node
+
+    def empty(self, level: int, /) -> Node:
+        return _empty_square(level)
+
+    def moved_down(self, root: Node) -> Node:
+        """Return a tree with every cell a row further down."""
+        root = self._with_margin(root)
+        return self._window(self.empty(root.level), root, down=True)
+
+    def copied_up(self, cells: TreeCells) -> Node:
+        """Return a copy of a tree with every cell a row further up."""
+        root = self._with_margin(copy_tree(self, cells))
+        return self._window(root, self.empty(root.level), down=False)
+
+    def _with_margin(self, root: Node) -> Node:
+        """Return a square of twice the side with this one in its middle."""
+        none = self.empty(root.level - 1)
+        nw, ne, sw, se = root.quarters
+        return self.join(
+            self.join(none, none, none, nw),
+            self.join(none, none, ne, none),
+            self.join(none, sw, none, none),
+            self.join(se, none, none, none),
+        )
+
+    def _window(self, upper: Node, lower: Node, *, down: bool) -> Node:
+        """Return a square of two that lie one above the other.
+
+        It has the last row of the upper one and all but the last of the lower one (``down``), or
+        all but the first row of the upper one and the first of the lower one.
+        """
+        if not upper.population and not lower.population:
+            return self.empty(upper.level)
+        node = self._windows.get((upper, lower))
+        if node is None:
+            if upper.level == LEAF:
+                both = upper.bits | lower.bits << SIDE * SIDE
+                first = SIDE - 1 if down else 1
+                node = self.leaf(both >> first * SIDE & (1 << SIDE * SIDE) - 1)
+            else:
+                a, b, c, d = upper.quarters
+                e, f, g, h = lower.quarters
+                pairs = (
+                    ((c, e), (d, f), (e, g), (f, h)) if down else ((a, c), (b, d), (c, e), (d, f))
+                )
+                node = self.join(*(self._window(*pair, down=down) for pair in pairs))
+            self._windows[upper, lower] = node
+        return node
 
 
 def read_macrocell(text: str | bytes, *, source: str = "") -> Pattern:
-    """Read a pattern in macrocell format, and lay its cells out.
+    """Read a pattern in macrocell format.
+
+    Its cells are laid out as runs if that takes at most about a gigabyte. A larger pattern of the
+    plane stays a quadtree: engines can start from it, :func:`write_macrocell` can write it, and
+    everything that needs its cells in order raises :class:`GridTooLargeError`.
 
     Args:
         text: the file's content; bytes are UTF-8, or else Latin-1.
         source: the file's name, for errors.
 
     Raises:
-        PatternError: the text is no macrocell of a rule of two states; says where and why.
-        PatternSizeError: it has more than 2²² squares of 8 × 8 cells that are not empty, and the
-            rows of its different squares more than 2¹⁶ runs of live cells.
+        PatternError: the text is not macrocell, or its rule or field is not supported; the message
+            says where and why.
+        PatternSizeError: the pattern is meant for a bounded field and too large to lay out.
     """
     file = _File(source)
     for number, line in enumerate(as_text(text).split("\n"), 1):
-        file.hear(line.rstrip(), number)
+        file.read_line(line.rstrip(), number)
+    root = _shrunk(file.root())
+    pattern = _as_runs(file, root) if root.level <= _HIGHEST_LAID_OUT else None
+    if pattern is None:
+        return _as_tree(file, root)
+    return _moved(pattern, _origin(pattern))
+
+
+class _File:
+    """The content of a file, line by line."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.rule: Rule = LIFE
+        self.bounds: Bounds | None = None
+        self.name = self.author = ""
+        self.comments: list[str] = []
+        # The number of a node is its index; node 0 stands for every empty square.
+        self._nodes = [_EMPTY]
+
+    def read_line(self, line: str, number: int) -> None:
+        if number == 1:
+            if not line.startswith(HEADER):
+                self._refuse(f"the first line must begin with {HEADER}", number)
+        elif line.startswith("#"):
+            self._read_comment(line, number)
+        elif _LEAF.fullmatch(line):
+            self._nodes.append(_leaf(line) or self._refuse("a leaf has 8 × 8 cells", number))
+        elif line:
+            self._read_node(line, number)
+
+    def root(self) -> Node:
+        """Return the last node. Golly writes a pattern without live cells as no node at all."""
+        return self._nodes[-1] if len(self._nodes) > 1 else _empty_square(LEAF + 1)
+
+    def _read_comment(self, line: str, number: int) -> None:
+        found = _COMMENT.fullmatch(line)
+        assert found is not None
+        kind, words = found["kind"], as_line(found["rest"])
+        if kind == "R":
+            column = line.index(words) + 1
+            self.rule, self.bounds = parse_universe(words, number, column, self.source)
+        elif kind == "N":
+            self.name = words
+        elif kind == "O":
+            self.author = words
+        elif kind == "C" or (not kind and words):
+            self.comments.append(words)
+
+    def _read_node(self, line: str, number: int) -> None:
+        found = _NODE.fullmatch(line)
+        if found is None:
+            self._refuse(
+                f"{line[:40]!r} is neither a leaf (.*$) nor a node of five numbers", number
+            )
+        level = to_int(found["level"])
+        if level <= LEAF:
+            self._refuse(f"a node of level {level} is of a rule of more than two states", number)
+        if level > _HIGHEST:
+            self._refuse(f"a node's level is {_HIGHEST} at most, not {level}", number)
+        quarters = []
+        for part in re.finditer(r"\d+", found[2]):
+            child = to_int(part[0])
+            if child >= len(self._nodes):
+                why = f"there is no node {child} above: there are {len(self._nodes) - 1}"
+            elif child and self._nodes[child].level != level - 1:
+                why = f"node {child} is of level {self._nodes[child].level}, not {level - 1}"
+            else:
+                quarters.append(self._nodes[child] if child else _empty_square(level - 1))
+                continue
+            self._refuse(why, number, found.start(2) + part.start() + 1)
+        self._nodes.append(Node(level, quarters=tuple(quarters)))
+
+    def _refuse(self, why: str, line: int, column: int = 1) -> NoReturn:
+        raise PatternError(why, line, column, self.source)
+
+
+def _leaf(line: str) -> Node | None:
+    rows = line.removesuffix("$").split("$")
+    if len(rows) > SIDE or any(len(row) > SIDE for row in rows):
+        return None
+    bits = sum(
+        ((1 << live.end() - live.start()) - 1) << y * SIDE + live.start()
+        for y, row in enumerate(rows)
+        for live in _LIVE.finditer(row)
+    )
+    return Node(LEAF, bits)
+
+
+def _shrunk(root: Node) -> Node:
+    """Return the smallest square around the origin that holds all live cells."""
+    while root.population and root.level > LEAF + 1:
+        inner = [
+            quarter.quarters[3 - place] if quarter.population else _empty_square(root.level - 2)
+            for place, quarter in enumerate(root.quarters)
+        ]
+        if sum(quarter.population for quarter in inner) < root.population:
+            break
+        root = Node(root.level - 1, quarters=tuple(inner))
+    return root
+
+
+def _as_runs(file: _File, root: Node) -> Pattern | None:
+    """Return the pattern with its cells laid out, or None if they are too many."""
+    runs: list[tuple[int, int, int]]
     try:
-        runs = _lay_out_once(file.nodes, file.root())
+        runs = _lay_out_once(root)
     except _TooManyRunsError:
-        leaves = file.root().leaves
-        if leaves > _MOST_LEAVES:
-            raise PatternSizeError(
-                f"{source or 'pattern'} has {leaves} squares of 8 × 8 cells to lay out: "
-                f"{_MOST_LEAVES} is the most, where they are not in long rows"
-            ) from None
-        runs = sorted(_lay_out(file.nodes))
+        if root.leaves > _MOST_LEAVES:
+            return None
+        runs = sorted(_lay_out(root))
     return Pattern.from_runs(
         runs,
         file.rule,
@@ -86,148 +299,111 @@ def read_macrocell(text: str | bytes, *, source: str = "") -> Pattern:
     )
 
 
-class _File:
-    """What has been read so far."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self.nodes: list[Node] = [Node(0, 0)]
-        self.rule: Rule = LIFE
-        self.bounds: Bounds | None = None
-        self.name = self.author = ""
-        self.comments: list[str] = []
-
-    def hear(self, line: str, number: int) -> None:
-        if number == 1:
-            if not line.startswith(HEADER):
-                self._refuse(f"the first line must begin with {HEADER}", number)
-        elif line.startswith("#"):
-            self._hear_words(line[1:2], as_line(line[2:]), number)
-        elif _LEAF.fullmatch(line):
-            self.nodes.append(_leaf(line) or self._refuse("a leaf has 8 × 8 cells", number))
-        elif line:
-            self._hear_node(line, number)
-
-    def root(self) -> Node:
-        if len(self.nodes) == 1:
-            self._refuse("there is no node below", 1)
-        return self.nodes[-1]
-
-    def _hear_words(self, kind: str, words: str, number: int) -> None:
-        if kind == "R":
-            self.rule, self.bounds = rule_and_bounds(words, number, 4, self._source)
-        elif kind == "N":
-            self.name = words
-        elif kind == "O":
-            self.author = words
-        elif kind == "C":
-            self.comments.append(words)
-
-    def _hear_node(self, line: str, number: int) -> None:
-        found = _NODE.fullmatch(line)
-        if found is None:
-            self._refuse(
-                f"{line[:40]!r} is neither a leaf (.*$) nor a node of five numbers", number
-            )
-        level = whole(found["level"])
-        if level <= LEAF:
-            self._refuse(f"a node of level {level} is of a rule of more than two states", number)
-        if level > _HIGHEST:
-            self._refuse(f"a node's level is {_HIGHEST} at most, not {level}", number)
-        nw, ne, sw, se = map(whole, found[2].split())
-        for part in re.finditer(r"\d+", found[2]):
-            child = whole(part[0])
-            if child >= len(self.nodes):
-                why = f"there is no node {child} above: there are {len(self.nodes) - 1}"
-            elif child and self.nodes[child].level != level - 1:
-                why = f"node {child} is of level {self.nodes[child].level}, not {level - 1}"
-            else:
-                continue
-            self._refuse(why, number, found.start(2) + part.start() + 1)
-        leaves = sum(self.nodes[child].leaves for child in (nw, ne, sw, se))
-        self.nodes.append(Node(level, leaves, quarters=(nw, ne, sw, se)))
-
-    def _refuse(self, why: str, line: int, column: int = 1) -> NoReturn:
-        raise PatternError(why, line, column, self._source)
+def _origin(pattern: Pattern) -> tuple[int, int]:
+    """Return the row and column of the top left cell of the root's south-east quarter."""
+    y, x = (0, 0) if pattern.bounds is None else pattern.bounds.middle
+    return y + 1, x
 
 
-def _leaf(line: str) -> Node | None:
-    rows = line.removesuffix("$").split("$")
-    if len(rows) > SIDE or any(len(row) > SIDE for row in rows):
-        return None
-    runs = tuple(
-        (y, live.start(), live.end() - live.start())
-        for y, row in enumerate(rows)
-        for live in _LIVE.finditer(row)
+def _moved(pattern: Pattern, by: tuple[int, int]) -> Pattern:
+    if not pattern.population:
+        return pattern
+    y, x = pattern.offset
+    return pattern.at(y + by[0], x + by[1])
+
+
+def _as_tree(file: _File, root: Node) -> Pattern:
+    """Return the pattern as a quadtree."""
+    if file.bounds is not None:
+        raise PatternSizeError(
+            f"{file.source or 'pattern'} has {root.population} cells, too many to lay out in "
+            f"a field of {file.bounds.height} × {file.bounds.width}"
+        )
+    return Pattern.from_tree(
+        TreeCells(_Nodes().moved_down(root), LEAF, SIDE),
+        file.rule,
+        name=file.name,
+        author=file.author,
+        comments=file.comments,
     )
-    return Node(LEAF, bool(runs), runs=runs)
 
 
-def _lay_out(nodes: list[Node]) -> Iterator[tuple[int, int, int]]:
-    """Yield the runs of all leaves below the last node, in any order."""
-    half = 1 << max(nodes[-1].level - 1, 0)
-    left = [(nodes[-1], -half, -half)]
+def _lay_out(root: Node) -> Iterator[tuple[int, int, int]]:
+    """Yield the runs of all leaves, in any order."""
+    half = 1 << root.level - 1
+    left = [(root, -half, -half)]
     while left:
         node, y, x = left.pop()
-        for row, column, length in node.runs:
-            yield y + row, x + column, length
-        if node.level > LEAF:
-            half = 1 << node.level - 1
-            for place, child in enumerate(node.quarters):
-                if nodes[child].leaves:
-                    left.append((nodes[child], y + (place >> 1) * half, x + (place & 1) * half))
+        if node.level == LEAF:
+            for row, column, length in node.runs():
+                yield y + row, x + column, length
+            continue
+        half = 1 << node.level - 1
+        for place, quarter in enumerate(node.quarters):
+            if quarter.population:
+                left.append((quarter, y + (place >> 1) * half, x + (place & 1) * half))
 
 
 class _TooManyRunsError(Exception):
-    """Raised when it is better, or impossible, to lay out squares that are equal each by itself."""
+    """Raised when there are too many runs for laying out equal squares once."""
 
 
-def _lay_out_once(nodes: list[Node], root: Node) -> list[tuple[int, int, int]]:
-    """Return the runs of all cells, joined, and lay out squares that are equal once."""
-    known: dict[Node, Parts] = {nodes[0]: ()}
+def _lay_out_once(root: Node) -> list[tuple[int, int, int]]:
+    """Return the runs of all cells, joined; squares that are equal are laid out once."""
+    known: dict[Node, Runs] = {}
     left = _MOST_RUNS
 
-    def lay_out(node: Node) -> Parts:
+    def lay_out(node: Node) -> Runs:
         nonlocal left
+        if not node.population:
+            return ()
         if node not in known:
-            parts = [lay_out(nodes[quarter]) for quarter in node.quarters]
-            left -= sum(map(len, parts))
-            if left < 0:
-                raise _TooManyRunsError
-            known[node] = node.runs or _joined(1 << node.level - 1, *parts)
+            if node.level == LEAF:
+                found = node.runs()
+            else:
+                parts = [lay_out(quarter) for quarter in node.quarters]
+                left -= sum(map(len, parts))
+                if left < 0:
+                    raise _TooManyRunsError
+                found = _joined(1 << node.level - 1, *parts)
+            known[node] = found
         return known[node]
 
-    half = 1 << max(root.level - 1, 0)
+    half = 1 << root.level - 1
     return [(y - half, x - half, n) for y, x, n in lay_out(root)]
 
 
-def _joined(half: int, nw: Parts, ne: Parts, sw: Parts, se: Parts) -> Parts:
+def _joined(half: int, nw: Runs, ne: Runs, sw: Runs, se: Runs) -> Runs:
     north = sorted((*nw, *((y, x + half, n) for y, x, n in ne)))
     south = sorted((*sw, *((y, x + half, n) for y, x, n in se)))
     return tuple(of_rows((*north, *((y + half, x, n) for y, x, n in south))).each())
 
 
 def write_macrocell(pattern: Pattern) -> str:
-    """Return a pattern in macrocell format; :func:`read_macrocell` returns the same one.
+    """Return a pattern in macrocell format; :func:`read_macrocell` returns an equal one.
+
+    A pattern that is too large to lay out is written from its quadtree.
 
     Raises:
-        PatternSizeError: more than 2²² squares of 8 × 8 cells are not empty, and no row is long.
+        PatternSizeError: more than 2²² squares of 8 × 8 cells have live cells, and no row of cells
+            is long; or a coordinate is beyond ±2⁶¹ in the middle of a bounded field.
     """
     lines = [f"{HEADER} (aconcur {__version__})", f"#R {notation_of(pattern)}"]
     lines += [f"#N {pattern.name}"] * bool(pattern.name)
     lines += [f"#O {pattern.author}"] * bool(pattern.author)
     lines += [f"#C {comment}".rstrip() for comment in pattern.comments]
     nodes = _Lines()
-    build_tree(nodes, pattern, most_leaves=_MOST_LEAVES)
+    if pattern.tree is not None:
+        copy_tree(nodes, TreeCells(_Nodes().copied_up(pattern.tree), LEAF, SIDE))
+    else:
+        y, x = _origin(pattern)
+        build_tree(nodes, _moved(pattern, (-y, -x)), most_leaves=_MOST_LEAVES)
     return "\n".join([*lines, *nodes]) + "\n"
 
 
 @final
 class _Lines:
-    """A line for each different square, from small ones to the whole; a node is its line's number.
-
-    An empty square is 0.
-    """
+    """Makes a line for each different square; a node is the number of its line, or 0 if empty."""
 
     bottom: Final = LEAF
     stride: Final = SIDE

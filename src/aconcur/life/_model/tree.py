@@ -1,16 +1,42 @@
-"""Read the cells of a quadtree: the source of a snapshot of the plane."""
+"""The cells of one generation as a quadtree around the origin: a form for patterns of any size.
+
+A node is a square of ``2 ** level`` cells a side: four squares of half the side, or a leaf's bits.
+Equal squares may be one object, so that a tree with few nodes can have any number of cells.
+"""
 
 from __future__ import annotations
 
-__all__ = ("TreeCells",)
+__all__ = ("Square", "TreeCells")
 
 from collections.abc import Iterator
-from typing import TypeAlias, final
+from typing import Protocol, TypeAlias, final
 
-from aconcur.life._hashlife.plane import Square
 from aconcur.life._model.bit_rows import join_rows, ones
 
 _Extent: TypeAlias = tuple[int, int, int, int]
+
+
+class Square(Protocol):
+    """A square of ``2 ** level`` cells a side: four squares of half the side, or a leaf."""
+
+    @property
+    def level(self) -> int: ...
+
+    @property
+    def population(self) -> int: ...
+
+    @property
+    def bits(self) -> int:
+        """The cells of a leaf: bit ``y * stride + x``."""
+        ...
+
+    @property
+    def is_empty(self) -> bool: ...
+
+    @property
+    def quarters(self) -> tuple[Square, Square, Square, Square]:
+        """North-west, north-east, south-west, south-east."""
+        ...
 
 
 @final
@@ -23,21 +49,21 @@ class TreeCells:
         stride: the number of bits from one row of a leaf to the next.
     """
 
-    __slots__ = ("_bottom", "_root", "_stride")
+    __slots__ = ("bottom", "root", "stride")
 
     def __init__(self, root: Square, bottom: int, stride: int) -> None:
-        self._root, self._bottom, self._stride = root, bottom, stride
+        self.root, self.bottom, self.stride = root, bottom, stride
 
     def population(self) -> int:
         """Return the number of live cells."""
-        return self._root.population
+        return self.root.population
 
     def box(self) -> tuple[int, int, int, int]:
         """Return top, left, height and width of the smallest box around the cells."""
-        if self._root.is_empty:
+        if self.root.is_empty:
             return 0, 0, 1, 1
-        top, left, bottom, right = self._extent(self._root, {})
-        half = 1 << self._root.level - 1
+        top, left, bottom, right = self._extent(self.root, {})
+        half = 1 << self.root.level - 1
         return top - half, left - half, bottom - top, right - left
 
     def bits(self) -> int:
@@ -59,8 +85,8 @@ class TreeCells:
 
     def dots(self, y: int, x: int, height: int, width: int, dot: int) -> Iterator[tuple[int, int]]:
         """Yield dots as :meth:`.Grid.dots` does, without visiting squares smaller than a dot."""
-        half = 1 << self._root.level - 1
-        stack = [(-half - y, -half - x, self._root)]
+        half = 1 << self.root.level - 1
+        stack = [(-half - y, -half - x, self.root)]
         while stack:
             top, left, node = stack.pop()
             side = 1 << node.level
@@ -71,7 +97,7 @@ class TreeCells:
             last = side - 1
             if inside and top // dot == (top + last) // dot and left // dot == (left + last) // dot:
                 yield top // dot, left // dot
-            elif node.level == self._bottom:
+            elif node.level == self.bottom:
                 for row, bits in self._rows_of(node):
                     for column in ones(bits):
                         if 0 <= top + row < height and 0 <= left + column < width:
@@ -80,27 +106,27 @@ class TreeCells:
                 stack += _placed(top, left, node)
 
     def _leaves(self) -> Iterator[tuple[int, int, Square]]:
-        half = 1 << self._root.level - 1
-        stack = [(-half, -half, self._root)]
+        half = 1 << self.root.level - 1
+        stack = [(-half, -half, self.root)]
         while stack:
             y, x, node = stack.pop()
-            if node.level == self._bottom:
+            if node.level == self.bottom:
                 yield y, x, node
             else:
                 stack += (place for place in _placed(y, x, node) if not place[2].is_empty)
 
     def _rows_of(self, leaf: Square) -> Iterator[tuple[int, int]]:
-        side, bits = 1 << self._bottom, leaf.bits
+        side, bits = 1 << self.bottom, leaf.bits
         mask = (1 << side) - 1
         for y in range(side):
-            if row := bits >> y * self._stride & mask:
+            if row := bits >> y * self.stride & mask:
                 yield y, row
 
     def _extent(self, node: Square, known: dict[Square, _Extent]) -> _Extent:
         """Return top, left, bottom and right of a node's live cells, from its corner."""
         found = known.get(node)
         if found is None:
-            if node.level == self._bottom:
+            if node.level == self.bottom:
                 rows = list(self._rows_of(node))
                 columns = 0
                 for _, row in rows:
