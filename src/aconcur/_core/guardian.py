@@ -128,10 +128,10 @@ class Guardian:
             OSError: no descriptor is free for the guardian's pipe.
         """
         with self._lock:
-            if self._table < 0:
-                if self._unavailable:
-                    return -1
+            if self._table < 0 and not self._unavailable:
                 self._start()
+            if self._unavailable:
+                return -1
             if self._free:
                 slot = self._free.pop()
             else:

@@ -83,15 +83,23 @@ _ROOM: Final = 2 * INLINE
 class Encoded:
     """A message that is ready to be sent."""
 
-    __slots__ = ("parts", "sizes", "total")
+    __slots__ = ("by_name", "parts", "sizes", "total")
 
-    def __init__(self, parts: Sequence[Buffer], sizes: tuple[int, ...], total: int) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Buffer],
+        sizes: tuple[int, ...],
+        total: int,
+        by_name: bool = True,
+    ) -> None:
         self.parts: Sequence[Buffer] = parts
         """The pieces to send, in order."""
         self.sizes: tuple[int, ...] = sizes
         """The bytes of each buffer before the pickle."""
         self.total: int = total
         """The bytes of all parts."""
+        self.by_name: bool = by_name
+        """Whether pickle itself made it, without cloudpickle."""
 
 
 NOTHING: Final = Encoded([b"N."], (), 2)
@@ -127,9 +135,10 @@ def encode(value: object, pickler: type[Any] = pickle.Pickler) -> Encoded:
     pickler(sink, 5, buffer_callback=keep).dump(value)
     parts = sink.parts
     if not buffers:
-        return Encoded(parts, (), sum(map(len, parts)))
+        return Encoded(parts, (), sum(map(len, parts)), pickler is pickle.Pickler)
     sizes = tuple(map(len, buffers))
-    return Encoded(buffers + parts, sizes, sum(sizes) + sum(map(len, parts)))
+    total = sum(sizes) + sum(map(len, parts))
+    return Encoded(buffers + parts, sizes, total, pickler is pickle.Pickler)
 
 
 def load(data: Buffer, sizes: Sequence[int]) -> Any:  # noqa: ANN401

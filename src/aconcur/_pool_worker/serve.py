@@ -46,7 +46,14 @@ KEEP_GOING: Final = 2
 """A flag of ITEMS: go on after an item that failed."""
 
 
-def serve(sock: socket.socket, page: Page, *, nice: int, initialized: bool) -> None:
+def serve(
+    sock: socket.socket,
+    page: Page,
+    *,
+    nice: int,
+    initialized: bool,
+    initializer: tuple[Any, tuple[Any, ...]] | None,
+) -> None:
     """Serve until STOP, or until the initializer has failed.
 
     Args:
@@ -54,13 +61,14 @@ def serve(sock: socket.socket, page: Page, *, nice: int, initialized: bool) -> N
         page: the shared page.
         nice: added to this process's niceness.
         initialized: whether an INITIALIZE frame comes before all others.
+        initializer: the initializer and its arguments, if they need not be sent.
 
     Raises:
         EOFError: the pool's end was closed.
         OSError: the connection is broken.
     """
     worker = _Worker(sock, page)
-    if worker.start(nice, initialized):
+    if worker.start(nice, initialized, initializer):
         worker.run()
 
 
@@ -77,7 +85,9 @@ class _Worker:
         self._inbox = Inbox(sock)
         self._functions: dict[int, Any] = {}
 
-    def start(self, nice: int, initialized: bool) -> bool:
+    def start(
+        self, nice: int, initialized: bool, initializer: tuple[Any, tuple[Any, ...]] | None
+    ) -> bool:
         """Run the initializer and say READY; return False if it failed, after saying FAILED."""
         try:
             if nice:
@@ -85,8 +95,11 @@ class _Worker:
             if initialized:
                 frame = self._next()
                 assert frame.kind == INITIALIZE
-                function, arguments = self._value(frame)
+                initializer = self._value(frame)
+            if initializer is not None:
+                function, arguments = initializer
                 function(*arguments)
+                del initializer, function, arguments
         except (EOFError, OSError) as error:
             if not self._connected():
                 raise

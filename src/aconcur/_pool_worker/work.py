@@ -14,6 +14,7 @@ import _pickle as pickle
 import time
 from collections.abc import Callable, Sequence
 
+from aconcur._pool_worker.by_value import make_pickler
 from aconcur._pool_worker.codec import Encoded, encode
 from aconcur._pool_worker.failures import Packed, pack
 
@@ -138,8 +139,7 @@ class ByValue:
 
 def _by_value() -> Callable[[object], bytes]:
     try:
-        import cloudpickle
+        pickler = make_pickler()
     except ImportError:
         return lambda value: pickle.dumps(value, 5)
-    dumps: Callable[[object], bytes] = cloudpickle.dumps
-    return dumps
+    return lambda value: b"".join(encode(value, pickler).parts)

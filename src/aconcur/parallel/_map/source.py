@@ -77,7 +77,7 @@ class Source:
         items = []
         began = time.perf_counter()
         try:
-            items.extend(islice(self._iterator, most))  # keeps the items before an error
+            self.pull(items, most)
         except BaseException as error:  # noqa: ASYNC103, BLE001 - the consumer raises it
             self.error = error
         self._cost = (time.perf_counter() - began) / most
@@ -85,6 +85,13 @@ class Source:
         self.at_end = len(items) < most or self.error is not None
         self.drawn += len(items)
         return items
+
+    def pull(self, items: list[Any], most: int) -> None:
+        """Append the next items of a sync input to a list; it keeps those before an error.
+
+        A runner lets Ctrl-C interrupt this on trio.
+        """
+        items.extend(islice(self._iterator, most))
 
     def wake(self) -> None:
         """Let the feeding task look again whether there is room."""

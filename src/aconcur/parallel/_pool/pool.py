@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Pool", "open_pool")
 
+import multiprocessing
 import os
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -19,7 +20,7 @@ from aconcur._pool_worker.shared import Shared
 from aconcur._pool_worker.start import Boot
 from aconcur.parallel._map.job import Job, MapOptions, OnProgress
 from aconcur.parallel._map.results import Results
-from aconcur.parallel._pickling import check_function, encode_arguments, encode_function
+from aconcur.parallel._pickling import Sender, can_run_main, check_function, has_cloudpickle
 from aconcur.parallel._pool.launch import StartMethod, new_launcher
 from aconcur.parallel._pool.statistics import PoolStatistics
 from aconcur.parallel._pool.supervisor import Supervisor
@@ -156,7 +157,7 @@ class Pool:
         options: MapOptions,
     ) -> Job:
         self._scheduler.check("map()")
-        function = encode_function(fn)
+        function = self._scheduler.sender.encode_function(fn)
         job = Job(self._scheduler, fn, items, options)
         self._scheduler.add(job, function)
         return job
@@ -220,7 +221,8 @@ async def open_pool(
             in the copy. ``"spawn"`` is multiprocessing's, with its resource tracker. A frozen
             program can use ``"spawn"`` and ``"fork"`` only.
         initializer: called in each worker before its first task.
-        initargs: its arguments.
+        initargs: its arguments. They may contain queues, locks, events and shared values of
+            ``multiprocessing.get_context("spawn")``, which then connect tasks to this process.
         max_tasks_per_worker: replace a worker after so many items and calls; None: never.
         nice: added to the workers' niceness, see nice(2).
 
@@ -244,17 +246,25 @@ async def open_pool(
             "opens the pool under if __name__ == '__main__', or install aconcur[cloudpickle]"
         )
     sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
+    origin = origin_of_main()
+    by_name = can_run_main(origin) or (start == "fork" and not has_cloudpickle())
+    sender = Sender(by_name=by_name)
     boot = Boot(
         parent=os.getpid(),
         path=list(sys.path),
         argv=list(sys.argv),
-        main=origin_of_main(),
+        main=origin if sender.by_name else None,
         nice=nice,
-        initialized=initializer is not None,
+        authkey=bytes(multiprocessing.current_process().authkey),
+        initialized=initializer is not None and start != "fork",
+        initializer=None if initializer is None or start != "fork" else (initializer, initargs),
     )
     launcher = new_launcher(start, boot)
-    message = encode_arguments(initializer, initargs) if initializer is not None else None
-    supervisor = Supervisor(workers or usable_cpus(), launcher, message, max_tasks_per_worker)
+    message, fds = None, list[int]()
+    if boot.initialized:
+        message = sender.encode_initializer(initializer, initargs, fds)
+    size = workers or usable_cpus()
+    supervisor = Supervisor(size, launcher, sender, message, fds, max_tasks_per_worker)
     supervisor.start()
     gently = False
     try:

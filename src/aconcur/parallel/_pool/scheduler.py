@@ -26,15 +26,14 @@ from aconcur._pool_worker.codec import (
     UNREADABLE,
     Encoded,
     Frame,
-    encode,
 )
 from aconcur._pool_worker.serve import EXACT, KEEP_GOING
 from aconcur._pool_worker.shared import Shared
 from aconcur.parallel._errors import rebuilt
-from aconcur.parallel._map.chunk import Chunk, Death, Owner
+from aconcur.parallel._map.chunk import Death, Owner
 from aconcur.parallel._map.chunk_size import MOST
 from aconcur.parallel._map.job import Job
-from aconcur.parallel._pickling import encode_arguments, encode_function
+from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.call import Call
 from aconcur.parallel._pool.cancel import Canceller
 from aconcur.parallel._pool.statistics import Counters
@@ -51,6 +50,7 @@ class Scheduler:
         workers: the supervisor's list.
         size: how many workers the pool keeps.
         counters: the pool's figures.
+        sender: pickles what is sent.
         spawn: runs a task in the background.
         on_start: called with a worker, and its error if its initializer has failed.
     """
@@ -60,10 +60,12 @@ class Scheduler:
         workers: Sequence[Worker],
         size: int,
         counters: Counters,
+        sender: Sender,
         spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
         on_start: Callable[[Worker, Exception | None], None],
     ) -> None:
         self.size: int = size
+        self.sender: Sender = sender
         self.spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None] = spawn
         """Run a task in the background."""
         self.timeouts: Timeouts = Timeouts(workers)
@@ -157,7 +159,7 @@ class Scheduler:
 
         **Cancelled**: the call is not begun, or its worker is killed.
         """
-        message = encode_arguments(function, arguments)
+        message = self.sender.encode_call(function, (function, arguments))
         call = Call(function, arguments, message, seconds, self._calls.appendleft)
         self._calls.append(call)
         if seconds is not None:
@@ -180,7 +182,7 @@ class Scheduler:
 
     def share(self, value: Any) -> Shared[Any]:  # noqa: ANN401
         """Send a value to all workers, including those that start later."""
-        message = encode_function(value)
+        message = self.sender.encode_value(value)
         shared = Shared(value)
         self._shared[shared.number] = message
         for worker in self._workers:
@@ -243,7 +245,7 @@ class Scheduler:
         most = MOST if worker.tasks is None else worker.tasks
         while not job.exhausted and (chunk := job.next_chunk(most)) is not None:
             try:
-                message = encode(chunk.items)
+                message = self.sender.encode_value(chunk.items)
             except Exception as error:  # noqa: BLE001 - raised by pickling an item
                 job.unreadable(chunk, error)
                 continue
@@ -251,20 +253,18 @@ class Scheduler:
                 job.put_back(chunk)
                 job.fail(error)
                 return False  # noqa: ASYNC104
-            if job.fits(chunk, message.total):
-                self._send_chunk(worker, job, chunk, message)
-                return True
+            if not job.fits(chunk, message.total):
+                continue
+            send = worker.connection.send
+            if job.number not in worker.known:
+                worker.known.add(job.number)
+                send(FUNCTION, self._functions[job.number], job.number)
+            worker.assign(chunk)
+            self._counters.chunks += 1
+            flags = EXACT * chunk.exact + KEEP_GOING * job.keep_going
+            send(ITEMS, message, job.number, chunk.number, flags, job.budget)
+            return True
         return False
-
-    def _send_chunk(self, worker: Worker, job: Job, chunk: Chunk, message: Encoded) -> None:
-        send = worker.connection.send
-        if job.number not in worker.known:
-            worker.known.add(job.number)
-            send(FUNCTION, self._functions[job.number], job.number)
-        flags = EXACT * chunk.exact + KEEP_GOING * job.keep_going
-        worker.assign(chunk)
-        self._counters.chunks += 1
-        send(ITEMS, message, job.number, chunk.number, flags, job.budget)
 
     # --------------------------------------------------------------- what comes back
 
