@@ -22,7 +22,7 @@ import pytest
 
 from aconcur.testing import Snapshot
 from tests.support.backends import BACKENDS
-from tests.support.extras import missing_module
+from tests.support.extras import missing_module, missing_parameter
 
 pytest_plugins = ("pytester",)
 
@@ -56,6 +56,10 @@ def skipped_without_extras() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for value in item.callspec.params.values() if hasattr(item, "callspec") else ():
+            if module := missing_parameter(value):
+                item.add_marker(pytest.mark.skip(reason=f"not installed: {module}"))
     # Fixtures end in reverse order: tasks are counted while the test's loop runs, the rest later.
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):

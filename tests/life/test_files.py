@@ -109,6 +109,12 @@ def test_a_compressed_file_is_known_by_its_content(tmp_path: Path, name: str) ->
     assert read(tmp_path / name) == GLIDER
 
 
+def test_mcell_is_told_apart_and_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mcl").write_text("#MCell 4.00\n#GAME Life\n#L .A$..A$3A\n")
+    with pytest.raises(PatternError, match=r"MCell's format \(\.mcl\) is not supported"):
+        read(tmp_path / "a.mcl")
+
+
 @pytest.mark.parametrize("end", [5, -9, -1])
 def test_a_damaged_compressed_file_is_refused(tmp_path: Path, end: int) -> None:
     path = tmp_path / "glider.rle.gz"
