@@ -10,7 +10,8 @@ import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Generic, TypeVar, final, overload
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar, final, overload
 
 from aconcur._core.cpus import usable_cpus
 from aconcur._core.on_error import RAISE, OnError
@@ -30,6 +31,9 @@ from aconcur.parallel._pool.logs import log_levels
 from aconcur.parallel._pool.scheduler import Scheduler
 from aconcur.parallel._pool.statistics import PoolStatistics
 from aconcur.parallel._pool.supervisor import Supervisor
+
+# The current folder as this module was imported: most programs change it later, if at all.
+_FIRST_FOLDER: Final = Path.cwd()
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -429,7 +433,7 @@ def new_supervisor(
     sender = Sender(by_name=by_name)
     boot = Boot(
         parent=os.getpid(),
-        path=list(sys.path),
+        path=_absolute_path(),
         argv=list(sys.argv),
         main=origin if sender.by_name else None,
         nice=nice,
@@ -444,3 +448,13 @@ def new_supervisor(
         message = sender.encode_initializer(initializer, initargs, fds)
     size = workers or usable_cpus()
     return Supervisor(size, launcher, sender, message, fds, max_tasks_per_worker, grace)
+
+
+def _absolute_path() -> list[str]:
+    """Return ``sys.path`` without entries that change their meaning with the current folder.
+
+    A program that was piped in, or run by ``python -c``, finds modules in its folder as ``""``.
+    """
+    # An absolute entry stays as it is. The two folders are the same in most programs.
+    folders = dict.fromkeys((_FIRST_FOLDER, Path.cwd()))
+    return list(dict.fromkeys(str(folder / entry) for entry in sys.path for folder in folders))
