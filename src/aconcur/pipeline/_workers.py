@@ -162,6 +162,9 @@ async def _work(stage: Stage, function: Call, deadline: Deadline | None) -> None
                 item = stage.source_failed(0, error)
             if item is END:
                 break
+            if item is DROPPED:  # recorded items were passed over
+                await stage.pause()
+                continue
         else:
             if queue.may_run_out():
                 if deadline is not None:
@@ -169,14 +172,12 @@ async def _work(stage: Stage, function: Call, deadline: Deadline | None) -> None
                 if not await stage.until_item(queue):
                     break
                 call = calls.choose()
-            item = queue.take()
-        if item is DROPPED:
-            result = item
-        else:
-            try:
-                result = await call(item)
-            except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
-                result = await apply_policy(stage, call, deadline, item, error)  # noqa: ASYNC102
+            if (item := queue.take()) is DROPPED:
+                continue
+        try:
+            result = await call(item)
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
+            result = await apply_policy(stage, call, deadline, item, error)  # noqa: ASYNC102
         if result is not DROPPED:
             results.append(result)
             stage.out += 1
@@ -234,6 +235,9 @@ async def _work_in_order(stage: Stage, function: Call, deadline: Deadline | None
                 item = stage.source_failed(0, error)
             if item is END:
                 break
+            if item is DROPPED:  # recorded items were passed over
+                await stage.pause()
+                continue
         else:
             if queue.may_run_out():
                 if deadline is not None:
@@ -244,39 +248,37 @@ async def _work_in_order(stage: Stage, function: Call, deadline: Deadline | None
                 if len(results) + len(slots) >= capacity:
                     queue.pass_on()
                     continue
-            item = queue.take()
-        if item is DROPPED:
-            slot, result = None, item
+            if (item := queue.take()) is DROPPED:
+                continue
+        if stage.first_out or slots:
+            slots.append(slot := [PENDING])
         else:
-            if stage.first_out or slots:
-                slots.append(slot := [PENDING])
-            else:
-                slot, stage.first_out = None, True
+            slot, stage.first_out = None, True
+        try:
+            result = await call(item)
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
             try:
-                result = await call(item)
-            except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
-                try:
-                    result = await apply_policy(stage, call, deadline, item, error)  # noqa: ASYNC102
-                except BaseException:
-                    stage.drop_slot(slot)
-                    raise
-            if slot is None:
-                stage.first_out = False
-                if one_for_one and result is not DROPPED:
-                    results.append(result)
-                    stage.out += 1
-                else:
-                    stage.emit_ready(result)
+                result = await apply_policy(stage, call, deadline, item, error)  # noqa: ASYNC102
+            except BaseException:
+                stage.drop_slot(slot)
+                raise
+        if slot is None:
+            stage.first_out = False
+            if one_for_one and result is not DROPPED:
+                results.append(result)
+                stage.out += 1
             else:
-                slot[0] = result
-                stage.settled += result is DROPPED
-            if slots and not stage.first_out:
-                while slots and (ready := slots[0][0]) is not PENDING:
-                    slots.popleft()
-                    stage.settled -= ready is DROPPED
-                    stage.emit_ready(ready)
-            if getters and results and not output.getter_woken:
-                output.wake_getter()
+                stage.emit_ready(result)
+        else:
+            slot[0] = result
+            stage.settled += result is DROPPED
+        if slots and not stage.first_out:
+            while slots and (ready := slots[0][0]) is not PENDING:
+                slots.popleft()
+                stage.settled -= ready is DROPPED
+                stage.emit_ready(ready)
+        if getters and results and not output.getter_woken:
+            output.wake_getter()
         if result is DROPPED:
             dropped += 1
             if not dropped & _STRIDE:

@@ -144,7 +144,7 @@ class Queue(Generic[T]):
                 the wait. The item was not put.
         """
         state = self._state
-        if len(state.items) >= state.high or state.put >= state.mark:
+        if (len(state.items) >= state.high or state.put >= state.mark) and not state.may_put():
             await state.until_room("put")
         if state.getters:
             state.add_and_wake(item)
@@ -186,7 +186,7 @@ class Queue(Generic[T]):
         """
         source, state = iter(items), self._state
         while length_hint(source, 1):
-            if len(state.items) >= state.high or state.put >= state.mark:
+            if (len(state.items) >= state.high or state.put >= state.mark) and not state.may_put():
                 await state.until_room("put_many")
             room = max(1, min(state.high - len(state.items), STRIDE))
             if state.fill(islice(source, room)) < room:
