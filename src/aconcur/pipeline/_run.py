@@ -213,7 +213,7 @@ class Run(Generic[Out]):
                 last = number == len(specs) and not merged
                 stage.tracker = self._tracker.of_stage(stage, last=last)
             if spec.calls:
-                if not spec.is_async:
+                if not spec.is_async or spec.options.context == "item":
                     stage.call = _reachable(stage, stack)
                 if spec.options.timeout is not None:
                     stage.deadlines = Deadlines(spec.options.timeout)
@@ -292,11 +292,13 @@ def _reachable(stage: Stage, stack: ExitStack) -> Call:
     if spec.via is THREADS:
         measures = stage.histogram.add, stage.queueing.add
         soon, workers = get_call_soon_threadsafe(), spec.options.workers
-        team = ThreadTeam(spec.function, workers, soon, spec.name, *measures)
+        each = spec.options.context != "worker"
+        team = ThreadTeam(spec.function, workers, soon, spec.name, each, *measures)
         stack.callback(team.close)
         return team.call
     if isinstance(spec.via, Executor):
-        return in_executor(spec.via, spec.function, get_call_soon_threadsafe())
+        each = spec.options.context != "worker"
+        return in_executor(spec.via, spec.function, get_call_soon_threadsafe(), each=each)
     return in_pool(spec.via, spec.function)
 
 
@@ -354,8 +356,11 @@ async def open_run(
 
 
 def _only(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """Return the error in the group, if it is a single one."""
-    if len(errors.exceptions) > 1:
-        return None
-    error = errors.exceptions[0]
-    return _only(error) if isinstance(error, BaseExceptionGroup) else error
+    """Return the error in the group, if it is a single one, even if several tasks raised it."""
+    found: BaseException | None = None
+    for error in errors.exceptions:
+        leaf = _only(error) if isinstance(error, BaseExceptionGroup) else error
+        if leaf is None or found not in (None, leaf):
+            return None
+        found = leaf
+    return found

@@ -15,10 +15,12 @@ from __future__ import annotations
 __all__ = ("Pace", "awaiting", "listed", "work")
 
 from collections import deque
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable, Generator
 from contextlib import nullcontext
+from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable
+from types import coroutine
 from typing import Any, Final, final
 
 import anyio
@@ -102,7 +104,36 @@ def awaiting(spec: Spec) -> Call:
             raise CallerFailed(ValueError(NO_TIMEOUT.format(spec.name)))
         return result
 
-    return call
+    if spec.options.context != "item":
+        return call
+    outside = copy_context()
+
+    async def isolated(item: Any) -> Any:  # noqa: ANN401
+        return await _in_context(outside.copy(), call(item))
+
+    return isolated
+
+
+@coroutine
+def _in_context(context: Context, awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
+    """Drive an awaitable as ``await`` does (PEP 380), each step in the context."""
+    steps: Any = awaitable.__await__()
+    step, argument = steps.send, None
+    while True:
+        try:
+            suspended = context.run(step, argument)
+        except StopIteration as end:
+            return end.value
+        finally:
+            # An error that was thrown in has this frame in its traceback: a cycle.
+            argument = None
+        try:
+            step, argument = steps.send, (yield suspended)
+        except GeneratorExit:
+            steps.close()
+            raise
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - thrown into the awaitable
+            step, argument = steps.throw, error
 
 
 async def _filtered(stage: Stage, call: Call, item: object) -> object:
