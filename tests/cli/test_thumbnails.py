@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aconcur.cli.pictures import Picture, PictureError, named, shrink
+from aconcur.cli.thumbnail_io import Picture, PictureError, named, shrink
 from aconcur.pipeline import Journal
 from tests.support.picture_server import Kind, Server, bomb, draw, kind_of, served
 
@@ -125,13 +125,22 @@ def test_all_is_fine(server: Server, tmp_path: Path) -> None:
         (["http://localhost/a.png", "--to", "x", "--size", "0"], "--size must be more than 0, not"),
         (["http://localhost/a.png", "--to", "x", "--workers", "-1"], "--workers must be more than"),
         (["http://localhost/a.png", "--to", "x", "--timeout", "nan"], "--timeout must be more tha"),
-        (["http://[::1/a.png", "--to", "x"], "error: 'http://[::1/a.png' is no http or https URL"),
-        (["http://localhost:99999/a.png", "--to", "x"], "'http://localhost:99999/a.png' is no ht"),
-        (["ftp://localhost/a.png", "--to", "x"], "'ftp://localhost/a.png' is no http or https URL"),
-        (["http://localhost/a.png", "--to", "http:///"], "--to: 'http:///' is no http or https"),
+        (
+            ["http://[::1/a.png", "--to", "x"],
+            "error: 'http://[::1/a.png' is not an http",
+        ),
+        (["http://localhost:99999/a.png", "--to", "x"], "'http://localhost:99999/a.png' is not"),
+        (
+            ["ftp://localhost/a.png", "--to", "x"],
+            "'ftp://localhost/a.png' is not an http",
+        ),
+        (
+            ["http://localhost/a.png", "--to", "http:///"],
+            "--to: 'http:///' is not an http",
+        ),
         ([os.devnull, "--to", "x"], "there is no URL to begin with"),
         ([__file__, "--to", "x"], 'line 1: \'"""``aconcur thumbnails`` against'),
-        ([sys.executable, "--to", "x"], "is no list of URLs: it is no text in UTF-8"),
+        ([sys.executable, "--to", "x"], "is not a list of URLs: it is not text in UTF-8"),
     ],
 )
 def test_a_wrong_command_line_exits_with_two(

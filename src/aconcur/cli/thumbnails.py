@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 import anyio
 
 from aconcur.cli.command_line import UsageError
-from aconcur.cli.pictures import Folder, Network, Picture, PleaseRetryError, named, shrink
+from aconcur.cli.thumbnail_io import Folder, Network, Picture, PleaseRetryError, named, shrink
 from aconcur.errors import AconcurError, MissingRequirementError
 from aconcur.parallel import open_pool, usable_cpus
 from aconcur.pipeline import Failure, Journal, PipelineReport, Retry, stage
 
 _WEB: Final = ("http://", "https://")
-_RETRY: Final = Retry(3, backoff=0.2, longest=5, on=(PleaseRetryError, TimeoutError))
+_RETRY: Final = Retry(3, backoff=0.2, longest=5, on=PleaseRetryError)
 
 
 class NotAllMadeError(AconcurError):
@@ -77,17 +77,17 @@ def run(chosen: argparse.Namespace) -> None:
 
 
 def _urls(source: str) -> Iterator[str]:
-    """Return a URL, or those in a file: one a line; what begins with # is a remark."""
+    """Return a URL, or those in a file: one a line; lines that begin with # are comments."""
     if "://" in source:
         yield _checked(source)
         return
     if source == "-":
-        text = sys.stdin.read()
+        text = sys.stdin.read().removeprefix("\ufeff")
     else:
         try:
-            text = Path(source).read_text(encoding="utf-8")
+            text = Path(source).read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
-            raise UsageError(f"{source} is no list of URLs: it is no text in UTF-8") from None
+            raise UsageError(f"{source} is not a list of URLs: it is not text in UTF-8") from None
     for number, line in enumerate(text.splitlines(), 1):
         url = line.strip()
         if url and not url.startswith("#"):
@@ -102,7 +102,7 @@ def _checked(url: str, where: str = "") -> str:
     except ValueError:  # of an address or a port that none can be
         fine = False
     if not fine:
-        raise UsageError(f"{where}{url[:80]!r} is no http or https URL")
+        raise UsageError(f"{where}{url[:80]!r} is not an http or https URL")
     return url
 
 
@@ -143,7 +143,6 @@ async def _run(
                 stage(
                     network.download,
                     workers=workers,
-                    timeout=chosen.timeout,
                     retry=_RETRY,
                     on_error=note,
                     ordered=False,

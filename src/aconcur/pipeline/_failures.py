@@ -213,11 +213,12 @@ def _log(
         shown = _shown(getattr(item, "item", item) if stage.tracker is not None else item)
         _LOGGER.log(
             level,
-            f"%s: %s at attempt %d, {what}: %r",
+            f"%s: %s at attempt %d, {what}: %s",
             name,
             shown,
             attempts,
             *args,
-            error,
+            # A handler may keep the record: not the error, with the locals of the call.
+            repr(error),
             extra={"stage": name, "item": shown, "attempt": attempts},
         )

@@ -259,6 +259,8 @@ class Run(Generic[Out]):
         self._ended = time.monotonic()
         for stage in self._stages:
             stage.give_up()
+        # Feeds and stages refer to this run: a cycle, which would keep the results.
+        self._feeds.clear()
         # For tasks outside of the block that iterate, if there are any.
         self._results.closed = True
         for waiting in (self._results.getters, self._until_end):
@@ -347,9 +349,12 @@ async def open_run(
                     group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         leaf = _only(errors)
-        if leaf is not None and (unwrap or leaf is block_error):
-            raise leaf from leaf.__cause__
-        raise
+        try:
+            if leaf is not None and (unwrap or leaf is block_error):
+                raise leaf from leaf.__cause__
+            raise
+        finally:
+            del leaf
     finally:
         # This frame is in the error's traceback: a cycle.
         del block_error

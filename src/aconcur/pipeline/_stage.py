@@ -314,6 +314,7 @@ class Stage:
         self.ended = self.ended or time.monotonic()
         self.idle, self.settled, self.held, self.first_out = self.concurrency, 0, 0, False
         self.output.slots.clear()
+        self.input_failed = _raise
         for source in self.inputs:
             if isinstance(source, Buffer):
                 source.items.clear()

@@ -54,19 +54,22 @@ async def work(stage: Stage, number: int) -> None:
             deadline = stage.deadlines.for_worker() if stage.deadlines else None
             with deadline or nullcontext():
                 call = _composed(stage, deadline)
-                if stage.in_order:
-                    await _work_in_order(stage, call, deadline)
-                else:
-                    await _work(stage, call, deadline)
+                loop = _work_in_order if stage.in_order else _work
+                await loop(stage, call, deadline)
         elif stage.spec.kind == "batch":
             await _batch(stage)
         elif stage.spec.kind == "rate_limit":
             await _pace(stage)
         else:
             await _forward(stage, number)
+    except anyio.get_cancelled_exc_class() as error:
+        # Task groups keep a cancellation in a cycle, and its traceback all frames of the call.
+        error.__traceback__ = None
+        raise
     finally:
         stage.idle += 1
-    stage.worker_left()
+        left, stage = stage.worker_left, None  # type: ignore[assignment]
+    left()
 
 
 # ------------------------------------------------------------------- the call

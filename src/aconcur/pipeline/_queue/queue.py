@@ -169,6 +169,8 @@ class Queue(Generic[T]):
         else:
             state.items.append(item)
             state.put += 1
+            if state.put >= state.mark:
+                state.note_backlog()
 
     async def put_many(self, items: Iterable[T]) -> None:
         """Put items one after the other, as many at a time as there is room for.

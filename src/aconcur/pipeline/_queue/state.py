@@ -77,7 +77,7 @@ class QueueState(Generic[T]):
         self._thread = 0  # of the loop whose tasks wait
         self._turn_put = self._turn_size = 0
         self.low = self.high = self.mark = 0
-        self._set_bounds()
+        self.set_bounds()
 
     # ------------------------------------------------------------- the turn
 
@@ -90,16 +90,19 @@ class QueueState(Generic[T]):
     def _begin_turn(self) -> None:
         self._turn_put, self._turn_size = self.put, len(self.items)
 
-    def _set_bounds(self) -> None:
+    def set_bounds(self) -> None:
         """Set the bounds of the quick path, from here."""
         left, size = self._turn_left(), len(self.items)
-        closed = self.closed or self.abandoned
-        self.high = -1 if closed else self.limit - self.reserved_slots
+        self.high = self.limit - self.reserved_slots if self.accepts() else -1
         # Half: each item that is put may be got before the next slow path. Not much less than a
         # quarter of a turn: the slow path costs as much as two puts.
         self.mark = self.put + (left >> 1 if left > _LEAST else _LEAST)
         low = size - left if left > 1 else size - 1
         self.low = max(self.reserved_items, low)
+
+    def note_backlog(self) -> None:
+        """Let the next get() look whether the turn is over: puts that cannot yield came before."""
+        self.low = max(self.reserved_items, len(self.items) - 1)
 
     async def _yield_if_due(self) -> None:
         if self._turn_left() <= 0:
@@ -125,7 +128,7 @@ class QueueState(Generic[T]):
     def may_put(self) -> bool:
         """Return whether there is room and the turn is not over; set the bounds if so."""
         if len(self.items) < self.high and self._turn_left() > 0:
-            self._set_bounds()
+            self.set_bounds()
             return True
         return False
 
@@ -141,7 +144,7 @@ class QueueState(Generic[T]):
             again = True
         if not self.accepts():
             raise self.refuse(operation)
-        self._set_bounds()
+        self.set_bounds()
 
     def add_and_wake(self, item: T) -> None:
         """Put an item while tasks wait to get one."""
@@ -160,6 +163,8 @@ class QueueState(Generic[T]):
         finally:
             self.items.extend(drawn)
             self.put += len(drawn)
+            if self.put >= self.mark:
+                self.note_backlog()
             self.reserve_items()
         return len(drawn)
 
@@ -195,7 +200,7 @@ class QueueState(Generic[T]):
             again = True
         if self.closed and len(self.items) == 1:
             self.getters.wake_all()  # the caller takes the last one
-        self._set_bounds()
+        self.set_bounds()
 
     def take_and_wake(self) -> T:
         """Take the first item while tasks wait for room."""
@@ -265,7 +270,7 @@ class QueueState(Generic[T]):
     def adopt(self) -> None:
         """Take items again: a consumer has come."""
         self.abandoned = False
-        self._set_bounds()
+        self.set_bounds()
 
     # ------------------------------------------------------------- waiting
 
@@ -317,12 +322,12 @@ class QueueState(Generic[T]):
         reserved = lot.leave(waiter)
         if lot is self.getters:
             self.reserved_items -= reserved
-            self._set_bounds()
+            self.set_bounds()
             if len(self.items) > self.reserved_items or self.at_end():
                 lot.wake(False)
         else:
             self.reserved_slots -= reserved
-            self._set_bounds()
+            self.set_bounds()
             if self.accepts() and self.free() > 0:
                 lot.wake(False)
 
