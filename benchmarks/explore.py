@@ -65,7 +65,7 @@ async def on_anyio(tasks: int) -> None:
 
 
 def ours(backend: Any, tasks: int, library: str = "asyncio") -> int:
-    """Explore by lot, as the peers do; return the number of schedules."""
+    """Explore random schedules, as the peers do; return how many."""
     scenario = partial(on_asyncio if library == "asyncio" else on_anyio, tasks)
     done = explore(scenario, backend=backend, strategy="random", schedules=SCHEDULES).check()
     return done.schedules

@@ -48,7 +48,7 @@ def cost(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio")
     chosen = parser.parse_args()
     keys = list(range(chosen.items))

@@ -19,13 +19,14 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from random import Random
+from statistics import median
 from time import perf_counter
 from typing import Any, TypeAlias
 
 import anyio
 import numpy as np
 
-from aconcur.compare.figures import spread
+from aconcur.compare.figures import number_text, p99, spread
 from aconcur.lessons.item40_coroutines import original
 from aconcur.lessons.item40_coroutines.work import Grid as Rows
 from aconcur.life import (
@@ -136,7 +137,7 @@ def forms() -> None:
         cases[module] = partial(anyio.run, awaited, module, n)
     found = compare_costs("forms, 64 × 64", cases, unit="µs a generation", rounds=ROUNDS)
     for module, each in found.items():
-        print(f"  {module} has × {1 / each.ratio.middle:.2f} the generators' speed")
+        print(f"  {module}, speed against the generators: {each.speed}")
 
 
 def torus() -> None:
@@ -274,9 +275,11 @@ def stream() -> None:
             )
         beside: list[tuple[EngineName, int]] = [("bigint", 64), ("numpy", 1024), ("numba", 4096)]
         for name, size in beside:
-            late = sorted(anyio.run(_lateness, name, size, 2.0, backend=backend))
-            p99 = late[int(len(late) * 0.99)]
-            print(f"{backend}: beside {name} {size}² a sleeper is late by {p99:.2f} ms (p99)")
+            late = anyio.run(_lateness, name, size, 10.0, backend=backend)
+            print(
+                f"{backend}: beside {name} {size}² a sleeper is late by {median(late):.2f} ms, "
+                f"p99 {number_text(p99(late))} ms of {len(late)}"
+            )
 
 
 CASES = {"forms": forms, "torus": torus, "rules": rules, "plane": plane, "stream": stream}

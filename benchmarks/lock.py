@@ -45,7 +45,7 @@ def on(backend: str, work: Work) -> Rival:
 
 
 def entered(make: AsyncLock) -> Work:
-    """Enter and leave, nobody waiting."""
+    """Enter and leave, the lock free."""
 
     async def work(times: int) -> None:
         lock, count = make(), 0
@@ -57,7 +57,7 @@ def entered(make: AsyncLock) -> Work:
 
 
 def written(make: Callable[[int], Guarded[int] | ThreadGuarded[int]]) -> Work:
-    """Enter, write the cell and leave, nobody waiting."""
+    """Enter, write the cell and leave, the lock free."""
 
     async def work(times: int) -> None:
         guarded = make(0)
@@ -69,7 +69,7 @@ def written(make: Callable[[int], Guarded[int] | ThreadGuarded[int]]) -> Work:
 
 
 def updated(make: Callable[[int], Guarded[int] | ThreadGuarded[int]]) -> Work:
-    """Update by a plain function, nobody waiting."""
+    """Update by a plain function, the lock free."""
 
     async def work(times: int) -> None:
         guarded = make(0)
@@ -80,7 +80,7 @@ def updated(make: Callable[[int], Guarded[int] | ThreadGuarded[int]]) -> Work:
 
 
 async def incremented(times: int) -> None:
-    """Increment a Counter, nobody waiting."""
+    """Increment a Counter, the lock free."""
     counter = Counter()
     for _ in range(times):
         await counter.increment()
@@ -144,7 +144,7 @@ def line(backend: str, plain: Callable[[], Any]) -> dict[str, Rival]:
 
 
 def held(make: ThreadLock) -> Rival:
-    """Enter and leave in one thread, nobody waiting."""
+    """Enter and leave in one thread, the lock free."""
 
     def work(times: int) -> None:
         lock, count = make(), 0
@@ -156,7 +156,7 @@ def held(make: ThreadLock) -> Rival:
 
 
 def updated_sync(times: int) -> None:
-    """Update in one thread, nobody waiting."""
+    """Update in one thread, the lock free."""
     guarded = ThreadGuarded(0)
     for _ in range(times):
         guarded.update_sync(add_one)

@@ -68,7 +68,7 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="default: all")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--bound", type=float, default=BOUND, help="seconds of a round, at most")
     parser.add_argument("--only", action="append", help="rivals with this in the name")
     chosen = parser.parse_args()

@@ -134,7 +134,7 @@ async def measure(rounds: int, workers: int) -> None:
 def main() -> None:
     """Measure, and print a table a case."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args()
     anyio.run(measure, chosen.rounds, chosen.workers)

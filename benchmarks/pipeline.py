@@ -211,7 +211,7 @@ def draw(costs: Mapping[str, Cost]) -> str:
 def main() -> None:
     """Print tables: three stages of no work; a stage of blocking calls."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--size", type=int, default=100_000)
     parser.add_argument("--figure", type=Path, help="write the first table as SVG to this path")
     options = parser.parse_args()

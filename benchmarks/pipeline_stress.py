@@ -1,8 +1,8 @@
 """Time out at random in every put, get and next: ``python -m benchmarks.pipeline_stress``.
 
-Each step is in an ``asyncio.timeout`` of its own, which is over at a random moment, and is tried
-again when it was. What came is compared with what was sent. Then runs are ended in all ways, and
-what it takes is shown; whatever they leave is an error. At last many items of 1 KB pass.
+Each step runs under an ``asyncio.timeout`` that ends at a random moment, and is tried again after
+it. The items received are compared with the items sent. Then runs are ended in every way, with the
+time that this takes; a run that leaves anything behind is an error. Last, many items of 1 KB pass.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ END: Final = object()
 
 @dataclass
 class Outcome:
-    """What came of items that were each sent once."""
+    """How often each item, sent once, was received."""
 
     sent: int
     came: list[int] = field(default_factory=list)

@@ -15,12 +15,14 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any, TypeAlias
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from aconcur.compare.figures import number_text, p99
 from aconcur.process import DISCARD, Command, run_many
 from benchmarks.process_peers import Peers, fed, piped, read_lines, truths
 from benchmarks.side_by_side import compare_costs
@@ -294,8 +296,7 @@ async def lateness(count: int) -> str:
         else:
             await anyio.sleep(0.5)
         tasks.cancel_scope.cancel()
-    late.sort()
-    return f"p50 {late[len(late) // 2]:.2f} ms, p99 {late[len(late) * 99 // 100]:.2f} ms"
+    return f"p50 {median(late):.2f} ms, p99 {number_text(p99(late))} ms of {len(late)} wake-ups"
 
 
 def memory_growth() -> float:

@@ -72,7 +72,7 @@ def piped(first: Argv, second: Argv, data: bytes) -> Peers:
 
 
 def fed(argv: Argv, data: bytes) -> Peers:
-    """Return what feeds bytes to a command whose output nobody wants."""
+    """Return functions that feed bytes to a command and discard its output."""
 
     async def own() -> None:
         await _communicate(argv, data, **_NOWHERE)

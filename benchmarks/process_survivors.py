@@ -1,4 +1,4 @@
-"""What runs and cancellations leave behind: ``python -m benchmarks.process_survivors``.
+"""Count what runs and cancels leave behind: ``python -m benchmarks.process_survivors``.
 
 Pipes of every kind, most with grandchildren, some of which ignore SIGTERM, run to their end, or are
 cancelled at random instants: by a scope, by two, natively, natively again and again, and by their
@@ -46,7 +46,7 @@ STUBBORN: Final = f'trap "" TERM; {LEAVES} while :; do sleep 60; done'
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What was done, and what is left of it."""
+    """The number of runs and cancels, and of the things they left behind."""
 
     runs: int
     cancels: int
@@ -159,7 +159,7 @@ async def _natively(work: Awaitable[object], wait: float, again: list[float]) ->
 
 async def survey(runs: int, cancels: int, seed: int) -> Tally:
     """Run, cancel, and count."""
-    # What a first run opens and a loop keeps is nobody's leak.
+    # The first run opens descriptors that the loop keeps: they are not leaks.
     await Command("true").run()
     lot = random.Random(seed)
     mark = f"{os.getpid()}-{uuid4().hex}"

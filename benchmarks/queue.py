@@ -150,7 +150,7 @@ def between_threads(maxsize: int, size: int) -> float:
 def main() -> None:
     """Print three tables: 1 to 1, 8 to 8, and across threads."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--size", type=int, default=50_000)
     options = parser.parse_args()
     size, few, rounds = options.size, options.size // 10, options.rounds

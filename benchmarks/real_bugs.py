@@ -89,7 +89,7 @@ async def stream_keeps_sender_of_zero() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(send)
         group.start_soon(receiver.aclose)
-    assert outcome == ["refused"], "the item was sent to nobody"
+    assert outcome == ["refused"], "the item was sent without a receiver"
 
 
 async def cancelled_start_ends_the_group() -> None:
@@ -180,7 +180,7 @@ async def condition_loses_a_notification() -> None:
 
     async def put_and_look() -> None:
         await put()
-        await anyio.sleep(1)  # until nobody can go on
+        await anyio.sleep(1)  # until no task can go on
         assert not items, "an item lies beside a consumer that sleeps"
         if "other" not in took:
             await put()

@@ -4,9 +4,9 @@ Run it and open the address that it prints (``pip install aconcur[life] websocke
 
     python examples/life_server.py acorn --torus 256x256 --rate 30
 
-There is one simulation, however many watch. It never waits for a viewer: it leaves each generation
-where all can find it, packed once, and a viewer who is ready takes the newest. Who is slow skips
-what he missed; nothing is queued for him, and nobody else notices.
+One simulation serves all viewers, and never waits for one. It packs each generation once and
+publishes it; a viewer that is ready takes the newest. A slow viewer skips generations: nothing is
+queued for it, and it does not slow down the others.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ async def watch(viewer: ServerConnection, newest: Newest, bounds: Bounds) -> Non
 
 
 def answer(_: ServerConnection, request: Request) -> Response | None:
-    """Answer a browser that asks for the page; what asks for cells becomes a WebSocket."""
+    """Answer a browser that asks for the page; a request for cells becomes a WebSocket."""
     if request.path == "/cells":
         return None
     found = request.path == "/"

@@ -1,9 +1,9 @@
-"""A client of an API that allows 50 requests a second, and refuses what is more.
+"""A client of an API that allows 50 requests a second, and refuses any more.
 
 ``python examples/rate_limited_client.py [REQUESTS]``
 
-The API runs here too: it counts, and answers 429 to whoever is too fast. The client stays below the
-limit, so that it is never refused, while as many requests are under way as the answers take time.
+The API runs here too: it counts requests, and answers 429 to clients that are too fast. The client
+stays below the limit, so that it is never refused, with as many requests in flight as it needs.
 """
 
 from __future__ import annotations

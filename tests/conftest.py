@@ -8,6 +8,7 @@ import gc
 import inspect
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -19,10 +20,9 @@ from types import FrameType, ModuleType
 import anyio
 import pytest
 
-from aconcur.testing._leaks.cleanup import join_child_watchers
-from aconcur.testing._leaks.snapshot import Snapshot, temporary_files_in
+from aconcur.testing import Snapshot
 from tests.support.backends import BACKENDS
-from tests.support.extras import missing_module
+from tests.support.extras import missing_module, missing_parameter
 
 pytest_plugins = ("pytester",)
 
@@ -56,15 +56,19 @@ def skipped_without_extras() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Last in, first out: tasks are counted while the test's loop still runs, all else after it.
+    for item in items:
+        for value in item.callspec.params.values() if hasattr(item, "callspec") else ():
+            if module := missing_parameter(value):
+                item.add_marker(pytest.mark.skip(reason=f"not installed: {module}"))
+    # Fixtures end in reverse order: tasks are counted while the test's loop runs, the rest later.
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.fixturenames.append("no_leaked_tasks")
 
 
 def pytest_collection_finish() -> None:
-    """Let no collection of garbage walk through what lives to the end: 0.1 s, hundreds of times."""
-    # On import it looks for who refers to trio's random numbers, and nobody finds what is frozen.
+    """Freeze the heap, so that hundreds of garbage collections save 0.1 s each."""
+    # When hypothesis is imported it asks gc for trio's random numbers, and gc hides frozen objects.
     import hypothesis  # noqa: F401
 
     gc.collect()
@@ -73,9 +77,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c_is_heard() -> Iterator[None]:
-    """Let Ctrl-C interrupt, here and in every child.
+    """Let Ctrl-C interrupt this process and every child.
 
-    A shell lets what it starts in the background ignore SIGINT, and children inherit that.
+    A shell starts background jobs with SIGINT ignored, and children inherit that.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -84,7 +88,7 @@ def ctrl_c_is_heard() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def children_keep_bytecode() -> Iterator[None]:
-    """Let the hundreds of processes that start compile what they import once, not each anew."""
+    """Let the hundreds of processes that tests start share compiled bytecode."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield
@@ -92,12 +96,11 @@ def children_keep_bytecode() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def short_debug_stacks() -> Iterator[None]:
-    """Let debug mode note the innermost frame of what is made, not all: half of the loops' time.
+    """Let debug mode record only the innermost frame of each task: all frames double the time.
 
-    asyncio asks ``asyncio.constants`` for the depth. Its futures and tasks, which are written in C,
-    call ``traceback.extract_stack`` as they found it on import, without a limit; uvloop's depth of
-    ten is compiled in, but like asyncio it asks for frames without their source lines, as nobody
-    else does.
+    asyncio takes the depth from ``asyncio.constants``. Its futures and tasks, written in C, call
+    the ``traceback.extract_stack`` that they found on import, without a limit. uvloop's depth of
+    ten is compiled in; its calls are known by ``lookup_lines=False``, which only the loops pass.
     """
     whole = traceback.StackSummary.extract
 
@@ -126,8 +129,11 @@ def short_debug_stacks() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def private_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Send every temporary file of the suite and its children where it can be counted."""
-    with temporary_files_in(tmp_path_factory.mktemp("temporary")) as folder:
+    """Send every temporary file of the suite and its children to a folder that can be listed."""
+    folder = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
         yield folder
 
 
@@ -140,7 +146,7 @@ def process_wide_signal_pipe() -> None:
 
 @pytest.fixture(scope="module")
 def light_main_module() -> Iterator[None]:
-    """Spare worker processes the import of pytest, which is the main module of their parent."""
+    """Let worker processes skip pytest, which they would import as their parent's main module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
         yield
@@ -155,22 +161,21 @@ def no_leaks(private_temporary_folder: Path) -> Iterator[None]:
         resource_tracker._resource_tracker._pid  # type: ignore[attr-defined]
         and not Snapshot.take().children
     ):
-        # Nobody needs the tracker: end it, or a later test counts it among its own children. A
-        # semaphore that is collected later would start it again.
+        # End the tracker, or a later test counts it among its own children. A semaphore that is
+        # collected later would start it again.
         gc.collect()
         resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
-    join_child_watchers(5)
     for thread in threading.enumerate():
-        # These have nothing left to do, and nobody waits for them: anyio tells its idle threads to
-        # end when the loop does, and ours have told of a child's end.
-        if thread.name == "AnyIO worker thread" or thread.name.startswith("aconcur waits for"):
+        # These end soon by themselves: anyio's idle threads after their loop, and the threads that
+        # wait for a child, ours and (before Python 3.12) asyncio's, after the child.
+        if thread.name.startswith(("AnyIO worker thread", "aconcur waits for", "asyncio-waitpid-")):
             thread.join(5)
     if left := Snapshot.take(private_temporary_folder).since(before):
         pytest.fail(f"left behind: {left}", pytrace=False)
 
 
 def _tasks(backend: str) -> dict[int, str]:
-    """Return the running tasks, less the one in which anyio's plugin drives this fixture."""
+    """Return the running tasks, except the one in which anyio's plugin runs this fixture."""
     if backend == "trio":
         return {task.id: repr(task) for task in anyio.get_running_tasks()}
     return {

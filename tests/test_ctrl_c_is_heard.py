@@ -1,4 +1,4 @@
-"""The suite itself, started as a shell starts a job in the background."""
+"""Ctrl-C interrupts tests also where a shell started the suite in the background."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_in_a_child():
 """
 
 
-def test_ctrl_c_is_heard_where_the_shell_ignores_it(tmp_path: Path) -> None:
+def test_ctrl_c_interrupts_where_the_shell_ignores_it(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
     (tmp_path / "test_it.py").write_text(PRESSED)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull]

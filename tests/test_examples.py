@@ -76,10 +76,10 @@ def test_cluster() -> None:
 
 
 def test_life_server() -> None:
-    """What it does for its viewers is in test_life_server.py."""
+    """Its behaviour towards viewers is tested in test_life_server.py."""
     assert "One Game of Life for many viewers" in run("examples/life_server.py", "--help")
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
-def test_the_readme_runs(snippet: str) -> None:
+def test_readme_snippet_runs(snippet: str) -> None:
     assert run("-c", snippet)

@@ -1,4 +1,4 @@
-"""``import aconcur`` is cheap and brings nothing that was not asked for."""
+"""``import aconcur`` is cheap: extras, lessons and compare are loaded only where they are used."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ def _modules_after(statement: str) -> set[str]:
         "aconcur.testing",
     ],
 )
-def test_the_import_loads_nothing_heavy(module: str) -> None:
+def test_import_loads_nothing_heavy(module: str) -> None:
     assert not _modules_after(f"import {module}") & HEAVY
 
 
 @pytest.mark.parametrize("option", ["--help", "--version", "thumbnails --help"])
-def test_the_command_loads_nothing_heavy_before_it_knows_what_to_do(option: str) -> None:
-    obey = f"""
+def test_command_loads_nothing_heavy_before_its_work(option: str) -> None:
+    program = f"""
 import contextlib, io, aconcur.cli
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     aconcur.cli.main({option.split()})
 """
-    assert not _modules_after(obey) & HEAVY
+    assert not _modules_after(program) & HEAVY
 
 
-def test_the_import_loads_hardly_more_than_anyio_does() -> None:
+def test_import_loads_little_more_than_anyio() -> None:
     added = _modules_after("import aconcur") - _modules_after("import anyio")
     stdlib = {name for name in added if name.partition(".")[0] in sys.stdlib_module_names}
     assert added - stdlib == {"aconcur", "aconcur.errors"}

@@ -1,4 +1,4 @@
-"""The suite's own watchman: each kind of thing left behind must fail the test that left it."""
+"""A test that leaves a task, thread, descriptor, child or file behind fails."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/fd").is_dir(),
-    reason="without /proc no descriptor and no child can be counted",
-)
+from tests.support.extras import skip_without
+
+pytestmark = [
+    pytest.mark.skipif(
+        not Path("/proc/self/fd").is_dir(),
+        reason="without /proc descriptors and children cannot be counted",
+    ),
+    skip_without("trio", "uvloop"),
+]
 ROOT = Path(__file__).parents[1]
 LEAKS = """
 import asyncio
@@ -89,11 +94,11 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> str:
         ("test_trio_task[trio]", 'tasks left behind: ["TrioTaskInfo'),
     ],
 )
-def test_what_is_left_behind_fails_the_test(output: str, test: str, complaint: str) -> None:
+def test_leak_fails_the_test_that_left_it(output: str, test: str, complaint: str) -> None:
     heading = f"ERROR at teardown of {test} "
     assert heading in output
     assert output.partition(heading)[2].splitlines()[1].startswith(complaint)
 
 
-def test_a_clean_test_passes(output: str) -> None:
+def test_clean_test_passes(output: str) -> None:
     assert "9 passed, 6 errors" in output

@@ -1,4 +1,4 @@
-"""What several commands are asked for."""
+"""Helpers for tests of several commands."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from aconcur.cli import main
 def refused(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., str]:
-    """Run a wrong command line in this process, and return what is said of it on stderr.
+    """Return a function that runs a wrong command line and returns its complaint on stderr.
 
-    A process for each would take ten times as long; test_command_line.py has some of those.
+    It runs in this process: one process each would take ten times as long. Some of those stand in
+    test_command_line.py.
     """
 
     def run(*arguments: str) -> str:

@@ -62,8 +62,8 @@ def test_numbers_keep_six_digits() -> None:
         ("{", "is not a record"),
         ("[]", "is not a record"),
         ("{}", "is not a record"),
-        ('{"schema": 2}', "has schema 2, not 1"),
-        ('{"schema": 1, "machine": {}, "sources": {}, "cases": [{"id": "a"}]}', "is not a record"),
+        ('{"schema": 1}', "has schema 1, not 2: run"),
+        ('{"schema": 2, "machine": {}, "sources": {}, "cases": [{"id": "a"}]}', "is not a record"),
     ],
 )
 def test_what_is_no_record_is_refused(tmp_path: Path, text: str, complaint: str) -> None:

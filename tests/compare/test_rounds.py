@@ -12,10 +12,11 @@ import pytest
 
 from aconcur.compare import rounds
 from aconcur.compare.lesson import Lesson
-from aconcur.compare.rounds import DisagreementError, Step, VersionFailedError, measure
+from aconcur.compare.rounds import DisagreementError, MeasurementStep, VersionFailedError, measure
 from aconcur.errors import MissingRequirementError
 from tests.support.backends import BACKENDS
-from tests.support.lesson import LESSON_TOML, SOURCES, TABLE_TOML
+from tests.support.lesson import GROWTH_TOML, LESSON_TOML, SOURCES, TABLE_TOML
+from tests.support.states import until
 
 LessonWith = Callable[..., Lesson]
 # For what is counted or compared in the processes of the versions, which have loops of their own,
@@ -37,17 +38,28 @@ async def test_every_version_runs_every_round_on_one_input(lesson_with: LessonWi
 
 
 @on_one_loop
-async def test_quick_is_smaller_and_two_rounds(lesson_with: LessonWith) -> None:
-    record = await measure(lesson_with(), quick=True)
+async def test_quick_is_smaller_has_two_rounds_and_no_growth(lesson_with: LessonWith) -> None:
+    record = await measure(lesson_with(toml=LESSON_TOML + GROWTH_TOML), quick=True)
+    assert record.growth == ()
     assert record.case("add").size == 5
     assert {len(v.wall) for v in record.case("add").versions} == {2}
+
+
+@on_one_loop
+async def test_a_growth_measures_every_size(lesson_with: LessonWith) -> None:
+    steps: list[MeasurementStep] = []
+    lesson = lesson_with(toml=LESSON_TOML + GROWTH_TOML)
+    record = await measure(lesson, on_step=steps.append)
+    grown = [(case.size, len(case.versions[0].wall)) for case in record.growth]
+    assert grown == [(10, 2), (100, 2)]
+    assert [step.done for step in steps] == list(range(steps[0].total))
 
 
 @on_one_loop
 async def test_steps_count_every_run_and_begin_each_round_elsewhere(
     lesson_with: LessonWith,
 ) -> None:
-    steps: list[Step] = []
+    steps: list[MeasurementStep] = []
     await measure(lesson_with(), quick=True, on_step=steps.append)
     assert [step.done for step in steps] == list(range(steps[0].total))
     first_of_round = [step.running for step in steps[::2]]
@@ -244,8 +256,7 @@ async def _until_gone(pid: int) -> None:
 
 
 async def _until_written(path: Path) -> int:
-    while not (path.exists() and path.read_text()):
-        await anyio.sleep(0.01)
+    await until(lambda: path.exists() and path.read_text())
     return int(path.read_text())
 
 

@@ -721,8 +721,8 @@ def test_lateness_is_measured_under_every_load() -> None:
         "two busy processes",
     ]
     for row in measured.values():
-        assert list(row) == ["median ms", "p99 ms"]
-        assert row["median ms"] <= row["p99 ms"]
+        assert list(row) == ["median ms", "worst ms"]
+        assert row["median ms"] <= row["worst ms"]
 
 
 def test_loads_are_there_in_the_block_only() -> None:

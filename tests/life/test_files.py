@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import resource
 import signal
 from collections.abc import Iterator
@@ -69,7 +70,9 @@ def test_a_number_without_end_is_refused_where_it_stands(
         read(tmp_path / name)
 
 
-@pytest.mark.parametrize("suffix", [".rle", ".RLE", ".cells", ".mc", ".lif", ".life"])
+@pytest.mark.parametrize(
+    "suffix", [".rle", ".RLE", ".cells", ".mc", ".lif", ".life", ".rle.gz", ".MC.GZ", ".cells.gz"]
+)
 def test_the_name_tells_the_format(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"glider{suffix}"
     write(GLIDER, path)
@@ -90,13 +93,46 @@ def test_life_106_is_known_by_its_first_line(tmp_path: Path) -> None:
     assert read(path) == GLIDER
 
 
+@pytest.mark.parametrize("name", ["glider.lif", "glider.life", "glider.rle", "glider"])
+def test_life_105_is_known_by_its_first_line_or_its_blocks(tmp_path: Path, name: str) -> None:
+    blocks = "#P 0 0\n.*\n..*\n***\n"
+    (tmp_path / name).write_text(f"#Life 1.05\n#D a glider\n#N\n{blocks}")
+    assert read(tmp_path / name).population == 5
+    if not name.endswith(".rle"):
+        (tmp_path / name).write_text(f"#D a glider\n#N\n{blocks}")
+        assert read(tmp_path / name).comments == ("a glider",)
+
+
+@pytest.mark.parametrize("name", ["glider.rle", "glider.rle.gz", "glider.gz", "glider.txt"])
+def test_a_compressed_file_is_known_by_its_content(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(write_rle(GLIDER).encode()))
+    assert read(tmp_path / name) == GLIDER
+
+
+def test_mcell_is_told_apart_and_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mcl").write_text("#MCell 4.00\n#GAME Life\n#L .A$..A$3A\n")
+    with pytest.raises(PatternError, match=r"MCell's format \(\.mcl\) is not supported"):
+        read(tmp_path / "a.mcl")
+
+
+@pytest.mark.parametrize("end", [5, -9, -1])
+def test_a_damaged_compressed_file_is_refused(tmp_path: Path, end: int) -> None:
+    path = tmp_path / "glider.rle.gz"
+    path.write_bytes(gzip.compress(write_rle(GLIDER).encode())[:end])
+    with pytest.raises(PatternError, match=r"glider\.rle\.gz, .*the gzip data is damaged"):
+        read(path)
+    path.write_bytes(b"\x1f\x8b\x08\0\0\0\0\0\0\0" + b"\xff" * 40)
+    with pytest.raises(PatternError, match="the gzip data is damaged"):
+        read(path)
+
+
 def test_errors_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "bad.rle"
     path.write_text("bo$z!")
     with pytest.raises(PatternError, match=r"bad\.rle, line 1, column 4: 'z'"):
         read(path)
     path.write_bytes(b"\x89PNG\0")
-    with pytest.raises(PatternError, match=r"this is no text"):
+    with pytest.raises(PatternError, match=r"the file is binary, and a pattern is text"):
         read(path)
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "absent.rle")
@@ -115,7 +151,9 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, suffix: str) -> None:
 
 
 def test_an_unknown_ending_is_no_format_to_write(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'glider.txt' must end in one of .rle, .cells"):
+    with pytest.raises(
+        ValueError, match=r"'glider.txt' must end in one of .rle, .cells.* or that and .gz"
+    ):
         write(GLIDER, tmp_path / "glider.txt")
     assert not list(tmp_path.iterdir())
 

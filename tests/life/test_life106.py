@@ -28,7 +28,7 @@ def test_what_is_written_reads_back(given: frozenset[tuple[int, int]], comment: 
 
 
 def test_a_row_of_a_trillion_cells_is_no_list() -> None:
-    with pytest.raises(PatternSizeError, match="write RLE instead"):
+    with pytest.raises(PatternSizeError, match="write RLE or macrocell"):
         write_life106(Pattern.from_runs([(0, 0, 10**12)]))
 
 
@@ -38,9 +38,9 @@ def test_a_row_of_a_trillion_cells_is_no_list() -> None:
         ("1 2\n", 1, 1, "the first line must be #Life 1.06"),
         ("", 1, 1, "the first line must be"),
         ("#Life 1.05\n", 1, 1, "the first line must be"),
-        ("#Life 1.06\n1 2\n  3\n", 3, 3, "'3' is no cell: x y"),
-        ("#Life 1.06\n1 2 3\n", 2, 1, "'1 2 3' is no cell"),
-        ("#Life 1.06\n1 1_0\n", 2, 1, "'1 1_0' is no cell"),
+        ("#Life 1.06\n1 2\n  3\n", 3, 3, "'3' is not a cell, two numbers x y"),
+        ("#Life 1.06\n1 2 3\n", 2, 1, "'1 2 3' is not a cell"),
+        ("#Life 1.06\n1 1_0\n", 2, 1, "'1 1_0' is not a cell"),
         ("#Life 1.06\n1 2\n0 9999999999999999999\n1 3\n", 3, 1, "is too far out"),
     ],
 )

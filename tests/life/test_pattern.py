@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from aconcur.life import (
     LIFE,
     Bounds,
+    EngineName,
     Grid,
     GridTooLargeError,
     Pattern,
@@ -155,9 +156,12 @@ def test_moves_and_changes_its_rule_and_keeps_its_words() -> None:
     assert other.under(LIFE) == GLIDER
     bounds = Bounds("torus", 8, 9)
     on_torus = GLIDER.inside(bounds)
-    assert (on_torus.bounds, on_torus.name) == (bounds, "glider")
+    assert (on_torus.bounds, on_torus.name, on_torus.offset) == (bounds, "glider", (2, 3))
     assert on_torus.at(1, 1).under("B2/S").bounds == bounds
-    assert on_torus.inside(None) == GLIDER != on_torus
+    assert on_torus.inside(None) == GLIDER.at(2, 3) != on_torus
+    with pytest.raises(PatternSizeError, match=r"'glider'.* does not fit into 2 × 9 cells"):
+        GLIDER.inside(Bounds("box", 2, 9))
+    assert Pattern().inside(bounds).bounds == bounds
     assert other != GLIDER
     assert GLIDER != 5
 
@@ -180,7 +184,7 @@ def test_arrays_of_runs_are_views() -> None:
     "runs", [[(0, 0, 0)], [(0, 0, 2), (0, 1, 1)], [(1, 0, 1), (0, 0, 1)], [(0, 0, -1)]]
 )
 def test_runs_out_of_order_are_refused(runs: list[tuple[int, int, int]]) -> None:
-    with pytest.raises(ValueError, match="is empty, or begins before the one ahead of it ends"):
+    with pytest.raises(ValueError, match="is empty, or begins before the end of the one before it"):
         Pattern.from_runs(runs)
 
 
@@ -195,9 +199,9 @@ def test_too_far_out_is_refused(cell: tuple[int, int]) -> None:
 
 
 def test_words_are_lines() -> None:
-    with pytest.raises(ValueError, match="a comment is one line without spaces around it"):
+    with pytest.raises(ValueError, match="a comment must be one line without spaces around it"):
         Pattern(comments=["a\nb"])
-    with pytest.raises(ValueError, match="a name is one line"):
+    with pytest.raises(ValueError, match="a name must be one line"):
         Pattern(name=" x")
 
 
@@ -207,11 +211,36 @@ def test_a_grid_that_no_memory_holds_is_refused_before_it_is_made(side: int) -> 
         GLIDER.grid(side, side)
 
 
-def test_what_grew_too_large_to_keep_is_refused_before_it_is_laid_out() -> None:
-    gun = make_engine(classic("gosper-glider-gun"), engine="hashlife")
-    gun.step(2**40)
+@pytest.mark.parametrize("engine", ["hashlife", "numba"])
+def test_a_generation_too_large_to_lay_out_stays_a_tree(engine: EngineName) -> None:
+    gun = make_engine(classic("gosper-glider-gun"), engine=engine)
+    gun.step(30 << 40)
+    seen = gun.snapshot()
+    pattern = Pattern.from_grid(seen, "life", name="huge")
+    assert (pattern.population, pattern.name) == (36 + (5 << 40), "huge")
+    assert (pattern.height, pattern.width) == (seen.height, seen.width)
+    assert pattern.offset == (seen.top, seen.left)
+    assert pattern == pattern.under("B3/S23") != pattern.under("B36/S23")
+    assert next(pattern.cells()) in pattern
+    assert (pattern.offset[0] - 1, pattern.offset[1]) not in pattern
+    further = make_engine(pattern, engine=engine)
+    further.step(30)
+    assert further.population == 36 + (5 << 40) + 5
+    for laying_out in (pattern.runs, pattern.grid, lambda: pattern.at(0, 0), lambda: hash(pattern)):
+        with pytest.raises(GridTooLargeError, match="is too large to lay out"):
+            laying_out()
+
+
+def test_a_huge_sparse_grid_without_a_tree_is_refused() -> None:
+    class Far:
+        def box(self) -> tuple[int, int, int, int]:
+            return 0, 0, 10**12, 10**12
+
+        def population(self) -> int:
+            return 10**20
+
     with pytest.raises(GridTooLargeError):
-        Pattern.from_grid(gun.snapshot())
+        Pattern.from_grid(Grid.from_source(Far()))  # type: ignore[arg-type]
 
 
 def test_what_flew_too_far_out_is_refused() -> None:

@@ -55,7 +55,7 @@ def test_what_is_written_reads_back_but_for_place_and_field(pattern: Pattern) ->
 
 
 def test_what_is_wrong_is_named_with_line_and_column() -> None:
-    with pytest.raises(PatternError, match=r"a.cells, line 3, column 2: 'o' is no cell"):
+    with pytest.raises(PatternError, match=r"a.cells, line 3, column 2: 'o' is not a cell"):
         read_cells("!x\n.O\n.o\n", source="a.cells")
     with pytest.raises(PatternError, match=r"pattern, line 1, column 8: rule 'B' is neither"):
         read_cells("!Rule: B\n")

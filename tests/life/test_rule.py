@@ -30,6 +30,7 @@ def test_usual_spellings_name_one_rule(text: str) -> None:
     [
         ("B2/S", "B2/S"),
         ("/2", "B2/S"),
+        ("B234", "B234/S"),
         ("23/", "B/S23"),
         ("bs", "B/S"),
         ("B0123478/S01234678", None),
@@ -68,9 +69,7 @@ def test_rules_that_differ_are_not_equal() -> None:
     [
         ("B3/S29", "asks for 9 live neighbours, and a cell has 8"),
         ("B33/S23", "names 3 twice on one side"),
-        ("23/3/3", "has more than two parts: only rules of two states are known"),
         ("B3/S23:T30,20", "has a bounded grid behind it"),
-        ("B2/S34H", "has another neighbourhood"),
         ("", "is empty"),
         ("conway", "is neither a notation nor a known name"),
         ("B3/S2x", "is neither"),
@@ -84,6 +83,36 @@ def test_what_is_no_rule_is_refused_with_its_text_and_the_reason(text: str, why:
     assert str(refused.value).endswith("; write it like B3/S23")
     assert refused.value.text == text
     assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "family"),
+    [
+        ("23/3/3", "Generations"),
+        ("B2/S345/C4", "Generations"),
+        ("b3s23g4", "Generations"),
+        ("B2c/S", "an isotropic non-totalistic rule"),
+        ("B3/S2-i34q", "an isotropic non-totalistic rule"),
+        ("B3-k/S2-ek3", "an isotropic non-totalistic rule"),
+        ("MAPARYXfhZofugWaH7oaIDogBZofuhogOiAaIDogIAAgAAWaH7oaIDogGg==", "a non-totalistic rule"),
+        ("R5,C0,M1,S34..58,B34..45,NM", "Larger than Life"),
+        ("5,34,45,33,57", "Larger than Life"),
+        ("B2/S34H", "a rule with a hexagonal neighbourhood"),
+        ("B3/S23V", "a rule with von Neumann's neighbourhood of four cells"),
+        ("B4/S45L", "a rule with a triangular neighbourhood"),
+        ("W110", "a one-dimensional rule"),
+        ("B1/S1|B3/S4", "an alternating rule"),
+        ("LifeHistory", "a rule of more than two states"),
+        ("B3/S23Super", "a rule of more than two states"),
+        ("WireWorld", "a rule of more than two states"),
+        ("Brian's Brain", "a rule of more than two states"),
+    ],
+)
+def test_a_rule_of_another_family_is_refused_by_the_family_s_name(text: str, family: str) -> None:
+    with pytest.raises(RuleError) as refused:
+        Rule(text)
+    expected = f"rule {text!r} belongs to another family, which is not supported: {family}"
+    assert str(refused.value).startswith(expected)
 
 
 def test_what_is_no_text_is_no_rule() -> None:

@@ -24,6 +24,7 @@ from aconcur.lock import (
     CellClosedError,
     Guarded,
     GuardedStatistics,
+    NotHeldError,
     OtherLoopError,
     ThreadGuarded,
 )
@@ -206,12 +207,12 @@ async def test_an_update_is_stored_only_when_it_is_whole(kind: Kind) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(guarded.update, slow)
         await middle.wait()
-        assert guarded._line.value == 1
+        assert guarded._queue.value == 1
         group.start_soon(guarded.update, add_one)
         await anyio.wait_all_tasks_blocked()
-        assert guarded._line.value == 1
+        assert guarded._queue.value == 1
         go_on.set()
-    assert guarded._line.value == 102
+    assert guarded._queue.value == 102
 
 
 @every_kind
@@ -461,7 +462,7 @@ async def test_a_task_that_holds_the_value_is_told_so_instead_of_waiting_for_its
 ) -> None:
     guarded = kind(1)
     name = anyio.get_current_task().name
-    told = "holds this value already and would wait for itself: use the cell"
+    told = "already holds this value and would wait for itself: use the cell"
 
     async def again(number: int) -> int:
         await guarded.update(add_one)
@@ -562,7 +563,7 @@ async def test_a_value_held_on_another_loop_is_an_error_that_names_the_remedy() 
                 answer = threads.start(anyio.run, ask)
             assert answer.result() == (
                 f"{name!r} holds this value on another event loop: "
-                "share a ThreadGuarded between loops"
+                "use a ThreadGuarded to share a value between loops"
             ), backend
     assert await guarded.update(add_one) == 1
 
@@ -633,3 +634,47 @@ async def test_there_is_no_second_one_of_it(
     with pytest.raises(TypeError, match=pattern):
         duplicate({"one": guarded} if duplicate is not copy.copy else guarded)
     assert await guarded.update(lambda value: [*value, 2]) == [1, 2]
+
+
+# --- leaving ---
+
+
+@every_kind
+async def test_a_block_that_is_left_twice_raises(kind: Kind) -> None:
+    guarded = kind(0)
+    await guarded.__aenter__()
+    await guarded.__aexit__(None, None, None)
+    with pytest.raises(NotHeldError, match="this value is not held: leave each block once"):
+        await guarded.__aexit__(None, None, None)
+    assert await guarded.update(add_one) == 1
+
+
+@every_kind
+async def test_leaving_a_block_of_another_running_task_raises_and_takes_nothing(kind: Kind) -> None:
+    guarded, let_go = kind(0), anyio.Event()
+
+    async def hold() -> None:
+        async with guarded as cell:
+            await let_go.wait()
+            cell.value += 1
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(hold, name="holder")
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(NotHeldError, match=r"is held by .*holder.*, which still runs"):
+            await guarded.__aexit__(None, None, None)
+        let_go.set()
+    assert await guarded.update(add_one) == 2
+
+
+@every_kind
+async def test_a_block_may_be_left_after_its_task_has_ended(kind: Kind) -> None:
+    guarded = kind(0)
+
+    async def enter() -> None:
+        await guarded.__aenter__()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(enter)
+    await guarded.__aexit__(None, None, None)
+    assert guarded.statistics().holder is None

@@ -27,7 +27,8 @@ from aconcur.lock import (
     GuardedStatistics,
     ThreadGuarded,
 )
-from aconcur.lock._line import Turn
+from aconcur.lock._wait_queue import Entry
+from tests.support.extras import skip_without
 from tests.support.states import BOUND, until, until_sync
 from tests.support.threads import Threads
 
@@ -111,7 +112,7 @@ def test_a_thread_that_holds_the_value_is_told_so() -> None:
     guarded = ThreadGuarded(1)
     name = threading.current_thread().name
     with guarded as cell:
-        with pytest.raises(AlreadyHeldError, match=f"^'{name}' holds this value already"):
+        with pytest.raises(AlreadyHeldError, match=f"^'{name}' already holds this value"):
             guarded.update_sync(lambda value: value + 1)
         cell.value += 1
     assert guarded.update_sync(lambda value: value + 1) == 3
@@ -187,6 +188,7 @@ async def test_a_worker_thread_waits_for_a_task() -> None:
 # --- many loops ---
 
 
+@skip_without("trio")
 def test_threads_and_tasks_of_several_loops_stand_in_one_line() -> None:
     names: Names = ThreadGuarded(())
     with held_by_a_thread(names) as (threads, _):
@@ -374,14 +376,14 @@ def test_the_last_in_line_on_a_closed_loop_leaves_the_value_free() -> None:
 # --- the mutex ---
 
 
-class Collecting(deque[Turn]):
+class Collecting(deque[Entry]):
     """A line in which the garbage collector ends a waiting task in the middle of a step."""
 
-    def __init__(self, guarded: ThreadGuarded[Any], lost: Turn) -> None:
+    def __init__(self, guarded: ThreadGuarded[Any], lost: Entry) -> None:
         super().__init__([lost])
         self._guarded, self._lost = guarded, lost
 
-    def append(self, turn: Turn) -> None:
+    def append(self, turn: Entry) -> None:
         super().append(turn)
         self._guarded._leave(self._lost)
 
@@ -390,11 +392,11 @@ class Collecting(deque[Turn]):
 def test_a_task_that_is_collected_while_the_line_is_changed_does_not_stop_it() -> None:
     names: Names = ThreadGuarded(())
     with held_by_a_thread(names) as (threads, _):
-        lost = Turn(threading.current_thread(), None)
-        names._line.waiting = Collecting(names, lost)
+        lost = Entry(threading.current_thread(), None)
+        names._queue.waiting = Collecting(names, lost)
         threads.start(append, names, "thread")
-        until_sync(lambda: list(names._line.waiting) != [lost])
-        assert len(names._line.waiting) == 1
+        until_sync(lambda: list(names._queue.waiting) != [lost])
+        assert len(names._queue.waiting) == 1
     assert read(names) == ("thread",)
 
 
@@ -405,7 +407,7 @@ def test_a_value_given_back_just_before_one_joins_the_line_is_not_missed(
     join = ThreadGuarded._join
     with held_by_a_thread(names) as (threads, let_go):
 
-        def join_late(guarded: ThreadGuarded[Any], turn: Turn) -> bool:
+        def join_late(guarded: ThreadGuarded[Any], turn: Entry) -> bool:
             let_go()
             return join(guarded, turn)
 
@@ -419,7 +421,7 @@ async def test_the_same_for_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
     join = ThreadGuarded._join
     with anyio.fail_after(BOUND), held_by_a_thread(names) as (_, let_go):
 
-        def join_late(guarded: ThreadGuarded[Any], turn: Turn) -> bool:
+        def join_late(guarded: ThreadGuarded[Any], turn: Entry) -> bool:
             let_go()
             return join(guarded, turn)
 
@@ -437,10 +439,10 @@ async def test_a_wake_up_of_a_task_goes_through_its_loop() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(append_here, names, "task")
             await anyio.wait_all_tasks_blocked()
-            (waiting,) = names._line.waiting
+            (waiting,) = names._queue.waiting
             assert waiting.loop is own
             let_go()
             # It has the turn, but runs only when its loop does.
             assert names.statistics().taken == 2
-            assert names._line.value == ()
-    assert names._line.value == ("task",)
+            assert names._queue.value == ()
+    assert names._queue.value == ("task",)

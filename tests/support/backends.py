@@ -16,7 +16,7 @@ BACKENDS: dict[str, Backend] = {
     "trio": ("trio", {}),
 }
 
-# For what trio does not have: ``Task.cancel()``, ``asyncio.timeout``.
+# For tests of ``Task.cancel()`` and ``asyncio.timeout``, which trio does not have.
 on_asyncio = pytest.mark.parametrize(
     "anyio_backend",
     [BACKENDS["asyncio"], BACKENDS["uvloop"]],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("missing_module", "skip_without")
+__all__ = ("missing_module", "missing_parameter", "skip_without")
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from aconcur.errors import MissingRequirementError
+from tests.support.backends import BACKENDS
 
 # Modules of the extras, and of peers that some tests try.
 OPTIONAL: Final = {
@@ -44,6 +45,14 @@ def missing_module(error: BaseException) -> str | None:
         elif isinstance(one, MissingRequirementError):
             module = one.what.removeprefix("module ")
         if module in OPTIONAL and find_spec(module) is None:
+            return module
+    return None
+
+
+def missing_parameter(value: object) -> str | None:
+    """Return the optional module that a test's parameter names and that is absent, or None."""
+    for module in OPTIONAL:
+        if (value == module or value == BACKENDS.get(module)) and find_spec(module) is None:
             return module
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("LESSON_TOML", "SOURCES", "TABLE_TOML", "make_lesson")
+__all__ = ("FINDING_TOML", "GROWTH_TOML", "LESSON_TOML", "SOURCES", "TABLE_TOML", "make_lesson")
 
 from pathlib import Path
 
@@ -51,7 +51,8 @@ item = 99
 name = "sum"
 title = "Sums"
 change = "A thread becomes a task."
-verdict = "It takes {time:add:threads}, then {time:add:asyncio}."
+use = "tasks add."
+stay = "one number is added."
 repairs = ["the `thread` is joined"]
 
 [[becomes]]
@@ -84,6 +85,27 @@ size = 3
 quick = 2
 rounds = 3
 columns = ["µs", "KiB"]
+"""
+
+
+FINDING_TOML = """
+[[finding]]
+case = "add"
+version = "asyncio"
+faster = "Tasks add faster."
+slower = "Tasks add more slowly."
+unclear = "Both add alike."
+"""
+GROWTH_TOML = """
+[growth]
+title = "Numbers added"
+unit = "numbers"
+input = "numbers"
+sizes = [10, 100]
+rounds = 2
+[growth.versions]
+"threads" = "original.py::total"
+"asyncio" = "rebuilt.py::total"
 """
 
 

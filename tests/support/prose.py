@@ -25,7 +25,9 @@ _VERB: Final = (
     r"never|no|nobody|cancels?|joins?|starts?|calls?|called)\b"
 )
 PATTERNS: Final = {
-    "who without a noun": re.compile(rf"\bwhoever\b|{_OPENS}who\s+{_VERB}", re.IGNORECASE),
+    "who without a noun": re.compile(
+        rf"\bwhoever\b|{_OPENS}who\s+(?!calls whom){_VERB}", re.IGNORECASE
+    ),
     "what as a subject": re.compile(rf"{_OPENS}what\s+{_VERB}(?![^.;]*\?)", re.IGNORECASE),
     "nobody": re.compile(r"\b(?:[Nn]obody|none (?:can|has|is))\b"),
     "is no": re.compile(

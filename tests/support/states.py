@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import anyio
 
-# In seconds: what nothing here takes unless it hangs, also on a machine with much else to do.
+# Seconds. Far more than any state here takes, also on a busy machine.
 BOUND = 20.0
 
 
@@ -20,9 +20,9 @@ async def until(reached: Callable[[], object]) -> None:
             await anyio.sleep(0.001)
 
 
-def until_sync(reached: Callable[[], object]) -> None:
-    """Wait in a thread."""
-    end = time.monotonic() + BOUND
+def until_sync(reached: Callable[[], object], bound: float = BOUND) -> None:
+    """Wait in a thread, at most ``bound`` seconds."""
+    end = time.monotonic() + bound
     while not reached():
-        assert time.monotonic() < end, "the state was never reached"
+        assert time.monotonic() < end, f"the state was not reached within {bound:g} s"
         time.sleep(0.001)

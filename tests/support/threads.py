@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Threads:
-    """A block at whose end every thread has ended, and that raises the first error of one."""
+    """A block of threads: its end joins them all, and raises the first error of one."""
 
     def __init__(self) -> None:
         self._started: list[tuple[Thread, Future[Any]]] = []

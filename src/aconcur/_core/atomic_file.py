@@ -34,7 +34,7 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     try:
         with part.open("wb") as file:
             if target.exists():
-                os.fchmod(file.fileno(), target.stat().st_mode & 0o7777)
+                part.chmod(target.stat().st_mode & 0o7777)
             yield file
         part.replace(target)
     except BaseException as error:

@@ -109,7 +109,7 @@ sweep KILL
 
 @final
 class Guardian:
-    """The table of what must not outlive this program. One for each process; any thread."""
+    """The processes that must not outlive this program. One for each process; any thread."""
 
     def __init__(self) -> None:
         self._reset()
@@ -128,10 +128,10 @@ class Guardian:
             OSError: no descriptor is free for the guardian's pipe.
         """
         with self._lock:
-            if self._table < 0:
-                if self._unavailable:
-                    return -1
+            if self._table < 0 and not self._unavailable:
                 self._start()
+            if self._unavailable:
+                return -1
             if self._free:
                 slot = self._free.pop()
             else:

@@ -27,11 +27,20 @@ def open_exit_fd(pid: int) -> int:
         return os.pidfd_open(pid)
     except AttributeError:
         pass
+    except ProcessLookupError:
+        return _readable_at_once()
     except OSError as error:
         # ENOSYS: an older kernel. EPERM: a sandbox that does not know the system call.
         if error.errno not in {errno.ENOSYS, errno.EPERM}:
             raise
     return _pipe_closed_by_thread(pid)
+
+
+def _readable_at_once() -> int:
+    """Return a descriptor for a child that another part of the program has reaped."""
+    reading, writing = os.pipe()
+    os.close(writing)
+    return reading
 
 
 def _pipe_closed_by_thread(pid: int) -> int:

@@ -8,12 +8,11 @@ import errno
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Final, TextIO, final
+from typing import Final, NoReturn, TextIO, final
 
+from aconcur._core.stop_signals import stop_signals
 from aconcur.errors import AconcurError
 
 _STREAMS: Final = (
@@ -23,24 +22,31 @@ _STREAMS: Final = (
 )
 
 
+_SAID: Final[dict[int, str]] = {signal.SIGINT: "interrupted", signal.SIGHUP: "hung up"}
+
+
 @contextmanager
 def clean_exit(program: str) -> Iterator[None]:
     """Run the block and turn how it ends into a message on stderr and an exit code.
 
-    AconcurError, OSError and MemoryError exit with 1, Ctrl-C with 130. SIGTERM ends the block in
-    the same way as Ctrl-C and exits with 143. Output printed before an error is flushed. If the
-    reader of stdout has closed it (``| head``), the program exits with 1 and prints nothing. If
-    the shell closed a standard stream (``>&-``), messages for stderr are dropped, but writing to
-    stdout or reading from stdin is an error. Any other exception is a bug and keeps its traceback.
+    AconcurError, OSError and MemoryError exit with 1, Ctrl-C with 130. SIGTERM and SIGHUP cancel
+    the main function of ``aconcur.run``, or do what Ctrl-C does, and exit with 143 and 129. Output
+    printed before an error is flushed. If the reader of stdout has closed it (``| head``), the
+    program exits with 1 and prints nothing. If the shell closed a standard stream (``>&-``),
+    messages for stderr are dropped, but writing to stdout or reading from stdin is an error. Any
+    other exception is a bug and keeps its traceback.
     """
     say = _Speaker(program, _open_missing_streams())
+    received: list[int] = []
     try:
-        with _ended_by_sigterm() as terms, _flushed(say):
+        with stop_signals() as received, _flushed(say):
             yield
     except KeyboardInterrupt:
-        said, code = ("terminated", 143) if terms else ("interrupted", 130)
-        say(said)
-        sys.exit(code)
+        _exit_by_signal(say, received)
+    except SystemExit:
+        if received:  # aconcur.run() has ended its main function
+            _exit_by_signal(say, received)
+        raise
     except BrokenPipeError:
         sys.exit(1)
     except (AconcurError, OSError) as error:
@@ -49,6 +55,12 @@ def clean_exit(program: str) -> Iterator[None]:
     except MemoryError:
         say("there is not enough memory for this")
         sys.exit(1)
+
+
+def _exit_by_signal(say: _Speaker, received: list[int]) -> NoReturn:
+    first = received[0] if received else signal.SIGINT
+    say(_SAID.get(first, "terminated"))
+    sys.exit(128 + first)
 
 
 @final
@@ -127,52 +139,6 @@ def _is_open(number: int) -> bool:
     except OSError:
         return False
     return True
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[list[int]]:
-    """Make SIGTERM do what Ctrl-C does; yield a list to which each SIGTERM is appended."""
-    terms: list[int] = []
-
-    def end(number: int, frame: FrameType | None) -> None:
-        terms.append(number)
-        # Event loops install a SIGINT handler that cancels the main task: call that one.
-        on_ctrl_c = signal.getsignal(signal.SIGINT)
-        if not callable(on_ctrl_c):
-            raise KeyboardInterrupt
-        on_ctrl_c(signal.SIGINT, frame)
-
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
-        yield terms
-        return
-    with _ctrl_c_handled():
-        signal.signal(signal.SIGTERM, end)
-        try:
-            yield terms
-        finally:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-@contextmanager
-def _ctrl_c_handled() -> Iterator[None]:
-    """If Ctrl-C is ignored, block it instead, so that a handler can still be installed.
-
-    Shells start background jobs of a script with SIGINT ignored. An event loop then installs no
-    handler, and SIGTERM could only raise KeyboardInterrupt in the middle of an arbitrary task.
-    """
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # discards a pending SIGINT
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _forget(stream: TextIO) -> None:

@@ -16,11 +16,12 @@ async def scoped_tasks() -> AsyncIterator[TaskGroup]:
     """Give a block a task group that is cancelled when the block ends.
 
     An exception of the block is raised unchanged, where a bare task group would wrap it in an
-    exception group. A task that fails may cancel the block through the group's ``cancel_scope``.
-    That ends the block silently, so the task must record its error for the code that follows.
+    exception group. A task may end the block without an error by cancelling the group's
+    ``cancel_scope``; it must then record the reason for the code that follows.
 
     Raises:
-        BaseExceptionGroup: a task failed, and the block itself did not.
+        BaseExceptionGroup: a task failed, which cancels the block, and the block raised nothing
+            else.
     """
     block_error: BaseException | None = None
     try:
@@ -33,7 +34,7 @@ async def scoped_tasks() -> AsyncIterator[TaskGroup]:
             finally:
                 tasks.cancel_scope.cancel()
     except BaseExceptionGroup:
-        if block_error is None:
+        if block_error is None or isinstance(block_error, anyio.get_cancelled_exc_class()):
             raise
     else:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("EXACT", "KEEP_GOING", "serve")
+__all__ = ("EXACT", "KEEP_GOING", "STAR", "serve")
 
 import _socket as socket
 import os
@@ -21,6 +21,7 @@ from aconcur._pool_worker.codec import (
     SHARE,
     STOP,
     UNREADABLE,
+    UNSHARE,
     Encoded,
     Frame,
     Inbox,
@@ -32,7 +33,7 @@ from aconcur._pool_worker.codec import (
     send_all,
 )
 from aconcur._pool_worker.failures import pack
-from aconcur._pool_worker.kept import keep
+from aconcur._pool_worker.kept import drop, keep
 from aconcur._pool_worker.main_module import sealed
 from aconcur._pool_worker.work import Answer, Page, encode_answer, work
 
@@ -44,9 +45,18 @@ EXACT: Final = 1
 """A flag of ITEMS: report on the page before each item, so that a death is blamed on one."""
 KEEP_GOING: Final = 2
 """A flag of ITEMS: go on after an item that failed."""
+STAR: Final = 4
+"""A flag of ITEMS: an item is a tuple of arguments."""
 
 
-def serve(sock: socket.socket, page: Page, *, nice: int, initialized: bool) -> None:
+def serve(
+    sock: socket.socket,
+    page: Page,
+    *,
+    nice: int,
+    initialized: bool,
+    initializer: tuple[Any, tuple[Any, ...]] | None,
+) -> None:
     """Serve until STOP, or until the initializer has failed.
 
     Args:
@@ -54,19 +64,20 @@ def serve(sock: socket.socket, page: Page, *, nice: int, initialized: bool) -> N
         page: the shared page.
         nice: added to this process's niceness.
         initialized: whether an INITIALIZE frame comes before all others.
+        initializer: the initializer and its arguments, if they need not be sent.
 
     Raises:
         EOFError: the pool's end was closed.
         OSError: the connection is broken.
     """
     worker = _Worker(sock, page)
-    if worker.start(nice, initialized):
+    if worker.start(nice, initialized, initializer):
         worker.run()
 
 
-def _call(call: tuple[Any, tuple[Any, ...]]) -> Any:  # noqa: ANN401 - the function's
-    function, arguments = call
-    return function(*arguments)
+def _call(call: tuple[Any, tuple[Any, ...], dict[str, Any]]) -> Any:  # noqa: ANN401 - the function's
+    function, arguments, options = call
+    return function(*arguments, **options)
 
 
 class _Worker:
@@ -77,7 +88,9 @@ class _Worker:
         self._inbox = Inbox(sock)
         self._functions: dict[int, Any] = {}
 
-    def start(self, nice: int, initialized: bool) -> bool:
+    def start(
+        self, nice: int, initialized: bool, initializer: tuple[Any, tuple[Any, ...]] | None
+    ) -> bool:
         """Run the initializer and say READY; return False if it failed, after saying FAILED."""
         try:
             if nice:
@@ -85,8 +98,11 @@ class _Worker:
             if initialized:
                 frame = self._next()
                 assert frame.kind == INITIALIZE
-                function, arguments = self._value(frame)
+                initializer = self._value(frame)
+            if initializer is not None:
+                function, arguments = initializer
                 function(*arguments)
+                del initializer, function, arguments
         except (EOFError, OSError) as error:
             if not self._connected():
                 raise
@@ -103,6 +119,9 @@ class _Worker:
         while (frame := self._next()).kind != STOP:
             if frame.kind == FORGET:
                 self._functions.pop(frame.job, None)
+                continue
+            if frame.kind == UNSHARE:
+                drop(frame.job)
                 continue
             try:
                 value = self._value(frame)
@@ -176,6 +195,7 @@ class _Worker:
             chunk=frame.chunk,
             exact=bool(flags & EXACT),
             keep_going=bool(flags & KEEP_GOING),
+            star=bool(flags & STAR),
             failed=pack if skip == 1 else lambda error: pack(error, skip=skip),
         )
         self._answer(frame, answer, seconds)

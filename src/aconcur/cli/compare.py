@@ -21,12 +21,13 @@ from aconcur.cli.command_line import UsageError
 from aconcur.cli.output import page_width, rich_draws_on
 from aconcur.compare import plain
 from aconcur.compare.document import Block, describe
+from aconcur.compare.faults import run_faults
 from aconcur.compare.fit import refuse_missing_versions, refuse_unsteady
 from aconcur.compare.lesson import Lesson, UnknownItemError, find_lessons, load_lessons
 from aconcur.compare.machine import refuse_busy_machine
-from aconcur.compare.markdown import check_page, page
-from aconcur.compare.record import Record, as_json, write_record
-from aconcur.compare.rounds import Step, measure
+from aconcur.compare.markdown import check_page, write_page
+from aconcur.compare.record import Record, as_json, write_fault_record, write_record
+from aconcur.compare.rounds import MeasurementStep, measure
 from aconcur.errors import AconcurError
 
 if TYPE_CHECKING:  # rich is an extra, and takes longer to import than all the rest
@@ -47,11 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add("items", nargs="*", metavar="ITEM", help="number or name: 39 or queue (default: all)")
-    add("--quick", action="store_true", help="small inputs, two rounds: about 20 s for all")
+    add("--all", action="store_true", help="show all pairs of code and all tables")
+    add("--quick", action="store_true", help="small inputs, two rounds: checks answers only")
+    add("--faults", action="store_true", help="run the fault table too: about a minute an item")
     add("--json", action="store_true", help="raw figures as JSON instead of pages")
     page = parser.add_argument_group("maintaining COMPARISON.md (in a checkout)")
     add = page.add_argument
-    add("--record", action="store_true", help="measure, and write each lesson's record.json")
+    add(
+        "--record",
+        action="store_true",
+        help="measure, run the faults, and write both beside the lesson",
+    )
     add("--write", action="store_true", help="write COMPARISON.md from sources and records")
     add("--check", action="store_true", help="fail if COMPARISON.md differs; measures nothing")
 
@@ -68,18 +75,21 @@ def run(chosen: argparse.Namespace) -> None:
         _record(chosen.items)
     if chosen.write:
         path = _find_page()
-        path.write_text(page(load_lessons()), encoding="utf-8")
+        write_page(path, load_lessons())
         print(f"{path.name} written", file=sys.stderr)
     if not (chosen.record or chosen.write):
-        _show(_lessons(chosen.items), quick=chosen.quick, as_data=chosen.json)
+        _show(_lessons(chosen.items), chosen)
 
 
 def _check_usage(chosen: argparse.Namespace) -> None:
     upkeep = [name for name in ("record", "write", "check") if getattr(chosen, name)]
     if chosen.check and len(upkeep) > 1:
         raise UsageError("--check measures and writes nothing: give it alone")
-    if upkeep and (chosen.quick or chosen.json):
-        raise UsageError(f"--{upkeep[0]} takes neither --quick nor --json")
+    showing = [name for name in ("all", "quick", "faults", "json") if getattr(chosen, name)]
+    if upkeep and showing:
+        raise UsageError(f"--{upkeep[0]} does not go with --{showing[0]}")
+    if chosen.json and (chosen.all or chosen.faults):
+        raise UsageError("--json prints the measured figures: it takes neither --all nor --faults")
     if chosen.items and upkeep and not chosen.record:
         raise UsageError(f"--{upkeep[0]} is for the whole page: name no item")
 
@@ -109,22 +119,26 @@ def _is_ours(folder: Path) -> bool:
     return isinstance(project, dict) and project.get("name") == "aconcur"
 
 
-def _show(lessons: Sequence[Lesson], *, quick: bool, as_data: bool) -> None:
+def _show(lessons: Sequence[Lesson], chosen: argparse.Namespace) -> None:
     """Measure lessons and show each as soon as it is done; a lesson that fails stops no other."""
     data: dict[str, object] = {}
     failed = False
     with open_screen() as screen:
         for lesson in lessons:
             try:
-                record = _measure(lesson, screen, quick=quick)
-                if as_data:
+                record = _measure(lesson, screen, quick=chosen.quick)
+                if chosen.json:
                     data[lesson.name] = as_json(record)
                 else:
-                    screen.show(describe(lesson, record, hearts_only=True))
+                    faults = run_faults(lesson, screen.note) if chosen.faults else None
+                    show_all = chosen.all
+                    screen.show(
+                        describe(lesson, record, faults, hearts_only=not show_all, full=show_all)
+                    )
             except AconcurError as error:
                 failed = True
                 screen.error(f"item {lesson.item} ({lesson.name}): {error}")
-    if as_data:
+    if chosen.json:
         print(json.dumps(data, indent=1, ensure_ascii=False))
     if failed:
         sys.stdout.flush()
@@ -150,12 +164,15 @@ def _record(asked: Sequence[str]) -> None:
             try:
                 record = _measure(lesson, screen, quick=False)
                 refuse_unsteady(lesson, record)
+                faults = run_faults(lesson, screen.note)
             except AconcurError as error:
                 failed = True
                 screen.error(f"item {lesson.item} ({lesson.name}): {error}")
             else:
                 write_record(lesson.record, record)
-                screen.note(f"item {lesson.item}: {lesson.record.name} written")
+                if faults is not None:
+                    write_fault_record(lesson.fault_record, faults)
+                screen.note(f"item {lesson.item}: recorded")
     if failed:
         sys.exit(1)
 
@@ -174,7 +191,7 @@ class Screen:
         self._progress.clear()
         self._pages.show(blocks)
 
-    def step(self, step: Step) -> None:
+    def step(self, step: MeasurementStep) -> None:
         """Show how far a measurement has come."""
         self._progress.step(step)
 
@@ -233,7 +250,7 @@ class RichPages:
 class Progress(Protocol):
     """Something that shows on stderr how far a measurement has come."""
 
-    def step(self, step: Step) -> None:
+    def step(self, step: MeasurementStep) -> None:
         """Show the run that begins."""
 
     def clear(self) -> None:
@@ -243,7 +260,7 @@ class Progress(Protocol):
 class Lines:
     """One line a lesson."""
 
-    def step(self, step: Step) -> None:
+    def step(self, step: MeasurementStep) -> None:
         """Say once that a lesson is being measured."""
         if step.done == 0:
             item = f"item {step.lesson.item} ({step.lesson.name})"
@@ -259,7 +276,7 @@ class Bar:
     def __init__(self) -> None:
         self._bar: rich.progress.Progress | None = None
 
-    def step(self, step: Step) -> None:
+    def step(self, step: MeasurementStep) -> None:
         """Move the bar to this run."""
         if self._bar is None:
             self._bar = _new_bar()

@@ -10,11 +10,11 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Final, final
 
-import anyio
-
+import aconcur
 from aconcur.cli.command_line import UsageError
 from aconcur.cli.output import StatusLine
 from aconcur.errors import AconcurError
@@ -81,7 +81,7 @@ def run(chosen: argparse.Namespace) -> None:
         chosen.salt,
         _password(chosen),
     )
-    failed = anyio.run(_digest_all, chain, chosen.files, chosen.jobs)
+    failed = aconcur.run(_digest_all, chain, chosen.files, chosen.jobs)
     if failed:
         raise NotAllDigestedError(failed, len(chosen.files))
 
@@ -108,6 +108,13 @@ class _File:
 
     def __init__(self, name: str) -> None:
         self._name, self._fd = name, -1
+
+    def as_input(self) -> _File | Path:
+        """Return what ``run_many`` reads: a named pipe by its path, as opening it may wait."""
+        with suppress(OSError):
+            if stat.S_ISFIFO(os.stat(self._name).st_mode):  # noqa: PTH116 - a Path of "" exists
+                return Path(self._name)
+        return self
 
     def fileno(self) -> int:
         """Open it: called once, as the command starts."""
@@ -140,7 +147,8 @@ async def _digest_all(chain: Runnable, names: Sequence[str], jobs: int | None) -
     failed = 0
     status = StatusLine()
     files = [_File(name) for name in names]
-    async with run_many(((chain, file) for file in files), limit=jobs, ordered=True) as outcomes:
+    given = ((chain, file.as_input()) for file in files)
+    async with run_many(given, limit=jobs, ordered=True) as outcomes:
         async for outcome in outcomes:
             name, file = names[outcome.index], files[outcome.index]
             with closing(file):
@@ -165,8 +173,7 @@ def _digest(outcome: Outcome, file: _File) -> tuple[str, str]:
     except CommandNotFound:
         raise
     except CommandFailed as error:
-        stage = error.completed.failed
-        assert stage is not None
+        stage = error.completed.failed or error.completed.stages[-1]
         said = stage.stderr_text.strip().rpartition("\n")[2]
         return "", f"{stage}: {said}" if said else str(stage)
     except CommandStartError as error:

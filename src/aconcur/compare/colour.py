@@ -1,4 +1,4 @@
-"""A lesson's blocks as rich draws them, for a terminal. Needs the extra ``cli``."""
+"""A lesson's blocks in colour, drawn by rich, for a terminal. Needs the extra ``cli``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from aconcur.compare.document import (
     Arrows,
     Block,
     Bullets,
+    Change,
     Code,
+    CodeBlock,
     CodePair,
     Figures,
     Files,
@@ -27,18 +29,19 @@ from aconcur.compare.document import (
     Heading,
     Paragraph,
     Plot,
+    TextTable,
 )
-from aconcur.compare.figures import NO_DIFFERENCE
+from aconcur.compare.figures import NO_DIFFERENCE, TOO_FEW
 from aconcur.compare.plain import beside, fits, listed
 
 CODE = "bold cyan"
 MARKS = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
-# What rich's side-by-side table adds to the widths of its two columns.
-FRAME = 7
+# Below this a table of sentences has columns of single words.
+NARROW = 100
 
 
 def _styled(text: str) -> Text:
-    """Turn backticks and double asterisks into style."""
+    """Show backticks and double asterisks as styles."""
     styled, end = Text(), 0
     for mark in MARKS.finditer(text):
         styled.append(text[end : mark.start()])
@@ -93,11 +96,12 @@ def _hanging(line: Text) -> Table:
 @draw.register
 def _(block: CodePair, width: int) -> RenderableType:
     left, right = block.original, block.rebuilt
-    if not beside(block, width - FRAME):
+    if not beside(block, width):
         return Group(_styled(block.note), *map(_titled, (left, right)))
-    table = Table(box=box.ROUNDED, border_style="dim")
-    table.add_column(left.reference, min_width=left.width)
-    table.add_column(right.reference, min_width=right.width)
+    # No frame: two halves of 38 columns fit in a terminal of 80.
+    table = Table(box=box.MINIMAL, border_style="dim", show_edge=False, pad_edge=False)
+    table.add_column(left.file, min_width=left.width)
+    table.add_column(right.file, min_width=right.width)
     for row in block.rows:
         table.add_row(*map(_coloured, row), end_section=True)
     return Group(_styled(block.note), table)
@@ -112,8 +116,43 @@ def _coloured(text: str) -> Syntax:
 
 
 @draw.register
+def _(block: Change, width: int) -> RenderableType:  # noqa: ARG001
+    return Group(_styled(block.note), Syntax("\n".join(block.lines), "diff", theme="ansi_dark"))
+
+
+@draw.register
+def _(block: CodeBlock, width: int) -> RenderableType:  # noqa: ARG001
+    return Group(_styled(block.title), _titled(block.code))
+
+
+@draw.register
+def _(block: TextTable, width: int) -> RenderableType:
+    title, foot = Text(block.title, "bold"), _styled(block.foot)
+    foot.stylize("dim")
+    if width < NARROW:
+        rows = (
+            Group(
+                Text(cells[0], "bold"),
+                *(
+                    Padding(_styled(f"{column}: {cell}"), (0, 0, 0, 2))
+                    for column, cell in zip(block.columns[1:], cells[1:], strict=True)
+                ),
+            )
+            for cells in block.rows
+        )
+        return Group(title, *rows, foot)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in block.columns:
+        table.add_column(column)
+    for cells in block.rows:
+        table.add_row(*map(_styled, cells))
+    return Group(title, table, foot)
+
+
+@draw.register
 def _(block: Plot, width: int) -> RenderableType:  # noqa: ARG001
-    return Group(Text(block.title, "bold"), "", Text("\n".join(block.lines), no_wrap=True))
+    title = f"{block.title}: s by {block.unit}"
+    return Group(Text(title, "bold"), "", Text("\n".join(block.lines), no_wrap=True))
 
 
 @draw.register
@@ -135,7 +174,7 @@ def _table(figures: Figures) -> RenderableType:
 
 
 def _cell_style(cell: str) -> str:
-    if cell in {NO_DIFFERENCE, "baseline"}:
+    if cell in {NO_DIFFERENCE, TOO_FEW, "baseline"}:
         return "dim"
     return "bold green" if cell.endswith(" ×") and float(cell[:-2].replace(" ", "")) > 1 else ""
 

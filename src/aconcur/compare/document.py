@@ -1,7 +1,13 @@
-"""What is said about a lesson, as blocks that any renderer can draw.
+"""The content of a lesson's page, as blocks that every renderer draws in its own way.
 
-Rule: every word comes from lesson.toml, every piece of code from the sources, every figure from a
-record; this file only puts them in order.
+Words come from lesson.toml, code from the sources, figures from a record. This module puts them in
+order and never adds a figure to a sentence: figures stand in tables and plots, and a sentence that
+depends on one is chosen by it (:func:`verdict`).
+
+Three views of one lesson
+    *short*: the page with only its first pair of code, for a terminal (``hearts_only=True``).
+    *page*: the section of COMPARISON.md.
+    *full*: everything, with all pairs, tables and repairs (``full=True``, ``--all``).
 """
 
 from __future__ import annotations
@@ -10,7 +16,9 @@ __all__ = (
     "Arrows",
     "Block",
     "Bullets",
+    "Change",
     "Code",
+    "CodeBlock",
     "CodePair",
     "Figures",
     "Files",
@@ -18,29 +26,40 @@ __all__ = (
     "Heading",
     "Paragraph",
     "Plot",
+    "TextTable",
     "at_a_glance",
     "describe",
+    "verdict",
 )
 
-import re
+import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from aconcur.compare.figures import (
+    MIN_ROUNDS,
+    NO_DIFFERENCE,
     bytes_text,
+    interval_text,
     number_text,
     ratios,
     seconds_text,
     speed_text,
     spread,
 )
-from aconcur.compare.lesson import Case, Lesson, LessonError, Table
+from aconcur.compare.lesson import Lesson
 from aconcur.compare.machine import LIBRARIES
+from aconcur.compare.model import Case, Finding, Growth, Pair, Table
 from aconcur.compare.plot import plot
-from aconcur.compare.record import CaseRecord, Record, TableRecord, VersionRecord
-
-NOT_MEASURED = "not measured"
+from aconcur.compare.record import (
+    CaseRecord,
+    FaultRecord,
+    Observation,
+    Record,
+    TableRecord,
+    VersionRecord,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +71,14 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Running text; backticks mark code, two asterisks mark weight."""
+    """Running text; backticks mark code, two asterisks mark emphasis."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Arrows:
-    """What each construct became: (what, original, rebuilt)."""
+    """The constructs and their replacements: (purpose, original, rebuilt)."""
 
     rows: tuple[tuple[str, str, str], ...]
 
@@ -70,6 +89,11 @@ class Code:
 
     reference: str
     parts: tuple[str, ...]
+
+    @property
+    def file(self) -> str:
+        """The file of the first definition."""
+        return self.reference.partition("::")[0]
 
     @property
     def text(self) -> str:
@@ -92,11 +116,35 @@ class CodePair:
 
     @property
     def rows(self) -> tuple[tuple[str, str], ...]:
-        """What stands side by side: part by part where both have as many, else the whole."""
+        """The halves part by part if both have as many parts, else as a whole."""
         left, right = self.original, self.rebuilt
         if len(left.parts) == len(right.parts):
             return tuple(zip(left.parts, right.parts, strict=True))
         return ((left.text, right.text),)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Two pieces of source that differ in a few lines, as one text with both."""
+
+    note: str
+    original: Code
+    rebuilt: Code
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """The common lines after a space, the original's own after ``-``, the new after ``+``."""
+        for line in difflib.ndiff(self.original.text.splitlines(), self.rebuilt.text.splitlines()):
+            if line[0] != "?":
+                yield (line[0] + line[2:]).rstrip() or " "
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBlock:
+    """One piece of source with a title."""
+
+    title: str
+    code: Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,71 +166,150 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
-    """Curves, as lines of text."""
+class TextTable:
+    """A table of words."""
 
     title: str
-    lines: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    foot: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Time over size: all rounds of every version."""
+
+    title: str
+    unit: str
+    series: Mapping[str, Mapping[int, tuple[float, ...]]]
+    """Version, size, and the seconds of each round."""
+    image: str
+    """The picture's path in the project."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The medians as a drawing of characters: sizes evenly spaced, times from 0 upwards."""
+        sizes = next(iter(self.series.values()))
+        return plot(
+            {
+                f"{size}": {name: spread(row[size]).middle for name, row in self.series.items()}
+                for size in sizes
+            },
+            list(self.series),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The whole sources of a lesson."""
+    """The source files of a lesson."""
 
     folder: str
-    """Its folder in the project, with forward slashes."""
+    """The folder in the project, with forward slashes."""
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Footnote:
-    """Where and when the figures were measured."""
+    """Where and when the figures were measured, or how to see more."""
 
     text: str
 
 
 Block: TypeAlias = (
-    Heading | Paragraph | Arrows | CodePair | Bullets | Figures | Plot | Files | Footnote
+    Heading
+    | Paragraph
+    | Arrows
+    | CodePair
+    | Change
+    | CodeBlock
+    | Bullets
+    | Figures
+    | TextTable
+    | Plot
+    | Files
+    | Footnote
 )
 
 
-def describe(lesson: Lesson, record: Record | None, *, hearts_only: bool = False) -> list[Block]:
-    """Return what there is to say about a lesson.
+def describe(
+    lesson: Lesson,
+    record: Record | None,
+    faults: FaultRecord | None = None,
+    *,
+    hearts_only: bool = False,
+    full: bool = False,
+) -> list[Block]:
+    """Return the blocks of a lesson's page, in order.
 
     Args:
         lesson: the words and the code.
-        record: the figures; without them figures are left out and the verdict says so.
-        hearts_only: show the first pair of code instead of all.
+        record: the figures; without them no figure and no verdict is shown.
+        faults: the fault table; without it that table is left out.
+        hearts_only: show the first pair of code only, and say how to see the rest.
+        full: show everything that there is.
     """
-    pairs = lesson.pairs[:1] if hearts_only else lesson.pairs
+    pairs = lesson.pairs if full else lesson.page_pairs[: 1 if hearts_only else None]
     blocks: list[Block] = [
-        Heading(f"Item {lesson.item} · {lesson.title}"),
-        Paragraph(_fill(lesson.change, lesson, record)),
+        Heading(_title(lesson)),
+        Paragraph(lesson.change),
+        *(_code(lesson, pair, as_change=at > 0 and not full) for at, pair in enumerate(pairs)),
         Arrows(tuple((a.what, a.original, a.rebuilt) for a in lesson.arrows)),
-        *(_pair(lesson, pair.note, pair.original, pair.rebuilt) for pair in pairs),
+        *(
+            CodeBlock(listing.title, Code(listing.code, lesson.code(listing.code, bare=True)))
+            for listing in lesson.listings
+        ),
     ]
     if record is not None:
-        blocks += (_case(case, record.case(case.id)) for case in lesson.cases)
-        for table in lesson.tables:
-            blocks.append(_table(table, record.table(table.id)))
-            if table.plot:
-                blocks.append(_plot(table, record.table(table.id)))
-    blocks += [
-        Paragraph(f"**Verdict.** {_fill(lesson.verdict, lesson, record)}"),
-        Bullets("Repaired on the way from a reader's notes on the chapter:", lesson.repairs),
-        Files(f"src/aconcur/lessons/{lesson.folder.name}", lesson.files),
-        Bullets("Run it alone:", tuple(f"`{command}`" for command in _commands(lesson))),
-    ]
+        blocks += _measured(lesson, record, full=full)
+    if faults is not None:
+        blocks.append(_faults(lesson, faults))
+    use, stay = lesson.use, lesson.stay
+    blocks.append(Paragraph(f"**Use it when** {use} **Stay with the original when** {stay}"))
+    if lesson.bullets and not hearts_only:
+        rows = tuple((bullet.id, bullet.says, bullet.shown) for bullet in lesson.bullets)
+        blocks.append(TextTable("The notes, point by point", ("", "they say", "shown by"), rows))
+    if full:
+        blocks += [
+            Bullets("Repaired in the notes:", lesson.repairs),
+            Files(f"src/aconcur/lessons/{lesson.folder.name}", lesson.files),
+            Bullets("Run it alone:", tuple(f"`{command}`" for command in _commands(lesson))),
+        ]
     if record is not None:
         blocks.append(Footnote(_machine(record.machine)))
+    if hearts_only and len(lesson.pairs) > 1:
+        blocks.append(
+            Footnote(
+                f"This is the first of {len(lesson.pairs)} pairs of code. The rest: "
+                f"aconcur compare {lesson.item} --all"
+            )
+        )
     return blocks
+
+
+def _title(lesson: Lesson) -> str:
+    later = " and ".join(map(str, lesson.later))
+    numbers = f"Item {lesson.item}" + (f" (later editions: {later})" if later else "")
+    return f"{numbers} · {lesson.title}"
+
+
+def _measured(lesson: Lesson, record: Record, *, full: bool) -> Iterator[Block]:
+    cases = lesson.cases if full else lesson.cases[:1]
+    yield from (_case(case, record.case(case.id)) for case in cases)
+    for table in lesson.tables:
+        if full or table.on_page:
+            yield _table(table, record.table(table.id))
+    if lesson.growth is not None and record.growth:
+        yield _growth(lesson, lesson.growth, record.growth)
+    if found := verdict(lesson, record):
+        yield Bullets("These figures say:", found)
 
 
 def _machine(said: Mapping[str, str]) -> str:
     tools = ", ".join(f"{name} {said[name]}" for name in (*LIBRARIES, "openssl") if name in said)
     return (
         f"Measured {said['date']}: {said['processor']}, {said['cores']} cores, {said['kernel']}, "
-        f"{said['python']}, {tools}; load {said['load']} at the start."
+        f"{said['python']}, {tools}. Just before, other programs used {said['busy']} of the "
+        "processors."
     )
 
 
@@ -192,34 +319,60 @@ def _commands(lesson: Lesson) -> Iterator[str]:
         version = file.removesuffix(".py")
         if version.partition("_")[0] in {"original", "rebuilt", "toolkit"}:
             yield f"python -m {lesson.package}.{version}"
+    if lesson.has_faults:
+        yield f"python -m {lesson.package}.faults"
 
 
-def _pair(lesson: Lesson, note: str, original: str, rebuilt: str) -> CodePair:
-    left, right = (Code(ref, lesson.code(ref)) for ref in (original, rebuilt))
-    return CodePair(note, left, right)
+def _code(lesson: Lesson, pair: Pair, *, as_change: bool) -> CodePair | Change:
+    """Return a pair side by side or, to save room, as one text with both."""
+    halves = (pair.original, pair.rebuilt)
+    left, right = (Code(reference, lesson.code(reference, bare=True)) for reference in halves)
+    return (Change if as_change else CodePair)(pair.note, left, right)
+
+
+def verdict(lesson: Lesson, record: Record) -> tuple[str, ...]:
+    """Return the wording of each finding that the record's figures choose.
+
+    A finding whose case has fewer than nine rounds, or whose version did not run, says nothing.
+    """
+    chosen = (_wording(finding, record.case(finding.case)) for finding in lesson.findings)
+    return tuple(filter(None, chosen))
+
+
+def _wording(finding: Finding, case: CaseRecord) -> str:
+    versions = {version.label: version for version in case.versions}
+    base = versions[finding.baseline] if finding.baseline else case.versions[0]
+    version = versions[finding.version]
+    if base.absent or version.absent or len(version.wall) < MIN_ROUNDS:
+        return ""
+    speed = ratios(base.wall, version.wall)
+    if speed_text(speed) == NO_DIFFERENCE:
+        return finding.unclear
+    return finding.faster if speed.low > 1 else finding.slower
 
 
 def _case(case: Case, measured: CaseRecord) -> Figures:
     present = [version for version in measured.versions if not version.absent]
     baseline, *_ = measured.versions
-    every = "Both versions" if len(present) == 2 else f"All {len(present)} versions"
-    agreed = f"{every} gave the same answer in every run: `{measured.answer}`."
     absent = [f"{v.label} did not run: {v.absent}." for v in measured.versions if v.absent]
-    rounds = f"{len(baseline.wall)} rounds, versions in turn."
+    count = len(baseline.wall)
+    rounds = f"{count} rounds, versions in turn; all answers were equal."
+    if count < MIN_ROUNDS:
+        rounds += f" Fewer than {MIN_ROUNDS} rounds: no difference is claimed."
     return Figures(
         title=case.what.format(size=measured.size),
         columns=(
             "version",
             "median",
-            "middle half of speeds",
             f"against {baseline.label}",
+            "95 % interval",
             "CPU",
             "memory",
             "threads",
             "children",
         ),
         rows=tuple(_version(version, baseline) for version in present),
-        foot=" ".join([agreed, rounds, *absent]),
+        foot=" ".join([rounds, *absent]),
     )
 
 
@@ -229,8 +382,8 @@ def _version(version: VersionRecord, baseline: VersionRecord) -> tuple[str, ...]
     return (
         version.label,
         seconds_text(spread(version.wall).middle),
-        "" if is_baseline else f"{speed.low:.2f} – {speed.high:.2f}",
         "baseline" if is_baseline else speed_text(speed),
+        "" if is_baseline else interval_text(speed),
         seconds_text(spread(version.cpu).middle),
         f"+{bytes_text(version.memory)}",
         str(version.threads),
@@ -239,7 +392,7 @@ def _version(version: VersionRecord, baseline: VersionRecord) -> tuple[str, ...]
 
 
 def at_a_glance(case: Case, measured: CaseRecord) -> tuple[str, str, str]:
-    """Return a case in three words: the work, the baseline with its time, the others' speeds."""
+    """Return a case in three cells: the work, the baseline with its time, the others' speeds."""
     baseline, *others = measured.versions
     return (
         case.what.format(size=measured.size),
@@ -264,63 +417,48 @@ def _table(table: Table, measured: TableRecord) -> Figures:
         rows=tuple((row, *cells) for row, cells in numbers.items()),
         foot="One round, in a fresh process."
         if rounds == 1
-        else f"Medians of {rounds} rounds, each in a fresh process; in brackets the middle half.",
+        else f"Medians of {rounds} rounds, each in a fresh process; in brackets the extremes.",
     )
 
 
-def _plot(table: Table, measured: TableRecord) -> Plot:
-    medians = {
-        row: {column: spread(columns[column]).middle for column in table.columns}
-        for row, columns in measured.rows.items()
-    }
-    return Plot(table.plot, plot(medians, table.columns, level=1))
-
-
 def _cell(numbers: tuple[float, ...]) -> str:
-    s = spread(numbers)
-    low, middle, high = map(number_text, (s.low, s.middle, s.high))
+    low, middle, high = map(number_text, (min(numbers), spread(numbers).middle, max(numbers)))
     return middle if low == high else f"{middle} ({low} – {high})"
 
 
-PLACEHOLDER = re.compile(r"\{(time|speed|memory|value):([^{}]+)\}")
+def _growth(lesson: Lesson, growth: Growth, records: tuple[CaseRecord, ...]) -> Plot:
+    series = {
+        label: {
+            case.size: version.wall
+            for case in records
+            for version in case.versions
+            if version.label == label and not version.absent
+        }
+        for label in growth.versions
+    }
+    return Plot(
+        growth.title,
+        growth.unit,
+        {label: row for label, row in series.items() if row},
+        f"src/aconcur/lessons/{lesson.folder.name}/growth.svg",
+    )
 
 
-def _fill(text: str, lesson: Lesson, record: Record | None) -> str:
-    """Put figures where a text of lesson.toml names them."""
-
-    def figure(found: re.Match[str]) -> str:
-        kind, keys = found[1], found[2].split(":")
-        try:
-            _named(lesson, kind, keys)
-            return NOT_MEASURED if record is None else _figure(record, kind, keys)
-        except (ValueError, LookupError, StopIteration):
-            raise LessonError(
-                f"{lesson.folder.name}/lesson.toml names no figure {found[0]}"
-            ) from None
-
-    return PLACEHOLDER.sub(figure, text)
+def _faults(lesson: Lesson, record: FaultRecord) -> TextTable:
+    versions = list(dict.fromkeys(version for row in record.rows.values() for version in row))
+    rows = tuple(
+        (fault, *(_observed(fault, row.get(version)) for version in versions))
+        for fault, row in record.rows.items()
+    )
+    return TextTable(
+        "Under faults: the outcome, the time until the process has ended, and everything it left",
+        ("", *versions),
+        rows,
+        f'One cell: `python -m {lesson.package}.faults "{versions[-1]}" "Ctrl-C"`.',
+    )
 
 
-def _named(lesson: Lesson, kind: str, keys: list[str]) -> None:
-    """Raise LookupError unless lesson.toml measures what a placeholder names."""
-    if kind == "value":
-        table = next(table for table in lesson.tables if table.id == keys[0])
-        table.columns.index(keys[2])
-    else:
-        case = next(case for case in lesson.cases if case.id == keys[0])
-        case.versions[keys[1]]
-
-
-def _figure(record: Record, kind: str, keys: list[str]) -> str:
-    if kind == "value":
-        table, row, column = keys
-        return number_text(spread(record.table(table).rows[row][column]).middle)
-    case = record.case(keys[0])
-    version = next(version for version in case.versions if version.label == keys[1])
-    if version.absent:
-        return NOT_MEASURED
-    if kind == "time":
-        return seconds_text(spread(version.wall).middle)
-    if kind == "memory":
-        return bytes_text(version.memory)
-    return speed_text(ratios(case.versions[0].wall, version.wall))
+def _observed(fault: str, seen: Observation | None) -> str:
+    if seen is None:
+        return "–"
+    return f"{seen}, peak {seen.peak // 1024} MiB" if fault == "a slow stage" else str(seen)

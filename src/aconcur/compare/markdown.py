@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ("OutdatedError", "StaleRecordError", "check_page", "page")
+__all__ = ("OutdatedError", "StaleRecordError", "check_page", "page", "pictures", "write_page")
 
 import difflib
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from functools import singledispatch
+from html import escape
 from pathlib import Path
 
+from aconcur._core.atomic_file import replace_file
 from aconcur.compare.document import (
     Arrows,
     Block,
     Bullets,
+    Change,
+    Code,
+    CodeBlock,
     CodePair,
     Figures,
     Files,
@@ -20,43 +26,40 @@ from aconcur.compare.document import (
     Heading,
     Paragraph,
     Plot,
+    TextTable,
     at_a_glance,
     describe,
 )
 from aconcur.compare.lesson import Lesson
-from aconcur.compare.record import Record, read_record
+from aconcur.compare.lookup import lookup_tables
+from aconcur.compare.picture import picture
+from aconcur.compare.record import FaultRecord, Record, read_fault_record, read_record
 from aconcur.errors import AconcurError
 
-# GitHub's narrowest article (900 px) shows this many columns of code in two cells of one table.
-SIDE_BY_SIDE = 86
 PREFACE = """\
 <!-- Generated from the lessons by: aconcur compare --write. Edit them, not this page. -->
 
 # Comparison
 
-Six systems from a well-known chapter on concurrency and parallelism in Python. Each stands here
-three times: the original on threads, generators or `Popen`; the same system rebuilt on async/await;
-and that again with this library (item 37: with anyio), on asyncio and trio. The job itself is in a
-`work.py` that all import, so that little but the concurrency differs; where more does (what a
-sensor waits for in item 38, the HTTP client in item 39, item 40's Python 2 form, which imports
-nothing), the sources show it. The originals were written from one reader's notes on the chapter's
-items 36 to 41; each section ends with what had to be repaired in them.
+Six systems from a well-known chapter on concurrency in Python, each on threads, generators or
+`Popen`, and beside it on `async`/`await`, on asyncio alone and with aconcur. Every line of code is
+quoted from a file that runs. The originals follow one reader's notes on items 36 to 41.
 
-Code is quoted from the files that run. Figures come from the `record.json` beside each lesson,
-written by `aconcur compare --record`; `aconcur compare` measures on your machine. A speed is the
-baseline's time divided by this version's: above 1 is faster, below 1 slower. It is the median of
-the ratios of single rounds, versions run in turn, so it may differ a little from the ratio of the
-two medians; where the middle half of these ratios straddles 1 the table says "no clear difference".
-CPU is user and system time, ended children included, but not those that live on, such as the
-workers of a pool that stays; memory is how far the first run, in a fresh process whose event loop
-is loaded, raised the process's resident peak (children not included); threads and children are
-those that one run starts.
+- **Times** are medians. A speed is the baseline's time divided by the version's: above 1 is faster.
+  It is the median of the ratios of at least nine rounds, and it is shown only if the 95 % interval
+  of that median excludes 1. Two equal versions get a figure in at most 5 % of comparisons.
+- **CPU** includes children that have ended. **Memory** is how far the first run raised the peak of
+  the process. **Threads** and **children** are those that one run starts.
+- **Faults** are runs: each cell was produced by the command below its table. "runs on" means that
+  the process still ran after 5 seconds; everything left was then killed.
+
+`aconcur compare 39` measures on your machine; `aconcur compare 39 --all` shows all code.
 
 """
 
 
 class OutdatedError(AconcurError):
-    """Raised when COMPARISON.md is not what the sources and records say."""
+    """Raised when COMPARISON.md or a picture differs from the sources and records."""
 
     def __init__(self, difference: Sequence[str]) -> None:
         shown = "".join(difference[:40]).rstrip()
@@ -66,11 +69,11 @@ class OutdatedError(AconcurError):
 
 
 class StaleRecordError(AconcurError):
-    """Raised when a record.json is of other sources, cases or tables than stand there."""
+    """Raised when a record was made with other sources, cases or tables."""
 
-    def __init__(self, lesson: Lesson, files: Sequence[str]) -> None:
+    def __init__(self, lesson: Lesson, files: Sequence[str], record: str = "record.json") -> None:
         super().__init__(
-            f"{lesson.folder.name}/record.json measured another {', '.join(files)}: "
+            f"{lesson.folder.name}/{record} measured another {', '.join(files)}: "
             f"run 'aconcur compare {lesson.item} --record'"
         )
 
@@ -88,8 +91,38 @@ def page(lessons: Sequence[Lesson]) -> str:
         "| --- | --- | --- | --- |",
         *(line for lesson in lessons for line in _glance(lesson, records[lesson.item])),
     ]
+    contents = ["**[Look-up table](#look-up)** · " + " · ".join(map(_link, lessons))]
+    lookup = ['<a id="look-up"></a>\n## Look-up table', *map(draw, lookup_tables())]
     sections = ["\n\n".join(_section(lesson, records[lesson.item])) for lesson in lessons]
-    return "\n\n".join([PREFACE + "\n".join(glance), *sections]) + "\n"
+    head = PREFACE + "\n\n".join([*contents, "\n".join(glance)])
+    return "\n\n".join([head, *lookup, *sections]) + "\n"
+
+
+def _link(lesson: Lesson) -> str:
+    return f"[{lesson.item} {lesson.name}](#item-{lesson.item})"
+
+
+def pictures(lessons: Sequence[Lesson]) -> dict[Path, str]:
+    """Return the pictures of the page: where each belongs, and its SVG."""
+    return {
+        lesson.folder / "growth.svg": picture(block)
+        for lesson in lessons
+        for block in describe(lesson, _fresh_record(lesson))
+        if isinstance(block, Plot)
+    }
+
+
+def write_page(path: Path, lessons: Sequence[Lesson]) -> None:
+    """Write COMPARISON.md and its pictures.
+
+    Raises:
+        RecordError: a lesson has no record.
+        StaleRecordError: a record belongs to other sources.
+    """
+    files = {path: page(lessons), **pictures(lessons)}
+    for target, text in files.items():
+        with replace_file(target) as file:
+            file.write(text.encode())
 
 
 def _glance(lesson: Lesson, record: Record) -> Iterator[str]:
@@ -108,16 +141,35 @@ def _fresh_record(lesson: Lesson) -> Record:
     return record
 
 
+def _fresh_faults(lesson: Lesson) -> FaultRecord | None:
+    if not lesson.has_faults:
+        return None
+    record = read_fault_record(lesson.fault_record)
+    if other := _differing(record.sources, lesson.fault_digests()):
+        raise StaleRecordError(lesson, other, lesson.fault_record.name)
+    return record
+
+
 def _asked(lesson: Lesson) -> tuple[object, ...]:
     """Return the names that lesson.toml gives: of versions by case, of columns by table."""
     cases = {case.id: list(case.versions) for case in lesson.cases}
-    return cases, {table.id: {frozenset(table.columns)} for table in lesson.tables}
+    grown = (
+        {size: list(lesson.growth.versions) for size in lesson.growth.sizes}
+        if lesson.growth
+        else {}
+    )
+    return cases, grown, {table.id: {frozenset(table.columns)} for table in lesson.tables}
 
 
 def _said(record: Record) -> tuple[object, ...]:
     """Return the same names, as a record has them."""
     cases = {case.id: [version.label for version in case.versions] for case in record.cases}
-    return cases, {table.id: set(map(frozenset, table.rows.values())) for table in record.tables}
+    grown = {case.size: [version.label for version in case.versions] for case in record.growth}
+    return (
+        cases,
+        grown,
+        {table.id: set(map(frozenset, table.rows.values())) for table in record.tables},
+    )
 
 
 def _differing(measured: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
@@ -128,7 +180,7 @@ def _differing(measured: Mapping[str, str], present: Mapping[str, str]) -> list[
 
 def _section(lesson: Lesson, record: Record) -> Iterator[str]:
     yield f'<a id="item-{lesson.item}"></a>'
-    yield from map(draw, describe(lesson, record))
+    yield from map(draw, describe(lesson, record, _fresh_faults(lesson)))
 
 
 @singledispatch
@@ -149,12 +201,12 @@ def _(block: Paragraph) -> str:
 
 @draw.register
 def _(block: Arrows) -> str:
-    return "\n".join(f"- {what}: `{old}` → `{new}`" for what, old, new in block.rows)
+    return " · ".join(f"{what}: `{old}` → `{new}`" for what, old, new in block.rows)
 
 
 @draw.register
 def _(block: Bullets) -> str:
-    return "\n".join([block.title, "", *(f"- {item}" for item in block.items)])
+    return " ".join([f"**{block.title}**", *block.items])
 
 
 @draw.register
@@ -170,18 +222,33 @@ def _(block: Footnote) -> str:
 
 @draw.register
 def _(block: CodePair) -> str:
-    both = (block.original, block.rebuilt)
-    if block.original.width + block.rebuilt.width > SIDE_BY_SIDE:
-        stacked = (f"**{code.reference}**\n\n{_fenced(code.text)}" for code in both)
-        return "\n\n".join([block.note, *stacked])
-    heads = "".join(f"<th>{code.reference}</th>" for code in both)
-    rows = "\n".join(
-        "<tr>\n"
-        + "".join(f'<td valign="top">\n\n{_fenced(text)}\n\n</td>\n' for text in row)
-        + "</tr>"
-        for row in block.rows
+    # Two tables that float: side by side where both fit, below each other on a phone.
+    halves = "\n".join(map(_half, (block.original, block.rebuilt)))
+    return f'{block.note}\n\n{halves}\n<br clear="all">'
+
+
+def _half(code: Code) -> str:
+    names = "<br>".join(map(escape, textwrap.wrap(code.reference, max(code.width, 30))))
+    return (
+        f'<table align="left"><tr><th align="left"><code>{names}</code></th></tr><tr><td>\n\n'
+        f"{_fenced(code.text)}\n</td></tr></table>"
     )
-    return f"{block.note}\n\n<table>\n<tr>{heads}</tr>\n{rows}\n</table>"
+
+
+@draw.register
+def _(block: Change) -> str:
+    lines = list(block.lines)
+    return f"{block.note}\n\n```diff\n" + "\n".join(lines) + "\n```"
+
+
+@draw.register
+def _(block: CodeBlock) -> str:
+    return f"**{block.title}** (`{block.code.reference}`)\n\n{_fenced(block.code.text)}"
+
+
+@draw.register
+def _(block: TextTable) -> str:
+    return "\n\n".join([_title(block), _rows(block, "---")])
 
 
 def _fenced(text: str) -> str:
@@ -190,29 +257,34 @@ def _fenced(text: str) -> str:
 
 @draw.register
 def _(block: Plot) -> str:
-    drawing = "\n".join(block.lines)
-    return f"**{block.title}**\n\n```text\n{drawing}\n```"
+    return f"![{block.title}: time by {block.unit}]({block.image})"
 
 
 @draw.register
 def _(block: Figures) -> str:
-    ruler = ["---", *("---:" for _ in block.columns[1:])]
-    lines = [block.columns, ruler, *block.rows]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"**{block.title}**\n\n{table}\n\n{block.foot}"
+    return "\n\n".join([_title(block), _rows(block, "---:")])
+
+
+def _title(block: Figures | TextTable) -> str:
+    return f"**{block.title[:1].upper()}{block.title[1:]}.** {block.foot}".rstrip()
+
+
+def _rows(block: Figures | TextTable, rule: str) -> str:
+    ruler = ("---", *(rule for _ in block.columns[1:]))
+    escaped = (tuple(cell.replace("|", "\\|") for cell in row) for row in block.rows)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (block.columns, ruler, *escaped))
 
 
 def check_page(path: Path, lessons: Sequence[Lesson]) -> None:
-    """Return if the page at ``path`` is what the lessons say; nothing is measured.
+    """Return if the page at ``path`` and its pictures match the lessons; measure nothing.
 
     Raises:
         OutdatedError: shows the first differences.
         RecordError: a lesson has no record.
         StaleRecordError: a record belongs to other sources.
     """
-    said, there = page(lessons), path.read_text(encoding="utf-8")
-    if said != there:
-        lines = difflib.unified_diff(
-            there.splitlines(keepends=True), said.splitlines(keepends=True), path.name, "lessons"
-        )
-        raise OutdatedError(list(lines))
+    for target, text in {path: page(lessons), **pictures(lessons)}.items():
+        there = target.read_text(encoding="utf-8") if target.exists() else ""
+        if text != there:
+            old, new = (one.splitlines(keepends=True) for one in (there, text))
+            raise OutdatedError(list(difflib.unified_diff(old, new, target.name, "lessons")))

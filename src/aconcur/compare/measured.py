@@ -1,11 +1,12 @@
-"""What a record's figures depend on, as digests: when one changes, the lesson is measured again.
+"""The identity of everything that a recorded figure depends on, as digests.
 
-Rule: words, comments and blank lines do not count; whatever may change a figure does.
+A change of words, docstrings, comments or blank lines keeps the digests. Any change that may alter
+a figure changes one of them, and the page then asks for a new recording.
 """
 
 from __future__ import annotations
 
-__all__ = ("definitions_digest", "shared_sources")
+__all__ = ("definitions_digest", "is_measured", "shared_sources")
 
 import ast
 import hashlib
@@ -13,19 +14,22 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aconcur.compare.lesson import Case, Table
+from aconcur.compare.model import Case, Growth, Table
 
-# The command line of a version that is run alone: nothing of it runs while one is measured.
-UNMEASURED = frozenset({"alone", "needs"})
-# A title, a size that is never recorded, and whether figures are drawn.
-WORDS = frozenset({"what", "quick", "plot"})
+# The command line of a version that runs alone, and the fault table: no timed run uses them.
+UNMEASURED = frozenset({"alone", "needs", "under_fault"})
+# Titles, sizes that are never recorded, and where a table is shown.
+WORDS = frozenset({"what", "quick", "title", "unit", "on_page"})
 
 
-def definitions_digest(definitions: Iterable[Case | Table]) -> str:
-    """Return the SHA-256 of what lesson.toml says is to be measured."""
+def is_measured(file: str) -> bool:
+    """Return whether timed runs use a lesson's source file: quotations and faults are not timed."""
+    return not file.startswith(("notes_", "faults"))
+
+
+def definitions_digest(definitions: Iterable[Case | Table | Growth]) -> str:
+    """Return the SHA-256 of the cases and tables that lesson.toml defines."""
     said = [
         {key: value for key, value in asdict(one).items() if key not in WORDS}
         for one in definitions

@@ -1,4 +1,8 @@
-"""A lesson's blocks as plain text of a given width: for pipes, files and simple terminals."""
+"""A lesson's blocks as plain text of a given width: for pipes, files and simple terminals.
+
+rich could draw plain text too, but it is an extra (``aconcur[cli]``), and ``aconcur compare`` works
+without extras. So this renderer stays.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,9 @@ from aconcur.compare.document import (
     Arrows,
     Block,
     Bullets,
+    Change,
     Code,
+    CodeBlock,
     CodePair,
     Figures,
     Files,
@@ -22,6 +28,7 @@ from aconcur.compare.document import (
     Heading,
     Paragraph,
     Plot,
+    TextTable,
 )
 
 GAP = 2
@@ -30,12 +37,12 @@ MARKS = re.compile(r"(`[^`]+`)|\*\*([^*]+)\*\*")
 
 
 def beside(pair: CodePair, width: int) -> bool:
-    """Say whether both halves of a pair stand side by side in ``width`` columns."""
+    """Return whether both halves of a pair stand side by side in ``width`` columns."""
     return pair.original.width + pair.rebuilt.width + len(BAR) <= width
 
 
 def fits(figures: Figures, width: int) -> bool:
-    """Say whether a table of figures can be drawn as one in ``width`` columns."""
+    """Return whether a table of figures can be drawn as one in ``width`` columns."""
     return sum(_widths(figures)) + GAP * (len(figures.columns) - 1) <= width
 
 
@@ -111,8 +118,8 @@ def _(block: CodePair, width: int) -> str:
 
 def _side_by_side(pair: CodePair) -> str:
     left, right = pair.original, pair.rebuilt
-    wide = max(left.width, len(left.reference))
-    head = f"{left.reference:<{wide}}{BAR}{right.reference}"
+    wide = max(left.width, len(left.file))
+    head = f"{left.file:<{wide}}{BAR}{right.file}"
     lines = [head, "─" * len(head)]
     for row in pair.rows:
         both = zip_longest(*(part.splitlines() for part in row), fillvalue="")
@@ -130,8 +137,36 @@ def _titled(code: Code) -> str:
 
 
 @draw.register
+def _(block: Change, width: int) -> str:
+    return "\n".join([_wrap(_unmarked(block.note), width), "", *block.lines])
+
+
+@draw.register
+def _(block: CodeBlock, width: int) -> str:
+    return f"{_wrap(_unmarked(block.title), width)}\n\n{_titled(block.code)}"
+
+
+@draw.register
+def _(block: TextTable, width: int) -> str:
+    rows = [
+        "\n".join(
+            [
+                cells[0] or "-",
+                *(
+                    _wrap(f"{column}: {_unmarked(cell)}", width, "  ")
+                    for column, cell in zip(block.columns[1:], cells[1:], strict=True)
+                ),
+            ]
+        )
+        for cells in block.rows
+    ]
+    foot = ["", _wrap(_unmarked(block.foot), width)] if block.foot else []
+    return "\n".join([_wrap(block.title, width), "", *rows, *foot])
+
+
+@draw.register
 def _(block: Plot, width: int) -> str:
-    return "\n".join([_wrap(block.title, width), "", *block.lines])
+    return "\n".join([_wrap(f"{block.title}: s by {block.unit}", width), "", *block.lines])
 
 
 @draw.register

@@ -71,7 +71,7 @@ def resident_peak() -> int:
 
 
 def forget_peak() -> None:
-    """Lower the recorded peak to what is resident at the moment, where the system can."""
+    """Lower the recorded peak to the memory that is resident now, if the system can."""
     try:
         Path("/proc/self/clear_refs").write_text("5")  # proc(5): reset the peak
     except OSError:

@@ -1,33 +1,43 @@
-"""What was measured: raw numbers, the machine they came from, and the file they rest in.
+"""Measured figures, the machine they came from, and the JSON files that hold them.
 
-Rule: numbers stay raw here; medians and ratios are made where they are shown.
+Numbers stay raw here: medians and intervals are computed where they are shown.
 """
 
 from __future__ import annotations
 
 __all__ = (
     "CaseRecord",
+    "FaultRecord",
+    "Observation",
     "Record",
     "RecordError",
     "TableRecord",
     "VersionRecord",
+    "as_json",
+    "read_fault_record",
     "read_record",
+    "write_fault_record",
     "write_record",
 )
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from aconcur._core.atomic_file import replace_file
 from aconcur.errors import AconcurError
+from aconcur.lessons.under_fault import Observation
 
-SCHEMA = 1
+T = TypeVar("T")
+
+SCHEMA = 2
 
 
 class RecordError(AconcurError):
-    """Raised when a record.json is absent, unreadable, or measured other sources."""
+    """Raised when a recorded file is absent, unreadable, or of other sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,7 @@ class VersionRecord:
     children: int
     """Child processes that one run starts."""
     absent: str = ""
-    """Why this version did not run here; empty when it did."""
+    """Why this version did not run here; empty if it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +81,16 @@ class TableRecord:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All that was measured of one lesson in one go."""
+    """The figures of one lesson."""
 
     machine: dict[str, str]
-    """Processor, cores, kernel, Python and library versions, load at the start, date."""
+    """Processor, cores, kernel, versions, other programs' share of the processors, date."""
     sources: dict[str, str]
     """Digest of each source file that was measured."""
     cases: tuple[CaseRecord, ...]
     tables: tuple[TableRecord, ...]
+    growth: tuple[CaseRecord, ...] = ()
+    """The growth's versions at each size."""
 
     def case(self, id: str) -> CaseRecord:  # noqa: A002 - the word of lesson.toml
         """Return the case of this id."""
@@ -87,6 +99,15 @@ class Record:
     def table(self, id: str) -> TableRecord:  # noqa: A002 - the word of lesson.toml
         """Return the table of this id."""
         return next(table for table in self.tables if table.id == id)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    """The fault table of one lesson: fault, then version, then what was observed."""
+
+    machine: dict[str, str]
+    sources: dict[str, str]
+    rows: dict[str, dict[str, Observation]]
 
 
 def as_json(record: Record) -> dict[str, Any]:
@@ -109,25 +130,65 @@ def _shorten(value: Any) -> Any:  # noqa: ANN401 - any part of a JSON document
 
 def write_record(path: Path, record: Record) -> None:
     """Write a record as JSON."""
-    path.write_text(json.dumps(as_json(record), indent=1) + "\n", encoding="utf-8")
+    _write(path, as_json(record))
+
+
+def write_fault_record(path: Path, record: FaultRecord) -> None:
+    """Write a fault table as JSON."""
+    _write(path, _shorten({"schema": SCHEMA} | asdict(record)))
+
+
+def _write(path: Path, value: object) -> None:
+    with replace_file(path) as file:
+        file.write((json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def read_record(path: Path) -> Record:
-    """Read what :func:`write_record` wrote.
+    """Read a file that :func:`write_record` wrote.
 
     Raises:
         RecordError: there is no such file, or it is not a record.
     """
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        if said["schema"] != SCHEMA:
-            raise RecordError(f"{path.parent.name}/{path.name} has schema {said['schema']}, not 1")
-        return Record(
+    return _read(
+        path,
+        lambda said: Record(
             machine=said["machine"],
             sources=said["sources"],
             cases=tuple(map(_case, said["cases"])),
             tables=tuple(map(_table, said["tables"])),
-        )
+            growth=tuple(map(_case, said["growth"])),
+        ),
+    )
+
+
+def read_fault_record(path: Path) -> FaultRecord:
+    """Read a file that :func:`write_fault_record` wrote.
+
+    Raises:
+        RecordError: there is no such file, or it is not a fault table.
+    """
+    return _read(
+        path,
+        lambda said: FaultRecord(
+            machine=said["machine"],
+            sources=said["sources"],
+            rows={
+                fault: {version: Observation(**seen) for version, seen in row.items()}
+                for fault, row in said["rows"].items()
+            },
+        ),
+    )
+
+
+def _read(path: Path, build: Callable[[Any], T]) -> T:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        if said["schema"] != SCHEMA:
+            raise RecordError(
+                f"{path.parent.name}/{path.name} has schema {said['schema']}, not {SCHEMA}: "
+                "run 'aconcur compare --record'"
+            )
+        return build(said)
     except FileNotFoundError:
         raise RecordError(
             f"{path.parent.name} has no {path.name}: run 'aconcur compare --record'"

@@ -1,11 +1,22 @@
-"""Measure lessons: one fresh process a version, rounds in turn, answers held against each other.
+"""Measure lessons: one fresh process a version, rounds in turn, all answers compared.
 
-Rule: nothing in this process runs while a version does, or the figures would show it.
+How a case runs
+    Every version gets a process of its own (:mod:`.probe`), so that none inherits another's memory,
+    imports or pools. All are started first and then run one at a time. Round 0 is not timed: it
+    gives memory, threads and children. Each further round starts with another version.
+    Every answer of every run must be equal.
+
+Invariants
+    1. While a version runs, this process only waits: anything else would show in the figures.
+    2. However the measurement ends, every probe's process group is ended (TERM, two seconds, KILL)
+       and reaped.
+    3. A probe that dies, hangs for two minutes or answers an error ends the measurement with
+       ``VersionFailedError``.
 """
 
 from __future__ import annotations
 
-__all__ = ("DisagreementError", "Step", "VersionFailedError", "absences", "measure")
+__all__ = ("DisagreementError", "MeasurementStep", "VersionFailedError", "absences", "measure")
 
 import json
 import os
@@ -25,21 +36,22 @@ import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from aconcur.compare import probe
-from aconcur.compare.lesson import Case, Lesson, Table
+from aconcur.compare.lesson import Lesson
 from aconcur.compare.machine import describe_machine
+from aconcur.compare.model import Case, Growth, Table
 from aconcur.compare.record import CaseRecord, Record, TableRecord, VersionRecord
 from aconcur.errors import AconcurError, MissingRequirementError
 from aconcur.lessons.needs import check_needs
 
 QUICK_ROUNDS: dict[type, int] = {Case: 2, Table: 1}
-# Far beyond what any version takes: it ends a version that hangs, not one that is slow.
+# Far beyond the longest run: this ends a version that hangs, not one that is slow.
 LONGEST_RUN = 120.0
 GRACE = 2.0
 LONGEST_ANSWER = 1 << 20
 
 
 class VersionFailedError(AconcurError):
-    """Raised when a version raises, dies or hangs instead of giving its answer."""
+    """Raised when a version raises, dies or hangs instead of answering."""
 
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(f"{what} failed: {reason}")
@@ -54,14 +66,14 @@ class DisagreementError(AconcurError):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """How far a measurement has come."""
+class MeasurementStep:
+    """The progress of a measurement."""
 
     lesson: Lesson
     done: int
     total: int
     running: str
-    """The version that runs next."""
+    """The case and version that run next."""
 
 
 async def measure(
@@ -69,7 +81,7 @@ async def measure(
     *,
     quick: bool = False,
     seed: int | None = None,
-    on_step: Callable[[Step], None] = lambda _: None,
+    on_step: Callable[[MeasurementStep], None] = lambda _: None,
 ) -> Record:
     """Run every version of a lesson on the same input, in turn, and return the raw figures.
 
@@ -81,8 +93,9 @@ async def measure(
 
     Args:
         lesson: what to measure.
-        quick: small inputs, two rounds a case and one a table.
-        seed: makes the same input again; a new one by default.
+        quick: small inputs, two rounds a case, one a table, no growth. Such a record is good for
+            comparing answers; two rounds are too few to claim a difference.
+        seed: the same seed makes the same input; a random one by default.
         on_step: called before every run.
 
     Raises:
@@ -99,20 +112,30 @@ async def measure(
         plan.folder = folder
         cases = [await plan.run_case(case) for case in lesson.cases]
         tables = [await plan.run_table(table) for table in lesson.tables]
-    return Record(machine, lesson.digests(), tuple(cases), tuple(tables))
+        grown = [] if quick else [await plan.run_case(case) for case in _sizes(lesson.growth)]
+    return Record(machine, lesson.digests(), tuple(cases), tuple(tables), tuple(grown))
+
+
+def _sizes(growth: Growth | None) -> Iterator[Case]:
+    """Yield a case for each size of a growth."""
+    if growth is not None:
+        for size in growth.sizes:
+            name = f"{size} {growth.unit}"
+            yield Case(name, growth.title, growth.input, size, size, growth.rounds, growth.versions)
 
 
 class _Plan:
-    """One measurement of one lesson under way."""
+    """One running measurement of one lesson."""
 
     folder: str
 
     def __init__(
-        self, lesson: Lesson, quick: bool, seed: int, on_step: Callable[[Step], None]
+        self, lesson: Lesson, quick: bool, seed: int, on_step: Callable[[MeasurementStep], None]
     ) -> None:
         self._lesson, self._quick, self._seed, self._on_step = lesson, quick, seed, on_step
         self._done = 0
-        self._total = sum((self._rounds(c) + 1) * len(c.versions) for c in lesson.cases)
+        cases = [*lesson.cases, *([] if quick else _sizes(lesson.growth))]
+        self._total = sum((self._rounds(c) + 1) * len(c.versions) for c in cases)
         self._total += sum(map(self._rounds, lesson.tables))
 
     def _rounds(self, measured: Case | Table) -> int:
@@ -122,7 +145,7 @@ class _Plan:
         return measured.quick if self._quick else measured.size
 
     def _step(self, running: str) -> None:
-        self._on_step(Step(self._lesson, self._done, self._total, running))
+        self._on_step(MeasurementStep(self._lesson, self._done, self._total, running))
         self._done += 1
 
     async def run_case(self, case: Case) -> CaseRecord:
@@ -150,7 +173,7 @@ class _Plan:
                 await each.answer()
             runs: dict[str, list[dict[str, Any]]] = {label: [] for label in present}
             for number in range(self._rounds(case) + 1):
-                # Each round begins with another version, so that none is always first.
+                # Each round begins with another version.
                 for label in present[number % len(present) :] + present[: number % len(present)]:
                     self._step(f"{case.id}: {label}")
                     runs[label].append(await probes[label].run())
@@ -212,7 +235,7 @@ class _Plan:
 
 
 def absences(lesson: Lesson) -> Iterator[str]:
-    """Yield, for each version of a lesson that cannot run here, what is not installed."""
+    """Yield what is not installed here, for each version of a lesson that therefore cannot run."""
     for case in lesson.cases:
         for reference in case.versions.values():
             if absent := _absence(_backend(reference)):

@@ -1,4 +1,4 @@
-"""Choose the moment at which Ctrl-C comes, and who gets it.
+"""Choose when Ctrl-C comes, and which process gets it.
 
 A terminal sends Ctrl-C to every process of the group. Only
 the parent should answer it: a child that starts or works

@@ -34,7 +34,7 @@ REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What must be there before a lesson can run."""
+    """The requirements of a lesson."""
 
     commands: tuple[str, ...] = ()
     """Programs on PATH; ``a|b`` asks for one of several."""

@@ -1,8 +1,8 @@
-"""Wait for what cannot be stopped, however often cancelled.
+"""Wait for work that cannot be stopped.
 
-A child that starts, a thread that computes: cancellation
-reaches neither, and who goes on without it leaves it with
-no owner.
+Cancellation reaches neither a child that starts nor a
+thread that computes. A task that went on without waiting
+would leave it without an owner.
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ __all__ = (
     "RuleError",
     "Simulation",
     "Topology",
+    "Twist",
     "UnboundedRuleError",
     "UnknownPatternError",
     "View",
@@ -54,6 +55,7 @@ __all__ = (
     "make_engine",
     "read",
     "read_cells",
+    "read_life105",
     "read_life106",
     "read_macrocell",
     "read_rle",
@@ -72,7 +74,6 @@ from aconcur.life._cycle import Cycle as Cycle
 from aconcur.life._cycle import cycle as cycle
 from aconcur.life._engines.base import Engine as Engine
 from aconcur.life._engines.base import PausingEngine as PausingEngine
-from aconcur.life._engines.base import Topology as Topology
 from aconcur.life._errors import GridTooLargeError as GridTooLargeError
 from aconcur.life._errors import PatternError as PatternError
 from aconcur.life._errors import PatternSizeError as PatternSizeError
@@ -81,6 +82,7 @@ from aconcur.life._errors import UnboundedRuleError as UnboundedRuleError
 from aconcur.life._errors import UnknownPatternError as UnknownPatternError
 from aconcur.life._formats.files import read as read
 from aconcur.life._formats.files import write as write
+from aconcur.life._formats.life105 import read_life105 as read_life105
 from aconcur.life._formats.life106 import read_life106 as read_life106
 from aconcur.life._formats.life106 import write_life106 as write_life106
 from aconcur.life._formats.macrocell import read_macrocell as read_macrocell
@@ -95,8 +97,10 @@ from aconcur.life._images.animate import write_png as write_png
 from aconcur.life._images.look import Look as Look
 from aconcur.life._make_engine import EngineName as EngineName
 from aconcur.life._make_engine import make_engine as make_engine
+from aconcur.life._model.field import Bounds as Bounds
+from aconcur.life._model.field import Topology as Topology
+from aconcur.life._model.field import Twist as Twist
 from aconcur.life._model.grid import Grid as Grid
-from aconcur.life._model.pattern import Bounds as Bounds
 from aconcur.life._model.pattern import Pattern as Pattern
 from aconcur.life._model.rule import LIFE as LIFE
 from aconcur.life._model.rule import NAMED_RULES as NAMED_RULES

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from aconcur._core.validation import check_count
 from aconcur.life._driver import Driver
-from aconcur.life._engines.base import Engine, Topology
+from aconcur.life._engines.base import Engine
 from aconcur.life._make_engine import EngineName, plan
+from aconcur.life._model.field import Topology
 from aconcur.life._model.grid import Grid
 from aconcur.life._model.pattern import Pattern
 from aconcur.life._model.rule import Rule

@@ -8,13 +8,15 @@ from importlib.util import find_spec
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from aconcur.errors import MissingRequirementError
-from aconcur.life._engines.base import Engine, Topology
+from aconcur.life._engines.base import Engine
 from aconcur.life._engines.bigint import BigInt
 from aconcur.life._engines.compilation import Compilation
 from aconcur.life._engines.numba_engine import Numba, compile_rule
 from aconcur.life._engines.numpy_engine import Numpy
+from aconcur.life._engines.surface_engine import Surface
 from aconcur.life._errors import UnboundedRuleError
 from aconcur.life._hashlife.engine import HashLife, compile_plane
+from aconcur.life._model.field import Bounds, Topology
 from aconcur.life._model.grid import Grid
 from aconcur.life._model.pattern import Pattern
 from aconcur.life._model.rule import LIFE, Rule, as_rule
@@ -35,6 +37,7 @@ class Plan(NamedTuple):
     rule: Rule
     topology: Topology
     name: EngineName
+    bounds: Bounds | None
 
     @property
     def takes_long(self) -> bool:
@@ -54,6 +57,8 @@ class Plan(NamedTuple):
         """Make the engine."""
         if isinstance(self.start, Pattern) or self.topology == "plane":
             return HashLife(self.start, self.rule, compiled=self.name == "numba")
+        if self.bounds is not None and not self.bounds.is_plain:
+            return Surface(self.start, self.rule, bounds=self.bounds)
         torus = self.topology == "torus"
         if self.name == "bigint":
             return BigInt(self.start, self.rule, torus=torus)
@@ -75,11 +80,11 @@ def make_engine(
         start: the first generation. A pattern with :attr:`~Pattern.bounds` becomes a grid of that
             size.
         rule: the rule or its notation; by default the pattern's own, or Conway's for a grid.
-        topology: ``"torus"``, ``"box"`` or ``"plane"``; by default that of the pattern's bounds,
-            the plane for a pattern without bounds, and a torus for a grid.
-        engine: ``"bigint"``, ``"numpy"`` or ``"numba"`` for a torus or box, ``"hashlife"`` or
-            ``"numba"`` for the plane. ``"auto"`` takes the one that is fastest in the long run,
-            among those that are installed.
+        topology: see :data:`Topology`; by default that of the pattern's bounds, the plane for a
+            pattern without bounds, and a torus for a grid.
+        engine: ``"bigint"``, ``"numpy"`` or ``"numba"`` for a torus or box, ``"bigint"`` for the
+            other bounded fields, ``"hashlife"`` or ``"numba"`` for the plane. ``"auto"``
+            takes the one that is fastest in the long run, among those that are installed.
 
     Raises:
         MissingRequirementError: the engine needs a package that is not installed.
@@ -87,7 +92,8 @@ def make_engine(
         TypeError: the start is neither a grid nor a pattern, or the rule neither a rule nor a str.
         UnboundedRuleError: the rule has B0, which the plane does not allow.
         ValueError: the name of the engine or topology is unknown, the two do not go together, or
-            the topology is a torus or box and the pattern has no bounds.
+            the topology is a bounded one and the pattern has no bounds.
+        PatternSizeError: a cell of the pattern is outside of its field.
     """
     return plan(start, rule, topology=topology, engine=engine).make()
 
@@ -115,15 +121,19 @@ def plan(
     if topology == "plane":
         if 0 in rule.born:
             raise UnboundedRuleError(rule)
-    elif isinstance(start, Pattern):
-        start = _bounded(start, topology)
-    fitting = ("hashlife", "numba") if topology == "plane" else ("bigint", "numpy", "numba")
+        bounds = None
+    else:
+        bounds = _bounds_of(start, topology)
+        if isinstance(start, Pattern):
+            start = start.grid(bounds.height, bounds.width, at=start.offset)
+    fitting = _fitting(bounds)
     if engine == "auto":
-        engine = _fastest(start, topology)
+        engine = _fastest(start, fitting)
     elif engine not in fitting:
-        raise ValueError(f"on a {topology} the engine is one of {fitting}, not {engine!r}")
+        where = topology if bounds is None or bounds.is_plain else f"{topology} like {bounds}"
+        raise ValueError(f"on a {where} the engine is one of {fitting}, not {engine!r}")
     _check_installed(engine)
-    return Plan(start, rule, topology, engine)
+    return Plan(start, rule, topology, engine, bounds)
 
 
 def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
@@ -131,18 +141,32 @@ def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"{what} must be one of {known}, not {name!r}")
 
 
-def _bounded(pattern: Pattern, topology: Topology) -> Grid:
-    bounds = pattern.bounds
-    if bounds is None:
+def _bounds_of(start: Grid | Pattern, topology: Topology) -> Bounds:
+    if isinstance(start, Grid):
+        bounds = Bounds(topology, start.height, start.width)
+    elif start.bounds is None:
         raise ValueError(
-            f"{pattern!r} has no bounds: put it on a {topology} with pattern.inside(Bounds(…)), or "
+            f"{start!r} has no bounds: put it on a {topology} with pattern.inside(Bounds(…)), or "
             "make a grid of it with pattern.grid(height, width)"
         )
-    return pattern.grid(bounds.height, bounds.width)
+    elif start.bounds.topology == topology:
+        return start.bounds
+    else:
+        bounds = Bounds(topology, start.bounds.height, start.bounds.width)
+    bounds.check()
+    return bounds
 
 
-def _fastest(start: Grid | Pattern, topology: Topology) -> EngineName:
-    if topology == "plane" or isinstance(start, Pattern):
+def _fitting(bounds: Bounds | None) -> tuple[EngineName, ...]:
+    if bounds is None:
+        return "hashlife", "numba"
+    return ("bigint", "numpy", "numba") if bounds.is_plain else ("bigint",)
+
+
+def _fastest(start: Grid | Pattern, fitting: tuple[EngineName, ...]) -> EngineName:
+    if len(fitting) == 1:
+        return fitting[0]
+    if "hashlife" in fitting or isinstance(start, Pattern):
         return "numba" if _is_installed("numba") else "hashlife"
     cells = start.height * start.width
     if cells >= WORTH_NUMBA and _is_installed("numba"):

@@ -10,8 +10,9 @@ import anyio
 
 from aconcur._core.validation import check_count
 from aconcur.life._driver import Driver
-from aconcur.life._engines.base import Engine, Topology
+from aconcur.life._engines.base import Engine
 from aconcur.life._make_engine import EngineName, plan
+from aconcur.life._model.field import Topology
 from aconcur.life._model.grid import Grid
 from aconcur.life._model.pattern import Pattern
 from aconcur.life._model.rule import Rule
@@ -73,8 +74,8 @@ def simulate(
         every: yield each ``every``-th generation, at least 1.
         stop: the last generation that may be yielded, at least 0; by default the iteration is
             endless.
-        topology: ``"torus"``, ``"box"`` or ``"plane"``; by default that of the pattern's bounds,
-            the plane for a pattern without bounds, and a torus for a grid.
+        topology: see :data:`Topology`; by default that of the pattern's bounds, the plane for a
+            pattern without bounds, and a torus for a grid.
         engine: see :func:`make_engine`.
 
     Raises:

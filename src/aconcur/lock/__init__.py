@@ -1,8 +1,8 @@
-"""Values that cannot be reached without their lock.
+"""Values that can only be reached while their lock is held.
 
 =====================  ==========================================================
 :class:`Guarded`       a value that tasks of one event loop share
-:class:`Counter`       a tally on top of it
+:class:`Counter`       a number that tasks increment
 :class:`ThreadGuarded` a value that threads share with tasks, on any event loops
 =====================  ==========================================================
 """
@@ -15,6 +15,7 @@ __all__ = (
     "Counter",
     "Guarded",
     "GuardedStatistics",
+    "NotHeldError",
     "OtherLoopError",
     "ThreadGuarded",
 )
@@ -25,6 +26,7 @@ from aconcur.lock._counter import Counter as Counter
 from aconcur.lock._errors import AlreadyHeldError as AlreadyHeldError
 from aconcur.lock._errors import BlockedLoopError as BlockedLoopError
 from aconcur.lock._errors import CellClosedError as CellClosedError
+from aconcur.lock._errors import NotHeldError as NotHeldError
 from aconcur.lock._errors import OtherLoopError as OtherLoopError
 from aconcur.lock._guarded import Guarded as Guarded
 from aconcur.lock._thread_guarded import ThreadGuarded as ThreadGuarded

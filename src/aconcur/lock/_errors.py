@@ -1,24 +1,30 @@
-"""What goes wrong with a guarded value: each error states the fact and the remedy."""
+"""The errors of guarded values. Each states the fact and the remedy."""
 
 from __future__ import annotations
 
-__all__ = ("AlreadyHeldError", "BlockedLoopError", "CellClosedError", "OtherLoopError")
+__all__ = (
+    "AlreadyHeldError",
+    "BlockedLoopError",
+    "CellClosedError",
+    "NotHeldError",
+    "OtherLoopError",
+)
 
 from aconcur.errors import AconcurError
 
 
 class AlreadyHeldError(AconcurError, RuntimeError):
-    """Raised where a task or thread that holds the value would wait for itself for ever."""
+    """Raised when a task or thread asks for a value that it holds: it would wait for itself."""
 
     def __init__(self, holder: str) -> None:
         super().__init__(
-            f"{holder!r} holds this value already and would wait for itself: "
-            "use the cell, or the argument of update(), that it has"
+            f"{holder!r} already holds this value and would wait for itself: "
+            "use the cell of its block, or the argument of update()"
         )
 
 
 class BlockedLoopError(AconcurError, RuntimeError):
-    """Raised where waiting as a thread does would stop an event loop."""
+    """Raised when a thread's way of waiting is used in the thread of an event loop."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -28,20 +34,35 @@ class BlockedLoopError(AconcurError, RuntimeError):
 
 
 class CellClosedError(AconcurError, RuntimeError):
-    """Raised where a cell is used after its block has ended."""
+    """Raised when a cell is used after its block has ended."""
 
     def __init__(self) -> None:
         super().__init__("the cell's block has ended: read and write its value inside the block")
 
 
+class NotHeldError(AconcurError, RuntimeError):
+    """Raised when a block is left twice, or in another task or thread than it was entered in."""
+
+    def __init__(self, holder: str | None) -> None:
+        fact = (
+            "this value is not held"
+            if holder is None
+            else f"this value is held by {holder!r}, which still runs"
+        )
+        super().__init__(
+            f"{fact}: leave each block once, in the task or thread that entered it; "
+            "'with' and 'async with' do so"
+        )
+
+
 class OtherLoopError(AconcurError, RuntimeError):
-    """Raised where the value is held on another event loop, so that no wake-up could come."""
+    """Raised when a task of another event loop holds the value, so that no wake-up can come."""
 
     def __init__(self, holder: str, *, ended: bool) -> None:
         super().__init__(
-            f"{holder!r} held this value when its event loop was closed: end tasks before their "
-            "loop, as asyncio.run() does"
+            f"{holder!r} held this value when its event loop was closed: end all tasks before "
+            "closing the loop, as asyncio.run() does"
             if ended
             else f"{holder!r} holds this value on another event loop: "
-            "share a ThreadGuarded between loops"
+            "use a ThreadGuarded to share a value between loops"
         )

@@ -11,73 +11,71 @@ from aconcur._core.loops import current_task_and_loop, has_ended
 from aconcur._core.wait_queue import make_waiter, wake
 from aconcur.lock._base import Base
 from aconcur.lock._errors import OtherLoopError
-from aconcur.lock._line import Turn
+from aconcur.lock._wait_queue import Entry
 
 T = TypeVar("T")
 
 
 class Guarded(Base[T]):
-    """A value that only the one who holds it can reach.
+    """A value that can only be reached while its lock is held.
 
-    There is no value without the lock, so nobody forgets the lock::
+    The value is inside the lock, so the lock cannot be forgotten::
 
         count = Guarded(0)
         async with count as cell:
             cell.value += await sensor()
 
-    Tasks get it in the order in which they asked. It is made anywhere, also at the top of a
-    module, and serves one event loop after another, asyncio and trio; for several at once, and
-    for threads, there is :class:`ThreadGuarded`. A value whose updates never await in their
-    middle needs no guard at all: on one loop nobody can come in between.
+    Tasks get the value in the order in which they asked for it. A ``Guarded`` can be made anywhere,
+    also at the top of a module. It serves one event loop after another, asyncio or trio; use
+    :class:`ThreadGuarded` to share a value between threads or between loops that run at once.
+    You do not need a guard for an update that never awaits between reading and writing: no other
+    task of the loop can run in between.
 
-    **Cancelled** while it waits: this task is out of the line, and a turn that it had just been
-    given goes to the next one. This holds for anyio's and trio's cancel scopes and for asyncio's
-    own ``Task.cancel()``. **Cancelled** inside the block: what was assigned so far stays; use
+    **Cancelled** while it waits: the task leaves the wait queue, and if it had just been given the
+    value, the next task gets it. This holds for the cancel scopes of anyio and trio and for
+    asyncio's ``Task.cancel()``. **Cancelled** inside the block: assignments made so far stay; use
     :meth:`update` for all or nothing.
 
     **Cost**: about 3 µs an uncontended :meth:`update` on asyncio and on trio, where the plain locks
-    take 1.2 and 11 µs, and 4 µs a block; nothing else runs meanwhile. A turn that is waited for
-    costs about as much as one of ``asyncio.Lock``, 15 to 30 µs (``python -m benchmarks.lock``).
-
-    The line is our own and not :class:`anyio.Lock`, which is exact too but stays with the kind of
-    loop that used it first, keeps silent when two loops use it at once, and pauses at every
-    acquire unless told otherwise.
+    take 1.2 and 11 µs, and 4 µs a block; no other task runs meanwhile. A contended one costs about
+    as much as with ``asyncio.Lock``, 15 to 30 µs (``python -m benchmarks.lock``).
 
     Args:
-        value: the first value; after this only the cell and :meth:`update` reach it.
+        value: the first value; afterwards only the cell and :meth:`update` reach it.
 
     Raises:
-        AlreadyHeldError: a task asks for what it holds.
+        AlreadyHeldError: a task asks for a value that it holds.
+        NotHeldError: a block is left twice, or in another task than it was entered in.
         OtherLoopError: the value is held on another event loop.
     """
 
     __slots__ = ()
 
-    async def _enter(self) -> Turn:
+    async def _enter(self) -> Entry:
         task, loop = current_task_and_loop()
-        turn = Turn(task, loop)
-        if not self._line.take(turn):
-            self._refuse_reentry(turn)
-            self._refuse_other_loop(turn)
-            await self._wait(turn)
-        return turn
+        entry = Entry(task, loop)
+        if not self._queue.take(entry):
+            self._refuse_reentry(entry)
+            self._refuse_other_loop(entry)
+            await self._wait(entry)
+        return entry
 
-    async def _wait(self, turn: Turn) -> None:
+    async def _wait(self, entry: Entry) -> None:
         waiter = make_waiter()
-        turn.wake = partial(wake, waiter)
-        self._line.join(turn)
+        entry.wake = partial(wake, waiter)
+        self._queue.join(entry)
         try:
             await waiter
         except BaseException:
-            # Not CancelledError alone: a task that is collected is closed by GeneratorExit.
-            self._leave(turn)
+            # Not only CancelledError: collecting a task closes it with GeneratorExit.
+            self._leave(entry)
             raise
 
-    def _refuse_other_loop(self, turn: Turn) -> None:
-        holder = self._line.holder
-        if holder is not None and holder.loop is not None and holder.loop is not turn.loop:
+    def _refuse_other_loop(self, entry: Entry) -> None:
+        holder = self._queue.holder
+        if holder is not None and holder.loop is not None and holder.loop is not entry.loop:
             raise OtherLoopError(holder.name, ended=has_ended(holder.loop))
 
-    def _leave(self, turn: Turn) -> None:
-        if following := self._line.leave(turn):
+    def _leave(self, entry: Entry) -> None:
+        if following := self._queue.leave(entry):
             following.wake()

@@ -1,7 +1,9 @@
 """A value that threads and tasks share, whatever loops the tasks run on.
 
-Rule: the mutex is held for a few steps of the line, never while waiting or waking.
-Rule: a wake-up goes through the event loop of the waiting task; only that loop touches its waiter.
+Invariants
+    1. The mutex protects the wait queue. It is held for a few steps, never while waiting or waking.
+    2. A wake-up goes through the event loop of the waiting task: only that loop touches its waiter.
+    3. A waiter that cannot be woken (it was cancelled, or its loop is closed) passes the value on.
 """
 
 from __future__ import annotations
@@ -19,14 +21,14 @@ from aconcur._core.loops import current_loop, current_task_and_loop, has_ended
 from aconcur._core.wait_queue import make_waiter, wake_on
 from aconcur.lock._base import Base, Cell, GuardedStatistics
 from aconcur.lock._errors import BlockedLoopError, OtherLoopError
-from aconcur.lock._line import Turn
+from aconcur.lock._wait_queue import Entry
 
 T = TypeVar("T")
 
 
 @final
 class ThreadGuarded(Base[T]):
-    """A value that threads and tasks share; only the one who holds it can reach it.
+    """A value that threads and tasks share and that can only be reached while its lock is held.
 
     ::
 
@@ -38,41 +40,43 @@ class ThreadGuarded(Base[T]):
         async with count as cell:  # in a task, on any event loop
             cell.value += await sensor()
 
-    All wait in one line and get the value in the order in which they asked. A task that waits
-    leaves its event loop free. While it holds the value threads wait for as long as it awaits:
-    keep such blocks short.
+    Threads and tasks wait in one queue and get the value in the order in which they asked for it.
+    A waiting task leaves its event loop free. While a task holds the value, waiting threads are
+    blocked for as long as the task awaits: keep such blocks short.
 
-    **Cancelled** while it waits: this task is out of the line, and a turn that it had just been
-    given goes to the next one, task or thread. A thread that waits cannot be cancelled; Ctrl-C
-    in the main thread takes it out of the line. **Cancelled** inside the block: what was assigned
-    so far stays; use :meth:`update` for all or nothing.
+    **Cancelled** while it waits: the task leaves the wait queue, and if it had just been given the
+    value, the next task or thread gets it. A waiting thread cannot be cancelled, but Ctrl-C in the
+    main thread makes it leave the queue. **Cancelled** inside the block: assignments made so far
+    stay; use :meth:`update` for all or nothing.
 
     **Cost**: about 4 µs an uncontended :meth:`update` in a task, 5 µs an :meth:`update_sync` in a
-    thread, ten times a plain ``threading.Lock`` (``python -m benchmarks.lock``): where only threads
-    meet, that one is enough.
+    thread, ten times a plain ``threading.Lock`` (``python -m benchmarks.lock``): if only threads
+    share the value, ``threading.Lock`` is enough.
 
-    A task must not wait for a thread that needs the value it holds: nothing can see that circle.
+    A task that holds the value must not wait for a thread that asks for it: that deadlock cannot be
+    detected.
 
     Args:
-        value: the first value; after this only cells, :meth:`update` and :meth:`update_sync`
+        value: the first value; afterwards only cells, :meth:`update` and :meth:`update_sync`
             reach it.
 
     Raises:
-        AlreadyHeldError: a task or thread asks for what it holds.
-        BlockedLoopError: ``with`` or :meth:`update_sync` where an event loop runs.
-        OtherLoopError: the value is held by a task whose loop was closed under it.
+        AlreadyHeldError: a task or thread asks for a value that it holds.
+        BlockedLoopError: ``with`` or :meth:`update_sync` in the thread of an event loop.
+        NotHeldError: a block is left twice, or in another task or thread than it was entered in.
+        OtherLoopError: the value is held by a task whose event loop was closed.
     """
 
     __slots__ = ("_mutex",)
 
     def __init__(self, value: T) -> None:
         super().__init__(value)
-        # It can be taken twice by one thread: the garbage collector may close a waiting task,
-        # which then leaves the line, while this thread is at the line itself.
+        # Re-entrant: the garbage collector may close a waiting task while this thread changes the
+        # queue, and that task then leaves the queue in this thread.
         self._mutex: AbstractContextManager[object] = RLock()
 
     def statistics(self) -> GuardedStatistics:
-        """Return who holds the value and how many wait, all at one moment."""
+        """Return a consistent snapshot: holder, number of waiters, how often it was taken."""
         with self._mutex:
             return super().statistics()
 
@@ -89,44 +93,49 @@ class ThreadGuarded(Base[T]):
         self._leave_block()
 
     def update_sync(self, fn: Callable[[T], T], /) -> T:
-        """Replace the value by ``fn(value)`` from a thread: ``update`` without await.
+        """Replace the value by ``fn(value)`` from a thread, as :meth:`update` does from a task.
 
-        When ``fn`` raises, the value is as before and free for the next in line.
+        If ``fn`` raises, the value is unchanged and goes to the next waiter.
 
         Returns:
             The new value.
 
         Raises:
-            AlreadyHeldError: this thread holds the value.
+            AlreadyHeldError: this thread already holds the value.
             BlockedLoopError: an event loop runs in this thread.
         """
-        turn = self._enter_sync()
+        entry = self._enter_sync()
         try:
-            new = self._line.value = fn(self._line.value)
+            new = self._queue.value = fn(self._queue.value)
             return new
         finally:
-            self._leave(turn)
+            self._leave(entry)
 
-    async def _enter(self) -> Turn:
+    def _current(self) -> object:
+        if current_loop() is None:
+            return current_thread()
+        return super()._current()
+
+    async def _enter(self) -> Entry:
         task, loop = current_task_and_loop()
-        turn = Turn(task, loop)
-        if not self._take(turn):
+        entry = Entry(task, loop)
+        if not self._take(entry):
             waiter = make_waiter()
-            turn.wake = partial(wake_on, loop, waiter)
+            entry.wake = partial(wake_on, loop, waiter)
             try:
-                if not self._join(turn):
+                if not self._join(entry):
                     await waiter
             except BaseException:
-                # Not CancelledError alone: a task that is collected is closed by GeneratorExit.
-                self._leave(turn)
+                # Not only CancelledError: collecting a task closes it with GeneratorExit.
+                self._leave(entry)
                 raise
-        return turn
+        return entry
 
-    def _enter_sync(self) -> Turn:
+    def _enter_sync(self) -> Entry:
         if current_loop() is not None:
             raise BlockedLoopError
-        turn = Turn(current_thread(), None)
-        if not self._take(turn):
+        entry = Entry(current_thread(), None)
+        if not self._take(entry):
             gate = Lock()
             gate.acquire()
 
@@ -134,38 +143,38 @@ class ThreadGuarded(Base[T]):
                 gate.release()
                 return True
 
-            turn.wake = wake
+            entry.wake = wake
             try:
-                if not self._join(turn):
+                if not self._join(entry):
                     gate.acquire()
             except BaseException:
-                self._leave(turn)
+                self._leave(entry)
                 raise
-        return turn
+        return entry
 
-    def _take(self, turn: Turn) -> bool:
+    def _take(self, entry: Entry) -> bool:
         with self._mutex:
-            if self._line.take(turn):
+            if self._queue.take(entry):
                 return True
-            self._refuse_reentry(turn)
+            self._refuse_reentry(entry)
             self._refuse_lost()
             return False
 
-    def _join(self, turn: Turn) -> bool:
-        # By now the value may be free again: joining asks once more.
+    def _join(self, entry: Entry) -> bool:
+        # The value may have become free since _take: join() looks again.
         with self._mutex:
-            return self._line.join(turn)
+            return self._queue.join(entry)
 
     def _refuse_lost(self) -> None:
-        holder = self._line.holder
+        holder = self._queue.holder
         if holder is not None and holder.loop is not None and has_ended(holder.loop):
             raise OtherLoopError(holder.name, ended=True)
 
-    def _leave(self, turn: Turn) -> None:
+    def _leave(self, entry: Entry) -> None:
         while True:
             with self._mutex:
-                following = self._line.leave(turn)
+                following = self._queue.leave(entry)
             if following is None or following.wake():
                 return
-            # It was cancelled, or its loop closed under it: it will never come, its turn is over.
-            turn = following
+            # It was cancelled or its loop is closed: pass the value on.
+            entry = following

@@ -551,6 +551,7 @@ class Driver:
                 interrupted = await sleep_catching_cancel(sleep) or interrupted
                 sleep *= 2
                 if started.group.is_dead():
+                    started.group.is_gone()  # reaps those that were handed to this process
                     break
         if unkillable:
             raise CommandNotEnded(

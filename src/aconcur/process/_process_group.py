@@ -94,6 +94,24 @@ class ProcessGroup:
         """The id of the process group; 0 before it has a leader, or if it is not its own."""
         return self._leaders[0] if self._leaders else 0
 
+    @property
+    def needs_leaders(self) -> bool:
+        """Whether each stage must lead a group of its own: nothing keeps the id of the first.
+
+        That is so while SIGCHLD is ignored, since the system then reaps each stage as it ends.
+        """
+        return self.own and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
+
+    def has_vanished(self) -> bool:
+        """Return whether another part of the program has reaped the leader, and none is left."""
+        try:
+            os.killpg(self.id, 0)
+        except ProcessLookupError:
+            return bool(self.id)
+        except PermissionError:
+            pass
+        return False
+
     def prepare(self, *, leader: bool) -> None:
         """Tell the guardian that a stage is about to be started.
 

@@ -282,23 +282,29 @@ class Started:
         """Start one stage and add it to the group."""
         group = self.group
         place = len(group.pids)
-        alone = stage.start_new_session or group.session
         if limited := bool(stage.rlimits) or stage.nice is not None:
             _check_runnable(stage)
             args = ("/bin/sh", "-c", _WAIT_FOR_LIMITS, *args)
-        group.prepare(leader=alone)
-        failure, process = _popen(
-            stage,
-            args,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            process_group=group.id if group.own and not alone else None,
-            start_new_session=alone,
-            pass_fds=stage.pass_fds,
-        )
+        session = stage.start_new_session or group.session
+        leader = session or group.needs_leaders
+        while True:
+            group.prepare(leader=leader)
+            failure, process = _popen(
+                stage,
+                args,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                process_group=(0 if leader else group.id) if group.own and not session else None,
+                start_new_session=session,
+                pass_fds=stage.pass_fds,
+            )
+            # Another part of the program has reaped the leader: its group is no more.
+            if leader or not isinstance(failure, PermissionError) or not group.has_vanished():
+                break
+            leader = True
         if process is not None:
-            group.add(process, leader=alone)
+            group.add(process, leader=leader)
             if limited:
                 _set_limits(stage, process.pid)
         # Outside of the handler: the system's error would carry frames that hold the environment.

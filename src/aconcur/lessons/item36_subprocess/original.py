@@ -216,6 +216,18 @@ def digest_all(inputs: Sequence[bytes]) -> list[str]:
     return at_once(digest, inputs, LIMIT)
 
 
+def digest_one_by_one(
+    inputs: Sequence[bytes],
+) -> list[str]:
+    """Return the same, one chain of commands after another.
+
+    Raises:
+        subprocess.CalledProcessError: a command failed.
+        FileNotFoundError: a command is not there.
+    """
+    return at_once(digest, inputs, 1)
+
+
 def finish_within(
     argv: Sequence[str], seconds: float
 ) -> int | None:

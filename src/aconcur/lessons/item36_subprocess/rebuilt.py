@@ -99,8 +99,8 @@ async def feed(child: Process, data: bytes) -> None:
     """Write the data, a chunk at a time, and close.
 
     `communicate(data)` would first copy what the pipe does
-    not hold. A child that stops reading is no error here:
-    its status decides.
+    not hold. A child that stops reading does not make an
+    error here: its status decides.
     """
     assert child.stdin is not None
     view = memoryview(data)
@@ -199,7 +199,7 @@ async def digest(data: bytes) -> str:
     """Encrypt and hash, by a pipe."""
     # On the way out openssl ends first:
     # did md5, openssl would complain on
-    # stderr that nobody reads it.
+    # stderr about a broken pipe.
     async with (
         pipe() as (source, sink),
         run_md5(source) as md5,

@@ -54,7 +54,7 @@ def output(done: Completed) -> bytes:
     """Return the output if all commands ended well.
 
     By itself a run lets a command end by SIGPIPE, as when
-    `head` has had enough. A hash of a part is no answer.
+    `head` has had enough. A hash of a part would be wrong.
     """
     for stage in reversed(done.stages):
         check(stage.args, stage.returncode)

@@ -1,6 +1,6 @@
 """The same calls from async code, waiting and counting.
 
-A task is no thread: a blocking call inside one stops the
+A task is not a thread: a blocking call in it stops the
 whole loop. So a call that waits goes to a thread, and one
 that computes goes to a process.
 """
@@ -141,8 +141,8 @@ async def ending(pool: Executor) -> AsyncIterator[None]:
     Only the wait is given to a thread: ``with pool:`` would
     stop the loop until the last call has returned.
 
-    **Cancelled** while it waits: the pool still ends, but
-    nobody waits for it here; asyncio.run does.
+    **Cancelled** while it waits: the pool still ends, and
+    asyncio.run waits for it.
     """
     try:
         yield

@@ -28,7 +28,7 @@ def echo_server(backlog: int) -> Iterator[tuple[str, int]]:
         backlog: how many callers may wait to be accepted.
     """
     # The parent listens: callers queue here from the first
-    # moment, so nobody has to wait until the child is up.
+    # moment, and need not wait until the child is up.
     with (
         socket.create_server(
             ("127.0.0.1", 0), backlog=backlog

@@ -1,7 +1,7 @@
 """The same calls on anyio: asyncio and trio alike.
 
-anyio waits for a thread that runs, whoever cancels: a call
-that is still busy never outlives the function here.
+After a cancellation anyio waits for a running thread: a
+call that is still busy never outlives the function here.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ __all__ = (
     "read_file",
     "slow_systemcall",
     "timed",
+    "waiting_calls",
 )
 
 import hashlib
@@ -69,7 +70,7 @@ def ask(address: tuple[str, int], question: str) -> str:
     """Send one line, block for the answer, return it.
 
     Raises:
-        OSError: nobody answers within 10 seconds.
+        OSError: no answer comes within 10 seconds.
     """
     with (
         socket.create_connection(
@@ -118,6 +119,15 @@ def blocking_calls(
 
         calls = chain.from_iterable(map(three, count()))
         yield (list(islice(calls, size)),)
+
+
+@contextmanager
+def waiting_calls(
+    size: int, seed: int
+) -> Iterator[tuple[Jobs[int]]]:
+    """Give ``size`` calls that wait 10 ms each."""
+    del seed  # nothing here is random
+    yield ([partial(slow_systemcall, WAIT)] * size,)
 
 
 @contextmanager

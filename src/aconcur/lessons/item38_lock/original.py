@@ -165,7 +165,7 @@ def race(
 
 
 def meet(barrier: Barrier) -> None:
-    """Wait until all are here, or nobody more can come."""
+    """Wait until all are here, or the barrier is broken."""
     with suppress(BrokenBarrierError):
         barrier.wait()
 
@@ -177,9 +177,9 @@ def attack(
 ) -> int:
     """Count one sample each; meet before anybody writes.
 
-    A lock lets nobody else in, so the meeting must fail: it
-    has ``patience``, in seconds. With no lock it waits as
-    long as it takes, and no slow thread can miss it.
+    A lock keeps the others out, so the meeting must fail:
+    ``patience`` is its limit, in seconds. Without a lock it
+    waits as long as it takes; no slow thread can miss it.
     """
     all_read = Barrier(
         at_least_one(workers), timeout=patience
@@ -257,6 +257,13 @@ def count_many_read_first(workers: int, times: int) -> int:
 def count_alone(times: int) -> int:
     """Count ``times`` samples; the lock is always free."""
     counter = LockingCounter()
+    worker(counter, repeat(1, times))
+    return counter.count
+
+
+def count_alone_unlocked(times: int) -> int:
+    """Count ``times`` samples without a lock."""
+    counter = Counter()
     worker(counter, repeat(1, times))
     return counter.count
 

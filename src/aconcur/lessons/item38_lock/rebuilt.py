@@ -105,7 +105,7 @@ async def read_sensor() -> int:
 
 
 def ready_sensor() -> Sensor:
-    """Make a sensor whose sample is there: nobody waits."""
+    """Make a sensor whose sample is there already."""
     sample = asyncio.get_running_loop().create_future()
     sample.set_result(1)
     return lambda: sample
@@ -177,6 +177,24 @@ async def count_many_read_first(
 ) -> int:
     """Count ``times`` samples each; wait, then add."""
     return await hammer(PlainCounter(), workers, times)
+
+
+async def count_many_locked_first(
+    workers: int, times: int
+) -> int:
+    """Count ``times`` samples each; wait, then lock."""
+
+    async def run() -> None:
+        for _ in range(times):
+            offset = await read_sensor()
+            async with counter.lock:
+                counter.count += offset
+
+    counter = LockingCounter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_least_one(workers)):
+            group.create_task(run())
+    return counter.count
 
 
 async def count_alone(times: int) -> int:

@@ -4,8 +4,8 @@ CPython 3.10 and later asks whether another thread waits
 (`CHECK_EVAL_BREAKER` in its `Python/ceval.c`) only at calls
 and backward jumps; 3.9 asks at almost every step. A
 plain `count += 1` holds neither between its read and its
-write. A property puts a call there. It is no promise: a
-build without the GIL need not ask at all.
+write. A property puts a call there. This is not
+guaranteed: a build without the GIL need not ask at all.
 """
 
 from __future__ import annotations

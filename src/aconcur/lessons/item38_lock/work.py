@@ -1,6 +1,6 @@
-"""What is counted: samples of sensors.
+"""The samples that are counted.
 
-Rule: nothing here knows who runs it, threads or tasks.
+Rule: nothing here depends on threads or tasks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ __all__ = (
     "at_least_one",
     "line",
     "many_updates_each",
+    "many_workers",
     "one_update_each",
     "updates_alone",
 )
@@ -51,7 +52,7 @@ def at_least_one(workers: int) -> int:
     """Return the number of workers, if it is one.
 
     Raises:
-        ValueError: there would be nobody to work.
+        ValueError: there are fewer.
     """
     if workers < 1:
         raise ValueError(
@@ -83,6 +84,15 @@ def many_updates_each(
     """Yield the arguments for ``size`` updates each."""
     del seed
     yield WORKERS, size
+
+
+@contextmanager
+def many_workers(
+    size: int, seed: int
+) -> Iterator[tuple[int, int]]:
+    """Yield the arguments for ``size`` workers."""
+    del seed
+    yield size, 50
 
 
 @contextmanager

@@ -5,7 +5,7 @@ Law 2: a queue between two stages is bounded: a slow stage
 holds back the stages before it.
 Law 3: a queue is closed once for each worker that reads
 it, when all that belongs into it is in it.
-Law 4: no item is lost: what fails goes on as a Failure.
+Law 4: no item is lost: a failed one goes on as Failure.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def attempt(func: Job, item: Item) -> Item:
     try:
         return func(item)
     except BaseException as e:  # noqa: ASYNC103, BLE001
-        # Nobody would see it: it would end the thread.
+        # It would end the thread, unseen.
         failure = Failure.of(item, func.__name__, e)
     return failure
 
@@ -142,7 +142,7 @@ def hired(
 
     They end when the block has closed the queues. If it
     raises, they end with the item they have in hand; after
-    Ctrl-C nobody waits for that.
+    Ctrl-C this function does not wait for that.
     """
     team = [
         StoppableWorker(func, in_queue, out_queue)

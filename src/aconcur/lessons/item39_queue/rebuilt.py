@@ -5,7 +5,7 @@ Law 2: a queue between two stages is bounded: a slow stage
 holds back the stages before it.
 Law 3: a queue is closed once for each worker that reads
 it, when all that belongs into it is in it.
-Law 4: no item is lost: what fails goes on as a Failure.
+Law 4: no item is lost: a failed one goes on as Failure.
 Law 5: only the resizing, which computes, uses threads.
 """
 
@@ -127,7 +127,7 @@ async def run(
     They stand in the order in which they were done. What
     ``items`` raises comes out in an ExceptionGroup.
 
-    **Cancelled**: so are the workers; none is left.
+    **Cancelled**: so are the workers; all have ended.
     """
     queues = [ClosableQueue(BUFFER) for _ in stages]
     # All results are kept anyway: no bound for them.

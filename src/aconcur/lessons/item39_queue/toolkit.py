@@ -1,8 +1,7 @@
 """Download, resize, upload: a pipeline of stages.
 
-What was written by hand in `rebuilt.py` is asked for here:
-workers, bounds, threads, what becomes of a bad item. The
-stages, not the items, are what one reads.
+The options of the stages replace the code that `rebuilt.py`
+has for workers, bounds, threads and bad items.
 """
 
 from __future__ import annotations
@@ -68,7 +67,10 @@ def thumbnails(
             on_error=COLLECT,
         )
         .map(
-            jobs.upload, workers=UPLOADERS, on_error=COLLECT
+            jobs.upload,
+            workers=UPLOADERS,
+            buffer=BUFFER,
+            on_error=COLLECT,
         )
     )
 
@@ -110,7 +112,7 @@ async def run(
     A bad item goes on as a Failure, in its place. What
     ``items`` raises comes out in an ExceptionGroup.
 
-    **Cancelled**: so are the workers; none is left.
+    **Cancelled**: so are the workers; all have ended.
     """
     all_stages: Pipeline[Item, Item] = Pipeline(())
     for job, workers in stages:
@@ -118,6 +120,7 @@ async def run(
             attempted(job),
             name=job.__name__,
             workers=workers,
+            buffer=BUFFER,
             on_error=COLLECT,
         )
     async with all_stages.open(items) as run:
@@ -147,7 +150,7 @@ async def same(item: A) -> A:  # noqa: ASYNC124 - a job
 
 async def passed_along(items: Iterable[int]) -> list[int]:
     """Send the items through three stages of no work."""
-    one: Pipeline[int, int] = stage(same)
+    one: Pipeline[int, int] = stage(same, buffer=BUFFER)
     return await (one | one | one).collect(items)
 
 

@@ -3,8 +3,8 @@
 Rule 1: nothing here starts a thread or a task for a job.
 Rule 2: a job that cannot do its item raises; what the text
 says is the same from threads and from tasks.
-Rule 3: what comes from the network is limited in size,
-and each wait for it in time.
+Rule 3: data from the network is limited in size, and each
+wait for it in time.
 
 The picture server runs in a process of its own, so that it
 does not take the GIL of the versions that are measured.
@@ -40,12 +40,11 @@ import tempfile
 import threading
 import time
 from collections.abc import (
-    AsyncGenerator,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from http import HTTPStatus
@@ -66,6 +65,8 @@ from typing import (
 )
 from urllib.parse import unquote
 
+import anyio
+
 if TYPE_CHECKING:
     import httpx2
 
@@ -76,7 +77,7 @@ DOWNLOADERS, RESIZERS, UPLOADERS = 8, 2, 8
 BUFFER = 8
 # Seconds that one connect, read or write may take.
 TIMEOUT = 30.0
-# Guesses at what is still a picture and no attack: both
+# A guess: larger input is taken for an attack. Both
 # workers that resize hold at most 300 MB decoded.
 MAX_BYTES = 16 * 2**20
 MAX_PIXELS = 50_000_000
@@ -88,7 +89,7 @@ DELAY = 0.04
 
 T = TypeVar("T")
 Outcome: TypeAlias = tuple[str, str, str | None]
-"""Name, "ok" or the error, SHA-256 of what was sent."""
+"""Name, "ok" or the error, SHA-256 of the data sent."""
 
 
 class JobError(Exception):
@@ -109,7 +110,7 @@ class Picture:
 
 
 class Failure(NamedTuple):
-    """What comes out for an item that a stage failed on."""
+    """The result for an item on which a stage failed."""
 
     item: Any
     """What the stage was given."""
@@ -265,7 +266,7 @@ def resize(picture: Picture) -> Picture:
     two threads can resize at once.
 
     Raises:
-        JobError: the bytes are no whole picture.
+        JobError: the bytes are not a whole picture.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -335,20 +336,26 @@ def check(answer: httpx2.Response) -> None:
 async def receive(
     answer: httpx2.Response, body: bytearray
 ) -> None:
-    """Read to the end; on an error, close what reads.
+    """Read to the end, or until it is too much.
 
-    An async generator that is left in the middle would be
-    closed later, by a task of the loop.
+    Leaving the loop early would leave the client's async
+    generators in the middle, and `aclosing` reaches only
+    the outermost. A cancellation from below ends them all.
     """
-    chunks = answer.aiter_bytes()
-    assert isinstance(chunks, AsyncGenerator)
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            add(chunk, body)
+    too_much: JobError | None = None
+    with anyio.CancelScope() as scope:
+        async for chunk in answer.aiter_bytes():
+            try:
+                add(chunk, body)
+            except JobError as error:
+                too_much = error
+                scope.cancel()
+    if too_much is not None:
+        raise too_much
 
 
 def add(chunk: bytes, body: bytearray) -> None:
-    """Add to what was received, up to MAX_BYTES."""
+    """Add to the data received, up to MAX_BYTES."""
     if len(body) + len(chunk) > MAX_BYTES:
         raise JobError(f"more than {MAX_BYTES} bytes")
     body += chunk
@@ -364,7 +371,7 @@ def pictures(
     """Serve pictures; yield their URLs and where to upload.
 
     Of ten pictures three are bad: one is missing (404), one
-    is cut short, one is no picture.
+    is cut short, one is a text.
     """
     # Here, so that no run is charged with the loading.
     resize(Picture("", draw(random.Random(seed), "png")))

@@ -116,7 +116,7 @@ def run(rows: list[str], generations: int) -> list[str]:
     """Return the rows that stand so many generations later.
 
     Raises:
-        ValueError: the rows are no grid.
+        ValueError: the rows do not make a grid.
     """
     grid = Grid.from_rows(rows)
     with closing(simulate(grid.height, grid.width)) as sim:

@@ -82,7 +82,7 @@ async def send_all(words: list[str]) -> None:
 
 
 # An `async def` has no bare yield: these two are the door
-# from it to whoever drives the cells.
+# from it to the driver of the cells.
 @types.coroutine
 def query(y: int, x: int) -> Asking[str]:
     """Ask the driver for a state."""
@@ -229,7 +229,7 @@ async def run(
     **Cancelled**: stops within about a millisecond.
 
     Raises:
-        ValueError: the rows are no grid.
+        ValueError: the rows do not make a grid.
     """
     grid = Grid.from_rows(rows)
     sim = simulate(grid)

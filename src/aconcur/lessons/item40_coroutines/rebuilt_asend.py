@@ -129,7 +129,7 @@ async def run(
     **Cancelled**: stops within about a millisecond.
 
     Raises:
-        ValueError: the rows are no grid.
+        ValueError: the rows do not make a grid.
     """
     grid = Grid.from_rows(rows)
     cells = simulate(grid.height, grid.width)

@@ -123,7 +123,7 @@ async def run(
     **Cancelled**: stops within about a millisecond.
 
     Raises:
-        ValueError: the rows are no grid.
+        ValueError: the rows do not make a grid.
     """
     grid, pace = Grid.from_rows(rows), Pace()
     cells = simulate_blocks(grid.height, grid.width)

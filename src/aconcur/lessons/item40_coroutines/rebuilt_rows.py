@@ -2,8 +2,8 @@
 
 Law: a row asks for a row and tells a row. A row is one
 integer, a bit a cell, so that `&`, `|` and `^` count the
-neighbors of all its cells at once; what was summed for one
-row serves the next two.
+neighbors of all its cells at once. The sums of one row
+serve the next two.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ async def run(
     **Cancelled**: stops within about a millisecond.
 
     Raises:
-        ValueError: the rows are no grid.
+        ValueError: the rows do not make a grid.
     """
     grid, pace = Grid.from_rows(rows), Pace()
     cells, width = to_bits(grid.to_rows()), grid.width

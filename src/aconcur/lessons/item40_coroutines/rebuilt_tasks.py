@@ -1,6 +1,6 @@
 """Life with a task for every cell: what not to do.
 
-Law: a task is for work that waits. A cell waits for nobody,
+Law: a task is for work that waits. A cell never waits,
 so its task costs a place in the loop's queue, a wake-up and
 half a kilobyte, and buys nothing; all the tasks of one
 generation stand in front of everybody else's.
@@ -71,7 +71,7 @@ async def run(
     **Cancelled**: ends with the generation's tasks.
 
     Raises:
-        ValueError: the rows are no grid.
+        ValueError: the rows do not make a grid.
     """
     grid = Grid.from_rows(rows)
     for _ in range(generations):

@@ -58,7 +58,7 @@ async def run(
     **Cancelled**: stops within about a millisecond.
 
     Raises:
-        ValueError: the rows are no grid.
+        ValueError: the rows do not make a grid.
     """
     grid = Grid.from_rows(rows)
     sim = simulate(grid, simulate_cells)

@@ -36,7 +36,7 @@ async def run(
     **Cancelled**: stops within about a millisecond.
 
     Raises:
-        ValueError: the rows are no grid.
+        ValueError: the rows do not make a grid.
     """
     grid = Grid.from_text(
         work.Grid.from_rows(rows).to_rows()

@@ -2,7 +2,7 @@
 
 Law 1: nothing here waits, yields or awaits.
 Law 2: a cell never sees the grid. It asks (Query) and it
-tells (Transition); whoever drives it knows the answers.
+tells (Transition); its driver has the answers.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Grid:
     """Rows of cells, whose edges meet: a torus.
 
     Raises:
-        ValueError: there would be no cell.
+        ValueError: a side is less than 1.
     """
 
     def __init__(self, height: int, width: int) -> None:
@@ -99,7 +99,7 @@ class Grid:
 
         Raises:
             ValueError: no cell, a row of another length, or
-                a character that is no state.
+                a character other than * and _.
         """
         grid = cls(len(rows), len(rows[0]) if rows else 0)
         for y, row in enumerate(rows):

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 from functools import partial
-from math import ceil
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from statistics import median
@@ -35,14 +34,12 @@ from aconcur.lessons.item41_futures.work import Pair, gcd
 from aconcur.parallel import Pool, open_pool
 
 CHUNKS = 2 * WORKERS
-# So that calls of 10 µs, far slower in a pool, end soon.
-MOST_CALLS = 300
 LENGTHS = (
     ("10 µs", 10),
     ("100 µs", 100),
     ("1 ms", 1_000),
-    ("10 ms", 10_000),
-    ("25 ms", 25_000),
+    ("5 ms", 5_000),
+    ("15 ms", 15_000),
 )
 MIB = bytes(2**20)
 TINY = bytes(8)
@@ -188,7 +185,7 @@ def steps(
     and 8 are one round trip: no clock times half of it.
     Steps 1 and 10 are the rest: three threads hand over to
     each other. Step 5 happens once a worker: see `once`.
-    The last line is no executor's: one socket a worker, and
+    The last line is aconcur's pool: a socket a worker, and
     no thread in between.
     """
     del seed
@@ -280,9 +277,12 @@ def pays(
 ) -> dict[str, dict[str, float]]:
     """Measure from which length on a call pays.
 
-    Every row has `size` ms of work, or 300 calls where that
-    is less. The figures are serial time divided by parallel
-    time, in a pool that is ready.
+    Every row has `size` ms of work. The figures are serial
+    time divided by parallel time, in a pool that is ready.
+
+    Raises:
+        ValueError: `size` is not a multiple of 60, so that
+            the rows could not have equal work.
     """
     del seed
     inputs = {
@@ -306,16 +306,25 @@ def pays(
 
 
 def inputs_of(each: int, size: int) -> list[Pair]:
-    """Return calls of `each` µs, some `size` ms in all."""
-    count = max(1000 * size // each, CHUNKS)
-    return pairs_of(each, min(count, MOST_CALLS))
+    """Return calls of `each` µs, `size` ms in all.
+
+    Raises:
+        ValueError: they would not make whole chunks.
+    """
+    count, rest = divmod(1000 * size, each)
+    if rest or count % CHUNKS:
+        raise ValueError(
+            f"{size} ms of calls of {each} µs make no"
+            f" {CHUNKS} equal chunks: use a multiple of 60"
+        )
+    return pairs_of(each, count)
 
 
 def ways(
     pairs: list[Pair], pool: ProcessPool
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the columns of `pays` that have an executor."""
-    chunk = ceil(len(pairs) / CHUNKS)
+    chunk = len(pairs) // CHUNKS
     yield (
         "one by one",
         lambda: list(pool.map(gcd, pairs)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = (
     "as_completed",
     "collected",
+    "in_c",
     "main",
     "mapped",
     "processes",
@@ -15,6 +16,7 @@ __all__ = (
     "threads",
 )
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
@@ -54,6 +56,11 @@ def ending(pool: E) -> Iterator[E]:
 def serial(pairs: Pairs) -> list[int]:
     """Compute one after the other."""
     return [gcd(pair) for pair in pairs]
+
+
+def in_c(pairs: Pairs) -> list[int]:
+    """Compute in C: `math.gcd`, one after the other."""
+    return [math.gcd(*pair) for pair in pairs]
 
 
 def threads(pairs: Pairs) -> list[int]:

@@ -104,7 +104,7 @@ async def mapped(
     the pool; their answers are lost.
 
     Raises:
-        ExceptionGroup: of what calls raised.
+        ExceptionGroup: of the errors of calls.
     """
     answers: dict[int, int] = {}
     jobs = enumerate(pairs)
@@ -124,7 +124,7 @@ async def in_order(
     **Cancelled**: nothing is left running.
 
     Raises:
-        ExceptionGroup: of what calls raised.
+        ExceptionGroup: of the errors of calls.
     """
     async with open_pool() as pool:
         return await mapped(pairs, pool)
@@ -205,7 +205,7 @@ async def brave_lane(
 ) -> None:
     """Carry items to the pool until all is done or it dies.
 
-    What was in flight then stays in `flying`.
+    Items in flight then stay in `flying`.
     """
     run = asyncio.get_running_loop().run_in_executor
     with suppress(BrokenProcessPool):
@@ -243,7 +243,7 @@ async def survive(
     """Return answers and deadly items, by their numbers.
 
     A worker that dies takes the pool along: every call in
-    flight fails, and nobody knows which one is guilty. So
+    flight fails, and the cause is unknown. So
     each of these runs again, alone in a pool of its own,
     and is deadly if that one dies too. Mind that innocent
     items may so run twice.
@@ -251,7 +251,7 @@ async def survive(
     **Cancelled**: nothing is left running.
 
     Raises:
-        ExceptionGroup: of what the calls raised.
+        ExceptionGroup: of the errors of the calls.
     """
     jobs = enumerate(items)
     answers: dict[int, R] = {}

@@ -10,6 +10,7 @@ __all__ = (
     "LONG",
     "Pair",
     "Pairs",
+    "equal_pairs",
     "fragile",
     "gcd",
     "make_pairs",
@@ -89,6 +90,15 @@ def random_pairs(
 ) -> Iterator[tuple[list[Pair]]]:
     """Give the pairs alone: the pool is the entry's."""
     yield (make_pairs(size, seed),)
+
+
+@contextmanager
+def equal_pairs(
+    size: int, seed: int
+) -> Iterator[tuple[list[Pair]]]:
+    """Give 16 pairs; `gcd` tries `size` numbers."""
+    del seed  # neighbours have no common divisor but 1
+    yield ([(size + 1, size)] * 16,)
 
 
 @contextmanager

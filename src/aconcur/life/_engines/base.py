@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("Engine", "PausingEngine", "Topology", "check_count")
+__all__ = ("Engine", "PausingEngine", "check_count")
 
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from aconcur._core import validation
 from aconcur.life._model.grid import Grid
-
-Topology: TypeAlias = Literal["torus", "box", "plane"]
-"""Where the cells live: opposite edges meet (torus), dead cells surround a box, or no edge."""
 
 
 @runtime_checkable

@@ -11,11 +11,11 @@ import re
 from typing import Final
 
 from aconcur.life._errors import PatternError, PatternSizeError
-from aconcur.life._formats.parsing import as_line, as_text, whole
+from aconcur.life._formats.parsing import as_line, as_text, to_int
 from aconcur.life._model.pattern import Pattern
 
 HEADER: Final = "#Life 1.06"
-# A guess: about 1 GiB of text.
+# The most cells to write: about 1 GiB of text. A guess.
 LARGEST: Final = 1 << 26
 
 _CELL: Final = re.compile(r"\s*(?P<x>[-+]?\d+)[ \t]+(?P<y>[-+]?\d+)\s*", re.ASCII)
@@ -24,15 +24,15 @@ _CELL: Final = re.compile(r"\s*(?P<x>[-+]?\d+)[ \t]+(?P<y>[-+]?\d+)\s*", re.ASCI
 def read_life106(text: str | bytes, *, source: str = "") -> Pattern:
     """Read one cell a line, x before y, after the line ``#Life 1.06``.
 
-    Other lines that begin with ``#`` are comments, and the cells may come in any order.
+    Other lines that begin with ``#`` are comments. The cells may come in any order.
 
     Args:
         text: the file's content; bytes are UTF-8, or else Latin-1.
         source: the file's name, for errors.
 
     Raises:
-        PatternError: the first line is another one, a line is no cell, or a cell is too far out
-            (2⁶¹); says where.
+        PatternError: the first line is another one, a line is not a cell, or a coordinate is
+            beyond ±2⁶¹; the message says where.
     """
     lines = as_text(text).split("\n")
     if lines[0].split() != HEADER.split():
@@ -40,32 +40,35 @@ def read_life106(text: str | bytes, *, source: str = "") -> Pattern:
     cells, comments = [], []
     for number, line in enumerate(lines[1:], 2):
         if found := _CELL.fullmatch(line):
-            cells.append((whole(found["y"]), whole(found["x"])))
+            cells.append((to_int(found["y"]), to_int(found["x"])))
         elif line.startswith("#"):
             comments.append(as_line(line[1:]))
         elif line.strip():
             column = len(line) - len(line.lstrip()) + 1
-            raise PatternError(f"{line.strip()[:40]!r} is no cell: x y", number, column, source)
+            why = f"{line.strip()[:40]!r} is not a cell, two numbers x y"
+            raise PatternError(why, number, column, source)
     try:
         return Pattern(cells, comments=comments)
     except PatternSizeError as error:
         far = max(cells, key=lambda cell: max(map(abs, cell)))
-        number = next(n for n, line in enumerate(lines, 1) if _is(line, far))
+        number = next(n for n, line in enumerate(lines, 1) if _is_cell(line, far))
         raise PatternError(str(error), number, 1, source) from None
 
 
-def _is(line: str, cell: tuple[int, int]) -> bool:
+def _is_cell(line: str, cell: tuple[int, int]) -> bool:
     found = _CELL.fullmatch(line)
-    return found is not None and (whole(found["y"]), whole(found["x"])) == cell
+    return found is not None and (to_int(found["y"]), to_int(found["x"])) == cell
 
 
 def write_life106(pattern: Pattern) -> str:
-    """Return a line a cell, x before y; place and comments are kept, rule and names are lost.
+    """Return one line a cell, x before y.
+
+    Coordinates and comments are kept. The rule, the bounds and the names are lost.
 
     Raises:
         PatternSizeError: there are more than 2²⁶ cells.
     """
     if pattern.population > LARGEST:
-        raise PatternSizeError(f"{pattern!r} has too many cells for a list: write RLE instead")
+        raise PatternSizeError(f"{pattern!r} has too many cells for a list: write RLE or macrocell")
     comments = [f"#{comment}" for comment in pattern.comments]
     return "\n".join([HEADER, *comments, *(f"{x} {y}" for y, x in pattern.cells())]) + "\n"

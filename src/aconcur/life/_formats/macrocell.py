@@ -1,233 +1,336 @@
-"""Patterns as quadtrees in which equal squares are one: Golly's files that end in .mc.
+"""Patterns as quadtrees in which equal squares are stored once: Golly's files that end in .mc.
 
-Source: https://golly.sourceforge.io/Help/formats.html#mc.
+Source: https://golly.sourceforge.io/Help/formats.html#mc. The top left cell of the root's
+south-east quarter is at x = 0, y = 1, so everything lies a row further down than around (0, 0). In
+a bounded field (0, 0) is the cell in its middle.
 """
 
 from __future__ import annotations
 
-__all__ = ("read_macrocell", "write_macrocell")
+__all__ = ("HEADER", "read_macrocell", "write_macrocell")
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple, NoReturn, TypeAlias, final
+from functools import cache
+from typing import Final, NoReturn, final
 
 from aconcur import __version__
-from aconcur.life._errors import PatternError, PatternSizeError
-from aconcur.life._formats.parsing import as_line, as_text, notation_of, rule_and_bounds, whole
-from aconcur.life._hashlife.build import build_tree
-from aconcur.life._model.pattern import Bounds, Pattern
-from aconcur.life._model.row_runs import of_rows
+from aconcur.life._errors import GridTooLargeError, PatternError, PatternSizeError
+from aconcur.life._formats.parsing import as_line, as_text, notation_of, parse_universe, to_int
+from aconcur.life._hashlife.build import build_tree, copy_tree
+from aconcur.life._model.field import Bounds
+from aconcur.life._model.pattern import Pattern
 from aconcur.life._model.rule import LIFE, Rule
+from aconcur.life._model.tree import SMALLEST_LEVEL, TreeCells
 
 HEADER: Final = "[M2]"
 LEAF: Final = 3
-"""A leaf has 2³ cells a side."""
+"""The level of a leaf: it has 2³ cells a side."""
 SIDE: Final = 1 << LEAF
-# So that its corners are within what patterns reach.
-_HIGHEST: Final = 62
-# Squares of 8 × 8 cells to lay out: about a gigabyte. A guess.
+# A guess: far beyond every pattern, and far below Python's limit for recursion.
+_HIGHEST: Final = 250
+# The most leaves to write, where no row is long: about a gigabyte. A guess.
 _MOST_LEAVES: Final = 1 << 22
-# Runs in all squares together, to lay out those that are equal once: tenths of a second. A guess.
-_MOST_RUNS: Final = 1 << 16
 
 _LEAF: Final = re.compile(r"[.*$]+")
 _NODE: Final = re.compile(r"(?P<level>\d+)((?: +\d+){4}) *", re.ASCII)
 _LIVE: Final = re.compile(r"\*+")
-
-Parts: TypeAlias = tuple[tuple[int, int, int], ...]
-"""Row, first column and length of each run in a square."""
-Quarters: TypeAlias = tuple[int, int, int, int]
+# A letter belongs to a word, as in "#Next", unless a space follows; #R may lack it.
+_COMMENT: Final = re.compile(r"#(?P<kind>[A-Za-z](?!\S)|R(?=[0-9BbSs/])|)(?P<rest>.*)")
 
 
-class Node(NamedTuple):
+@final
+class Node:
     """A line of the file: a square of ``2 ** level`` cells a side."""
 
-    level: int
-    leaves: int
-    """How many leaves have to be laid out for it."""
-    runs: Parts = ()
-    """Of a leaf."""
-    quarters: Quarters = (0, 0, 0, 0)
-    """Of another node: north-west, north-east, south-west, south-east; 0 is empty."""
+    __slots__ = ("_quarters", "bits", "level", "population")
+
+    def __init__(self, level: int, bits: int = 0, quarters: tuple[Node, ...] = ()) -> None:
+        self.level, self.bits, self._quarters = level, bits, quarters
+        self.population: int = bits.bit_count() + sum(part.population for part in quarters)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every cell is dead."""
+        return not self.population
+
+    @property
+    def quarters(self) -> tuple[Node, Node, Node, Node]:
+        """North-west, north-east, south-west, south-east; of a square above the leaves."""
+        nw, ne, sw, se = self._quarters
+        return nw, ne, sw, se
+
+
+@cache
+def _empty_square(level: int) -> Node:
+    return Node(level, quarters=(_empty_square(level - 1),) * 4 if level > LEAF else ())
+
+
+@final
+class _Nodes:
+    """Makes nodes, equal ones once, and moves a tree by a row."""
+
+    bottom: Final = LEAF
+    stride: Final = SIDE
+    smallest: Final = LEAF + 1
+
+    def __init__(self) -> None:
+        self._leaves: dict[int, Node] = {}
+        self._joined: dict[tuple[Node, Node, Node, Node], Node] = {}
+        self._windows: dict[tuple[Node, Node], Node] = {}
+
+    def leaf(self, bits: int, /) -> Node:
+        return self._leaves.setdefault(bits, Node(LEAF, bits)) if bits else self.empty(LEAF)
+
+    def join(self, nw: Node, ne: Node, sw: Node, se: Node, /) -> Node:
+        key = nw, ne, sw, se
+        node = self._joined.get(key)
+        if node is None:
+            node = self._joined[key] = Node(nw.level + 1, quarters=key)
+        return node
+
+    def empty(self, level: int, /) -> Node:
+        return _empty_square(level)
+
+    def moved_down(self, root: Node) -> Node:
+        """Return a tree with every cell a row further down."""
+        root = self.with_margin(root)
+        return self._window(self.empty(root.level), root, down=True)
+
+    def copied_up(self, cells: TreeCells) -> Node:
+        """Return a copy of a tree with every cell a row further up."""
+        root = self.with_margin(copy_tree(self, cells))
+        return self._window(root, self.empty(root.level), down=False)
+
+    def with_margin(self, root: Node) -> Node:
+        """Return a square of twice the side with this one in its middle."""
+        if root.level == LEAF:
+            # Each quarter of the leaf is the inner corner of a leaf.
+            half, side = SIDE // 2, SIDE
+            rows = [root.bits >> y * side & 0xFF for y in range(side)]
+            up, down = rows[:half], rows[half:]
+            top, bottom = [0] * half + up, down + [0] * half
+            parts = [(top, 1), (top, 0), (bottom, 1), (bottom, 0)]
+            return self.join(*(self._inner_corner(*part) for part in parts))
+        none = self.empty(root.level - 1)
+        nw, ne, sw, se = root.quarters
+        return self.join(
+            self.join(none, none, none, nw),
+            self.join(none, none, ne, none),
+            self.join(none, sw, none, none),
+            self.join(se, none, none, none),
+        )
+
+    def _inner_corner(self, rows: list[int], west: int) -> Node:
+        """Return the leaf west, or east, of the middle of rows that are a leaf wide."""
+        shifted = (row << SIDE // 2 & 0xFF if west else row >> SIDE // 2 for row in rows)
+        return self.leaf(sum(row << y * SIDE for y, row in enumerate(shifted)))
+
+    def _window(self, upper: Node, lower: Node, *, down: bool) -> Node:
+        """Return a square of two that lie one above the other.
+
+        It has the last row of the upper one and all but the last of the lower one (``down``), or
+        all but the first row of the upper one and the first of the lower one.
+        """
+        if not upper.population and not lower.population:
+            return self.empty(upper.level)
+        node = self._windows.get((upper, lower))
+        if node is None:
+            if upper.level == LEAF:
+                both = upper.bits | lower.bits << SIDE * SIDE
+                first = SIDE - 1 if down else 1
+                node = self.leaf(both >> first * SIDE & (1 << SIDE * SIDE) - 1)
+            else:
+                a, b, c, d = upper.quarters
+                e, f, g, h = lower.quarters
+                pairs = (
+                    ((c, e), (d, f), (e, g), (f, h)) if down else ((a, c), (b, d), (c, e), (d, f))
+                )
+                node = self.join(*(self._window(*pair, down=down) for pair in pairs))
+            self._windows[upper, lower] = node
+        return node
 
 
 def read_macrocell(text: str | bytes, *, source: str = "") -> Pattern:
-    """Read a pattern in macrocell format, and lay its cells out.
+    """Read a pattern in macrocell format.
+
+    The pattern keeps the tree: engines start from it and :func:`write_macrocell` writes it,
+    whatever its size. Its cells are laid out when they are first needed in order, which raises
+    :class:`GridTooLargeError` if they are too many.
 
     Args:
         text: the file's content; bytes are UTF-8, or else Latin-1.
         source: the file's name, for errors.
 
     Raises:
-        PatternError: the text is no macrocell of a rule of two states; says where and why.
-        PatternSizeError: it has more than 2²² squares of 8 × 8 cells that are not empty, and the
-            rows of its different squares more than 2¹⁶ runs of live cells.
+        PatternError: the text is not macrocell, or its rule or field is not supported; the message
+            says where and why.
+        PatternSizeError: the pattern is meant for a bounded field and too large to lay out.
     """
     file = _File(source)
     for number, line in enumerate(as_text(text).split("\n"), 1):
-        file.hear(line.rstrip(), number)
+        file.read_line(line.rstrip(), number)
+    root = _shrunk(file.root())
+    name, author, comments = file.name, file.author, file.comments
+    if not root.population:
+        return Pattern(
+            (), file.rule, name=name, author=author, comments=comments, bounds=file.bounds
+        )
+    tree = _moved_down(root)
+    pattern = Pattern.from_tree(tree, file.rule, name=name, author=author, comments=comments)
+    return pattern if file.bounds is None else _in_field(pattern, file.bounds, source)
+
+
+def _in_field(pattern: Pattern, bounds: Bounds, source: str) -> Pattern:
+    """Return a pattern of the plane in a bounded field whose middle is at (0, 0)."""
+    (top, left), (y, x) = pattern.offset, bounds.middle
     try:
-        runs = _lay_out_once(file.nodes, file.root())
-    except _TooManyRunsError:
-        leaves = file.root().leaves
-        if leaves > _MOST_LEAVES:
-            raise PatternSizeError(
-                f"{source or 'pattern'} has {leaves} squares of 8 × 8 cells to lay out: "
-                f"{_MOST_LEAVES} is the most, where they are not in long rows"
-            ) from None
-        runs = sorted(_lay_out(file.nodes))
+        runs = pattern.at(top + y, left + x).runs()
+    except GridTooLargeError:
+        raise PatternSizeError(
+            f"{source or 'pattern'} has {pattern.population} cells, too many to lay out in "
+            f"a field of {bounds.height} × {bounds.width}"
+        ) from None
     return Pattern.from_runs(
         runs,
-        file.rule,
-        name=file.name,
-        author=file.author,
-        comments=file.comments,
-        bounds=file.bounds,
+        pattern.rule,
+        name=pattern.name,
+        author=pattern.author,
+        comments=pattern.comments,
+        bounds=bounds,
     )
 
 
 class _File:
-    """What has been read so far."""
+    """The content of a file, line by line."""
 
     def __init__(self, source: str) -> None:
-        self._source = source
-        self.nodes: list[Node] = [Node(0, 0)]
+        self.source = source
         self.rule: Rule = LIFE
         self.bounds: Bounds | None = None
         self.name = self.author = ""
         self.comments: list[str] = []
+        # The number of a node is its index; node 0 stands for every empty square.
+        self._nodes = [Node(0)]
 
-    def hear(self, line: str, number: int) -> None:
+    def read_line(self, line: str, number: int) -> None:
         if number == 1:
             if not line.startswith(HEADER):
                 self._refuse(f"the first line must begin with {HEADER}", number)
         elif line.startswith("#"):
-            self._hear_words(line[1:2], as_line(line[2:]), number)
+            self._read_comment(line, number)
         elif _LEAF.fullmatch(line):
-            self.nodes.append(_leaf(line) or self._refuse("a leaf has 8 × 8 cells", number))
+            self._nodes.append(_leaf(line) or self._refuse("a leaf has 8 × 8 cells", number))
         elif line:
-            self._hear_node(line, number)
+            self._read_node(line, number)
 
     def root(self) -> Node:
-        if len(self.nodes) == 1:
-            self._refuse("there is no node below", 1)
-        return self.nodes[-1]
+        """Return the last node. Golly writes a pattern without live cells as no node at all."""
+        return self._nodes[-1] if len(self._nodes) > 1 else _empty_square(LEAF + 1)
 
-    def _hear_words(self, kind: str, words: str, number: int) -> None:
+    def _read_comment(self, line: str, number: int) -> None:
+        found = _COMMENT.fullmatch(line)
+        assert found is not None
+        kind, words = found["kind"], as_line(found["rest"])
         if kind == "R":
-            self.rule, self.bounds = rule_and_bounds(words, number, 4, self._source)
+            column = line.index(words) + 1
+            self.rule, self.bounds = parse_universe(words, number, column, self.source)
         elif kind == "N":
             self.name = words
         elif kind == "O":
             self.author = words
-        elif kind == "C":
+        elif kind == "C" or (not kind and words):
             self.comments.append(words)
 
-    def _hear_node(self, line: str, number: int) -> None:
+    def _read_node(self, line: str, number: int) -> None:
         found = _NODE.fullmatch(line)
         if found is None:
             self._refuse(
                 f"{line[:40]!r} is neither a leaf (.*$) nor a node of five numbers", number
             )
-        level = whole(found["level"])
+        level = to_int(found["level"])
         if level <= LEAF:
             self._refuse(f"a node of level {level} is of a rule of more than two states", number)
         if level > _HIGHEST:
             self._refuse(f"a node's level is {_HIGHEST} at most, not {level}", number)
-        nw, ne, sw, se = map(whole, found[2].split())
+        quarters = []
         for part in re.finditer(r"\d+", found[2]):
-            child = whole(part[0])
-            if child >= len(self.nodes):
-                why = f"there is no node {child} above: there are {len(self.nodes) - 1}"
-            elif child and self.nodes[child].level != level - 1:
-                why = f"node {child} is of level {self.nodes[child].level}, not {level - 1}"
+            child = to_int(part[0])
+            if child >= len(self._nodes):
+                why = f"there is no node {child} above: there are {len(self._nodes) - 1}"
+            elif child and self._nodes[child].level != level - 1:
+                why = f"node {child} is of level {self._nodes[child].level}, not {level - 1}"
             else:
+                quarters.append(self._nodes[child] if child else _empty_square(level - 1))
                 continue
             self._refuse(why, number, found.start(2) + part.start() + 1)
-        leaves = sum(self.nodes[child].leaves for child in (nw, ne, sw, se))
-        self.nodes.append(Node(level, leaves, quarters=(nw, ne, sw, se)))
+        self._nodes.append(Node(level, quarters=tuple(quarters)))
 
     def _refuse(self, why: str, line: int, column: int = 1) -> NoReturn:
-        raise PatternError(why, line, column, self._source)
+        raise PatternError(why, line, column, self.source)
 
 
 def _leaf(line: str) -> Node | None:
     rows = line.removesuffix("$").split("$")
     if len(rows) > SIDE or any(len(row) > SIDE for row in rows):
         return None
-    runs = tuple(
-        (y, live.start(), live.end() - live.start())
+    bits = sum(
+        ((1 << live.end() - live.start()) - 1) << y * SIDE + live.start()
         for y, row in enumerate(rows)
         for live in _LIVE.finditer(row)
     )
-    return Node(LEAF, bool(runs), runs=runs)
+    return Node(LEAF, bits)
 
 
-def _lay_out(nodes: list[Node]) -> Iterator[tuple[int, int, int]]:
-    """Yield the runs of all leaves below the last node, in any order."""
-    half = 1 << max(nodes[-1].level - 1, 0)
-    left = [(nodes[-1], -half, -half)]
-    while left:
-        node, y, x = left.pop()
-        for row, column, length in node.runs:
-            yield y + row, x + column, length
-        if node.level > LEAF:
-            half = 1 << node.level - 1
-            for place, child in enumerate(node.quarters):
-                if nodes[child].leaves:
-                    left.append((nodes[child], y + (place >> 1) * half, x + (place & 1) * half))
+def _shrunk(root: Node) -> Node:
+    """Return the smallest square around the origin that holds all live cells."""
+    while root.population and root.level > LEAF + 1:
+        inner = [
+            quarter.quarters[3 - place] if quarter.population else _empty_square(root.level - 2)
+            for place, quarter in enumerate(root.quarters)
+        ]
+        if sum(quarter.population for quarter in inner) < root.population:
+            break
+        root = Node(root.level - 1, quarters=tuple(inner))
+    return root
 
 
-class _TooManyRunsError(Exception):
-    """Raised when it is better, or impossible, to lay out squares that are equal each by itself."""
-
-
-def _lay_out_once(nodes: list[Node], root: Node) -> list[tuple[int, int, int]]:
-    """Return the runs of all cells, joined, and lay out squares that are equal once."""
-    known: dict[Node, Parts] = {nodes[0]: ()}
-    left = _MOST_RUNS
-
-    def lay_out(node: Node) -> Parts:
-        nonlocal left
-        if node not in known:
-            parts = [lay_out(nodes[quarter]) for quarter in node.quarters]
-            left -= sum(map(len, parts))
-            if left < 0:
-                raise _TooManyRunsError
-            known[node] = node.runs or _joined(1 << node.level - 1, *parts)
-        return known[node]
-
-    half = 1 << max(root.level - 1, 0)
-    return [(y - half, x - half, n) for y, x, n in lay_out(root)]
-
-
-def _joined(half: int, nw: Parts, ne: Parts, sw: Parts, se: Parts) -> Parts:
-    north = sorted((*nw, *((y, x + half, n) for y, x, n in ne)))
-    south = sorted((*sw, *((y, x + half, n) for y, x, n in se)))
-    return tuple(of_rows((*north, *((y + half, x, n) for y, x, n in south))).each())
+def _moved_down(root: Node) -> TreeCells:
+    """Return a tree with every cell a row further down, large enough for engines."""
+    nodes = _Nodes()
+    while root.level < SMALLEST_LEVEL:
+        root = nodes.with_margin(root)
+    return TreeCells(nodes.moved_down(root), LEAF, SIDE)
 
 
 def write_macrocell(pattern: Pattern) -> str:
-    """Return a pattern in macrocell format; :func:`read_macrocell` returns the same one.
+    """Return a pattern in macrocell format; :func:`read_macrocell` returns an equal one.
+
+    A pattern that is too large to lay out is written from its quadtree.
 
     Raises:
-        PatternSizeError: more than 2²² squares of 8 × 8 cells are not empty, and no row is long.
+        PatternSizeError: more than 2²² squares of 8 × 8 cells have live cells, and no row of cells
+            is long; or a coordinate is beyond ±2⁶¹ in the middle of a bounded field.
     """
     lines = [f"{HEADER} (aconcur {__version__})", f"#R {notation_of(pattern)}"]
     lines += [f"#N {pattern.name}"] * bool(pattern.name)
     lines += [f"#O {pattern.author}"] * bool(pattern.author)
     lines += [f"#C {comment}".rstrip() for comment in pattern.comments]
     nodes = _Lines()
-    build_tree(nodes, pattern, most_leaves=_MOST_LEAVES)
+    if pattern.tree is not None:
+        copy_tree(nodes, TreeCells(_Nodes().copied_up(pattern.tree), LEAF, SIDE))
+    elif pattern.population:
+        (top, left), (y, x) = pattern.offset, (0, 0)
+        if pattern.bounds is not None:
+            y, x = pattern.bounds.middle
+        moved = pattern.at(top - y - 1, left - x)
+        build_tree(nodes, moved, most_leaves=_MOST_LEAVES)
     return "\n".join([*lines, *nodes]) + "\n"
 
 
 @final
 class _Lines:
-    """A line for each different square, from small ones to the whole; a node is its line's number.
-
-    An empty square is 0.
-    """
+    """Makes a line for each different square; a node is the number of its line, or 0 if empty."""
 
     bottom: Final = LEAF
     stride: Final = SIDE

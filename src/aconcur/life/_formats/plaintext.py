@@ -1,4 +1,4 @@
-"""Patterns as pictures of O and ., as LifeWiki has them: files that end in .cells.
+"""Patterns as pictures of ``O`` and ``.``, LifeWiki's plain text: files that end in .cells.
 
 Source: https://conwaylife.com/wiki/Plaintext.
 """
@@ -14,11 +14,11 @@ from operator import itemgetter
 from typing import Final
 
 from aconcur.life._errors import PatternError, PatternSizeError
-from aconcur.life._formats.parsing import as_line, as_text, rule_at
+from aconcur.life._formats.parsing import as_line, as_text, parse_rule
 from aconcur.life._model.pattern import Pattern
 from aconcur.life._model.rule import LIFE
 
-# A guess: more than an editor opens, less than most machines have.
+# The most characters to write. A guess: more than an editor opens.
 LARGEST: Final = 1 << 30
 
 _LIVE: Final = re.compile(r"[O*]+")
@@ -29,15 +29,15 @@ _SAID: Final = re.compile(r"!\s*(?P<what>Name|Author|Rule):\s*(?P<text>.*)")
 def read_cells(text: str | bytes, *, source: str = "") -> Pattern:
     r"""Read a picture, ``.`` dead, ``O`` or ``*`` alive: ``read_cells(".O.\n..O\nOOO")``.
 
-    Lines that begin with ``!`` are comments, among them ``!Name:``, ``!Author:`` and our own
-    ``!Rule:``. A line may end early: what is left out is dead.
+    Lines that begin with ``!`` are comments; ``!Name:``, ``!Author:`` and ``!Rule:`` have a
+    meaning, the last of which only this package writes. Lines may be shorter than others.
 
     Args:
         text: the file's content; bytes are UTF-8, or else Latin-1.
         source: the file's name, for errors.
 
     Raises:
-        PatternError: a character is no cell, or the rule is none; says where.
+        PatternError: a character is not a cell, or the rule is not one; the message says where.
     """
     lines = as_text(text).split("\n")
     said = {"Name": "", "Author": "", "Rule": ""}
@@ -48,7 +48,7 @@ def read_cells(text: str | bytes, *, source: str = "") -> Pattern:
         elif (found := _SAID.fullmatch(line)) and not said[found["what"]]:
             said[found["what"]] = as_line(found["text"])
             if found["what"] == "Rule":
-                rule = rule_at(said["Rule"], number, found.start("text") + 1, source)
+                rule = parse_rule(said["Rule"], number, found.start("text") + 1, source)
         else:
             comments.append(as_line(line[1:]))
     runs = [
@@ -63,13 +63,15 @@ def read_cells(text: str | bytes, *, source: str = "") -> Pattern:
 
 def _live(row: str, number: int, source: str) -> Iterator[re.Match[str]]:
     if strange := _STRANGE.search(row):
-        why = f"{strange[0]!r} is no cell: O is alive, . is dead"
+        why = f"{strange[0]!r} is not a cell: O is alive, . is dead"
         raise PatternError(why, number, strange.start() + 1, source)
     return _LIVE.finditer(row)
 
 
 def write_cells(pattern: Pattern) -> str:
-    """Return a pattern as a picture; its place and its bounds are lost, all else reads back.
+    """Return a pattern as a picture, without its place and its bounds.
+
+    :func:`read_cells` restores everything else.
 
     Raises:
         PatternSizeError: the picture would have more than 2³⁰ characters.

@@ -5,13 +5,14 @@ Equal squares become one node, and a node is made after its quarters.
 
 from __future__ import annotations
 
-__all__ = ("NodeFactory", "build_tree")
+__all__ = ("NodeFactory", "build_tree", "copy_tree")
 
 import sys
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from aconcur.life._errors import PatternSizeError
 from aconcur.life._model.pattern import Pattern
+from aconcur.life._model.tree import Square, TreeCells
 
 T = TypeVar("T")
 _Parts: TypeAlias = tuple[tuple[int, int, int], ...]
@@ -65,6 +66,8 @@ def build_tree(
     Raises:
         PatternSizeError: there are more leaves.
     """
+    if pattern.tree is not None:
+        return copy_tree(tree, pattern.tree), pattern.tree.root.level
     if max(pattern.run_arrays()[2], default=0) > _LONG_RUN << tree.bottom:
         return _build_top_down(tree, pattern)
     return _build_bottom_up(tree, pattern, most_leaves)
@@ -139,3 +142,51 @@ def _runs_in(runs: _Parts, top: int, left: int, side: int) -> _Parts:
         if 0 <= y - top < side and begin < end:
             found.append((y - top, begin, end - begin))
     return tuple(found)
+
+
+def copy_tree(tree: NodeFactory[T], cells: TreeCells) -> T:
+    """Copy a tree whose leaves may be of another size; equal squares are copied once."""
+    known: dict[Square, T] = {}
+
+    def copied(square: Square) -> T:
+        if square.is_empty:
+            return tree.empty(square.level)
+        node = known.get(square)
+        if node is None:
+            if square.level <= tree.bottom:
+                node = tree.leaf(_bits_of(square, cells, tree.stride))
+            elif square.level == cells.bottom:
+                node = split(square.level, square.bits)
+            else:
+                node = tree.join(*map(copied, square.quarters))
+            known[square] = node
+        return node
+
+    def split(level: int, bits: int) -> T:
+        """Make a node of a leaf's bits, which may have dead cells beyond the node."""
+        if level == tree.bottom:
+            return tree.leaf(_restrided(bits, 1 << level, cells.stride, tree.stride))
+        half = 1 << level - 1
+        corners = (0, half, half * cells.stride, half * (cells.stride + 1))
+        return tree.join(*(split(level - 1, bits >> corner) for corner in corners))
+
+    return copied(cells.root)
+
+
+def _bits_of(square: Square, cells: TreeCells, stride: int) -> int:
+    """Return the cells of a square: bit ``y * stride + x``."""
+    if square.level == cells.bottom:
+        return _restrided(square.bits, 1 << square.level, cells.stride, stride)
+    half = 1 << square.level - 1
+    corners = (0, half, half * stride, half * (stride + 1))
+    bits = 0
+    for quarter, corner in zip(square.quarters, corners, strict=True):
+        if not quarter.is_empty:
+            bits |= _bits_of(quarter, cells, stride) << corner
+    return bits
+
+
+def _restrided(bits: int, side: int, old: int, new: int) -> int:
+    """Return the bits of a square with another number of bits from one row to the next."""
+    mask = (1 << side) - 1
+    return sum((bits >> y * old & mask) << y * new for y in range(side))

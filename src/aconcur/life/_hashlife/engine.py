@@ -13,10 +13,10 @@ from aconcur.life._engines.compilation import Compilation
 from aconcur.life._errors import UnboundedRuleError
 from aconcur.life._hashlife.plane import Outcome, Plane
 from aconcur.life._hashlife.quadtree import Quadtree
-from aconcur.life._hashlife.snapshot import TreeCells
 from aconcur.life._model.grid import Grid
 from aconcur.life._model.pattern import Pattern
 from aconcur.life._model.rule import LIFE, Rule
+from aconcur.life._model.tree import TreeCells
 
 
 @final

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("MOST_BYTES", "Outcome", "Plane", "Square")
+__all__ = ("MOST_BYTES", "Outcome", "Plane")
 
 from enum import Enum, auto
 from typing import Final, Protocol
 
 from aconcur.life._model.pattern import Pattern
+from aconcur.life._model.tree import Square
 
 MOST_BYTES: Final = 1 << 28
 """The most memory that nodes may take; twice that while the needed ones are copied.
@@ -24,29 +25,6 @@ class Outcome(Enum):
     """The time was up. All results so far are kept."""
     FULL = auto()
     """It needs more nodes than there may be. A shorter leap may need fewer."""
-
-
-class Square(Protocol):
-    """A square of ``2 ** level`` cells a side: four squares of half the side, or a leaf."""
-
-    @property
-    def level(self) -> int: ...
-
-    @property
-    def population(self) -> int: ...
-
-    @property
-    def bits(self) -> int:
-        """The cells of a leaf: bit ``y * stride + x``."""
-        ...
-
-    @property
-    def is_empty(self) -> bool: ...
-
-    @property
-    def quarters(self) -> tuple[Square, Square, Square, Square]:
-        """North-west, north-east, south-west, south-east."""
-        ...
 
 
 class Plane(Protocol):

@@ -16,6 +16,7 @@ from aconcur.life._model import arrays, bit_layout
 from aconcur.life._model.arrays import Cells
 from aconcur.life._model.bit_rows import ones, split_rows
 from aconcur.life._model.source import LARGEST, Source, ZoomableSource
+from aconcur.life._model.tree import TreeCells
 
 
 @final
@@ -182,6 +183,11 @@ class Grid:
                 raise GridTooLargeError(self.height, self.width)
             self._bits = self._source.bits()
         return self._bits
+
+    @property
+    def tree(self) -> TreeCells | None:
+        """The cells as a quadtree, if an engine has them in that form. For writers of formats."""
+        return self._source if isinstance(self._source, TreeCells) else None
 
     @property
     def population(self) -> int:

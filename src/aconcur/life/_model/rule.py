@@ -40,6 +40,7 @@ NAMED_RULES: Final[Mapping[str, str]] = MappingProxyType(
 """Named rules: the name, in lower case and without spaces, and the notation."""
 
 _BORN_FIRST: Final = re.compile(r"b(?P<born>[0-9]*)[/_]?s(?P<survives>[0-9]*)", re.IGNORECASE)
+_BORN_ONLY: Final = re.compile(r"b(?P<born>[0-9]+)(?P<survives>)", re.IGNORECASE)
 _SURVIVES_FIRST: Final = re.compile(r"s(?P<survives>[0-9]*)[/_]?b(?P<born>[0-9]*)", re.IGNORECASE)
 _BARE: Final = re.compile(r"(?P<survives>[0-9]*)/(?P<born>[0-9]*)")
 
@@ -121,7 +122,7 @@ def _parse(text: str) -> tuple[frozenset[int], frozenset[int]]:
         raise TypeError(f"a rule must be a str like 'B3/S23', not {text!r}")
     plain = text.strip()
     plain = NAMED_RULES.get(re.sub(r"[\s_-]+", "", plain).lower(), plain)
-    for notation in (_BORN_FIRST, _SURVIVES_FIRST, _BARE):
+    for notation in (_BORN_FIRST, _BORN_ONLY, _SURVIVES_FIRST, _BARE):
         if found := notation.fullmatch(plain):
             return _counts(text, found["born"]), _counts(text, found["survives"])
     raise RuleError(text, _why_not(plain))
@@ -137,15 +138,39 @@ def _counts(text: str, digits: str) -> frozenset[int]:
     return counts
 
 
+_COUNT: Final = r"(?:[0-8]-?[cekainyqjrtwz]*)"
+# Families of rules that other programs know, by what their notation looks like; the first that
+# matches counts. The letters in _COUNT are Hensel's for arrangements of neighbours.
+_FAMILIES: Final = (
+    (r"map[0-9a-z+/=]*", "a non-totalistic rule given as a table (MAP)"),
+    (r"w\d+", "a one-dimensional rule of Wolfram's"),
+    (r"r\d+[,b].*|\d+(,\d+){4,}", "Larger than Life, with neighbours at a distance"),
+    (r".*\|.*", "an alternating rule, several in turn"),
+    (r".*(history|super|investigator)", "a rule of more than two states, with marked cells"),
+    (r".*/.*/.*|[bs]\d*/?[bs]\d*/?[cg]\d+|g\d+/?.*", "Generations, with more than two states"),
+    (r"[bs]?[0-8]*/?[bs]?[0-8]*h", "a rule with a hexagonal neighbourhood"),
+    (r"[bs]?[0-8]*/?[bs]?[0-8]*v", "a rule with von Neumann's neighbourhood of four cells"),
+    (r"[bs]?[0-9x-z]*/?[bs]?[0-9x-z]*l[a-z]?", "a rule with a triangular neighbourhood"),
+    (
+        rf"(?=.*[cekainyqjrtwz])[bs]?{_COUNT}*[/_]?[bs]?{_COUNT}*",
+        "an isotropic non-totalistic rule, in which the arrangement of neighbours counts",
+    ),
+    (
+        r"wireworld|briansbrain|starwars|codd2?|jvn29|nobili32|hutton32|langtonsloops",
+        "a rule of more than two states",
+    ),
+)
+
+
 def _why_not(text: str) -> str:
     if not text:
         return "is empty"
-    if text.count("/") > 1:
-        return "has more than two parts: only rules of two states are known"
     if ":" in text:
-        return "has a bounded grid behind it, which is no part of a rule"
-    if re.fullmatch(r"[bB].*[vVhH]", text):
-        return "has another neighbourhood than the eight cells around"
+        return "has a bounded grid behind it, which is not part of a rule"
+    plain = re.sub(r"[\s'-]+(?![cekainyqjrtwz])", "", text)
+    for pattern, family in _FAMILIES:
+        if re.fullmatch(pattern, plain, re.IGNORECASE | re.ASCII):
+            return f"belongs to another family, which is not supported: {family}"
     return "is neither a notation nor a known name"
 
 

@@ -10,7 +10,7 @@ import signal
 import socket
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeAlias, final
@@ -39,6 +39,7 @@ class Worker:
         on_frame: called with this worker and what it sends.
         limiter: limits the threads that carry long messages.
         tasks: how many items it may be given; None: any number.
+        fds: descriptors to send with the page.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Worker:
         on_frame: OnFrame,
         limiter: anyio.CapacityLimiter,
         tasks: int | None,
+        fds: Sequence[int] = (),
     ) -> None:
         self.child: Child = child
         self.connection: Connection = Connection(sock, partial(on_frame, self), limiter)
@@ -67,11 +69,13 @@ class Worker:
         """Whether its initializer has run."""
         self.leaving: bool = False
         """Whether it was told to end, or its initializer failed."""
+        self.interrupted: int = 0
+        """The number of the chunk whose task was told to clean up."""
         self.killed: bool = False
         self.timed_out: bool = False
         self.last: tuple[int, int] = 0, 0
         """The items of the first chunk that it worked on when it ended: from, to before."""
-        self._memory, self._page = _new_page(sock)
+        self._memory, self._page = _new_page(sock, fds)
         self._reaped = False
 
     def __repr__(self) -> str:
@@ -136,6 +140,14 @@ class Worker:
         self.leave()
         self.connection.send(STOP, NOTHING)
 
+    def interrupt(self, chunk: Chunk) -> None:
+        """Raise TaskCancelled in the task that works on a chunk."""
+        self.interrupted = chunk.number
+        self.set_victim_of(chunk.owner)
+        self.cancel(chunk.owner.number)
+        with suppress(ProcessLookupError):
+            os.kill(self.child.pid, signal.SIGTERM)
+
     def kill(self, *, timed_out: bool = False) -> None:
         """End it now, and everything that it started."""
         self.killed, self.usable = True, False
@@ -184,8 +196,8 @@ class Worker:
         return death
 
 
-def _new_page(sock: socket.socket) -> tuple[mmap.mmap, Page]:
-    """Return memory that is shared with the worker, after sending it."""
+def _new_page(sock: socket.socket, fds: Sequence[int]) -> tuple[mmap.mmap, Page]:
+    """Return memory that is shared with the worker, after sending it and the descriptors."""
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("aconcur")
     else:
@@ -195,7 +207,7 @@ def _new_page(sock: socket.socket) -> tuple[mmap.mmap, Page]:
         os.ftruncate(fd, _PAGE)
         memory = mmap.mmap(fd, _PAGE)
         with suppress(ConnectionError):  # the worker has ended, which its supervisor will notice
-            socket.send_fds(sock, [b"\0"], [fd])
+            socket.send_fds(sock, [b"\0"], [fd, *fds])
     finally:
         os.close(fd)
     return memory, memoryview(memory).cast("q")
