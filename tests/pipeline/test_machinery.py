@@ -90,13 +90,10 @@ async def test_a_closed_pool_ends_the_run() -> None:
 
 
 async def test_no_more_threads_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    class NoThread(threading.Thread):
-        def start(self) -> None:
-            raise RuntimeError("can't start new thread")
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
 
-    from aconcur.pipeline import _callers
-
-    monkeypatch.setattr(_callers, "Thread", NoThread)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(RuntimeError, match="can't start new thread"):
         await stage(same, via=THREADS, on_error=SKIP).run([1], unwrap=True)
 

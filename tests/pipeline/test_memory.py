@@ -114,9 +114,9 @@ async def test_items_of_a_run_that_was_cancelled_or_drained_are_freed() -> None:
         async with stage(pass_on, workers=2).open(drained) as run:
             await anext(run)
             run.drain()
-            while await run.take():
+            async for _ in run:
                 pass
-        del run
+        del run, _
         await anyio.lowlevel.checkpoint()
         assert (cancelled.alive, drained.alive) == (0, 0)
 
