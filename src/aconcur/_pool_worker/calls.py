@@ -113,6 +113,7 @@ class SentCall(NamedTuple):
     items: Sealed
     budget: float
     keep_going: bool
+    star: bool
 
     def __call__(self) -> SentAnswer:
         """Do the work. Runs in the worker."""
@@ -132,6 +133,7 @@ class SentCall(NamedTuple):
                 chunk=0,
                 exact=False,
                 keep_going=self.keep_going,
+                star=self.star,
             )
             del items
         message = encode_answer(answer)

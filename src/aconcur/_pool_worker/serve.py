@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("EXACT", "KEEP_GOING", "serve")
+__all__ = ("EXACT", "KEEP_GOING", "STAR", "serve")
 
 import _socket as socket
 import os
@@ -21,6 +21,7 @@ from aconcur._pool_worker.codec import (
     SHARE,
     STOP,
     UNREADABLE,
+    UNSHARE,
     Encoded,
     Frame,
     Inbox,
@@ -32,7 +33,7 @@ from aconcur._pool_worker.codec import (
     send_all,
 )
 from aconcur._pool_worker.failures import pack
-from aconcur._pool_worker.kept import keep
+from aconcur._pool_worker.kept import drop, keep
 from aconcur._pool_worker.main_module import sealed
 from aconcur._pool_worker.work import Answer, Page, encode_answer, work
 
@@ -44,6 +45,8 @@ EXACT: Final = 1
 """A flag of ITEMS: report on the page before each item, so that a death is blamed on one."""
 KEEP_GOING: Final = 2
 """A flag of ITEMS: go on after an item that failed."""
+STAR: Final = 4
+"""A flag of ITEMS: an item is a tuple of arguments."""
 
 
 def serve(
@@ -72,9 +75,9 @@ def serve(
         worker.run()
 
 
-def _call(call: tuple[Any, tuple[Any, ...]]) -> Any:  # noqa: ANN401 - the function's
-    function, arguments = call
-    return function(*arguments)
+def _call(call: tuple[Any, tuple[Any, ...], dict[str, Any]]) -> Any:  # noqa: ANN401 - the function's
+    function, arguments, options = call
+    return function(*arguments, **options)
 
 
 class _Worker:
@@ -116,6 +119,9 @@ class _Worker:
         while (frame := self._next()).kind != STOP:
             if frame.kind == FORGET:
                 self._functions.pop(frame.job, None)
+                continue
+            if frame.kind == UNSHARE:
+                drop(frame.job)
                 continue
             try:
                 value = self._value(frame)
@@ -189,6 +195,7 @@ class _Worker:
             chunk=frame.chunk,
             exact=bool(flags & EXACT),
             keep_going=bool(flags & KEEP_GOING),
+            star=bool(flags & STAR),
             failed=pack if skip == 1 else lambda error: pack(error, skip=skip),
         )
         self._answer(frame, answer, seconds)

@@ -8,11 +8,25 @@ chunk that was cut too large does no harm.
 
 from __future__ import annotations
 
-__all__ = ("CANCELLED", "CHUNK", "FROM", "SINCE", "UNTIL", "Page", "encode_answer", "work")
+__all__ = (
+    "CANCELLED",
+    "CHUNK",
+    "FROM",
+    "SINCE",
+    "UNTIL",
+    "Page",
+    "TaskCancelled",
+    "encode_answer",
+    "interrupt",
+    "work",
+)
 
 import _pickle as pickle
+import _signal as signal  # type: ignore[import-not-found]
+import os
 import time
 from collections.abc import Callable, Sequence
+from itertools import starmap
 
 from aconcur._pool_worker.by_value import make_pickler
 from aconcur._pool_worker.codec import Encoded, encode
@@ -34,6 +48,33 @@ SINCE: Final = 4  # when work on them began, in ns of the monotonic clock; 0: no
 # Seconds between two looks at the clock and the page. Measured: shorter intervals cost time.
 _BLOCK: Final = 0.0003
 
+
+class TaskCancelled(BaseException):
+    """Raised inside a task that is cancelled or exceeds its timeout, if it has a grace period.
+
+    The task may clean up in ``finally`` blocks. Its worker is killed when the grace period ends.
+    """
+
+
+# The number of the job whose function runs, and the page; for a signal handler.
+_running: tuple[int, Page] | None = None
+
+
+def interrupt(number: int, _frame: object) -> None:
+    """Raise TaskCancelled in the running task, if the pool has cancelled it: a signal handler."""
+    global _running
+    if _running is not None:
+        job, page = _running
+        if page[CANCELLED] == job:
+            _running = None
+            raise TaskCancelled
+        if page[CANCELLED]:  # a task that has ended meanwhile
+            return
+    # Another program has sent the signal.
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
 Answer: TypeAlias = "tuple[list[Any], dict[int, Packed]]"
 
 
@@ -47,6 +88,7 @@ def work(
     chunk: int,
     exact: bool,
     keep_going: bool,
+    star: bool = False,
     failed: Callable[[BaseException], Any] = pack,
 ) -> tuple[Answer, float]:
     """Call the function for each item until one fails, the budget is spent or the job cancelled.
@@ -60,12 +102,15 @@ def work(
         chunk: the number of the chunk.
         exact: report before every item, so that a death is blamed on one.
         keep_going: go on after an item that failed.
+        star: an item is a tuple of arguments.
         failed: turns an exception into the entry among the errors.
 
     Returns:
         The results of the items from the first on, with None for those that failed, and the
         errors by position; the seconds that it took.
     """
+    global _running
+    call = starmap if star else map
     results: list[Any] = []
     errors: dict[int, Packed] = {}
     count, clock = len(items), time.perf_counter
@@ -81,10 +126,13 @@ def work(
         if exact:
             page[SINCE] = time.monotonic_ns()
         try:
-            results.extend(map(function, items[at:until]))
+            _running = job, page
+            results.extend(call(function, items[at:until]))
+            _running = None
             if len(results) < until:
                 raise StopIteration  # the function raised it, and map() took it for its own end
         except BaseException as error:  # noqa: BLE001 - it travels
+            _running = None
             errors[len(results)] = failed(error)
             results.append(None)
             del error

@@ -331,7 +331,9 @@ class Pipeline(Generic[In, Out]):
         options = Options(workers, ordered, buffer, timeout, retry, on_error, name)
         function = Through(command, options.timeout)
         spec = function_spec("map", function, replace(options, timeout=None), None)
-        return Pipeline((*self._specs, spec))
+        # A name that was given speaks for itself; the program's name alone does not.
+        detail = "" if name else str(command)
+        return Pipeline((*self._specs, replace(spec, detail=detail)))
 
     def rate_limit(
         self, items: float, *, per: float = 1.0, burst: int = 1, name: str | None = None
@@ -554,8 +556,9 @@ class Pipeline(Generic[In, Out]):
         Raises:
             ExceptionGroup: the errors of the stages.
             JournalError: the journal belongs to another pipeline or is in use, or cannot be read
-                or written; two items have the same key, or one has none; or a stage of a run with
-                a journal has no name of its own. It comes bare, not in a group.
+                or written; two items have the same key, or one has none, or ``key`` raised an
+                error; or a stage of a run with a journal has no name of its own. It comes bare,
+                not in a group.
         """
         how = _How(unwrap, journal, key, progress, ahead)
         return await _run_to_end(self._specs, source, how)

@@ -215,6 +215,7 @@ class Spec:
     calls: bool = False  # whether its workers call the function
     is_async: bool = False  # whether the function is known to return an awaitable
     named: bool = True  # whether the name tells the stage from others: see Journal
+    detail: str = ""  # what else tells it from others
 
 
 def function_spec(

@@ -69,6 +69,8 @@ class Worker:
         """Whether its initializer has run."""
         self.leaving: bool = False
         """Whether it was told to end, or its initializer failed."""
+        self.interrupted: int = 0
+        """The number of the chunk whose task was told to clean up."""
         self.killed: bool = False
         self.timed_out: bool = False
         self.last: tuple[int, int] = 0, 0
@@ -137,6 +139,14 @@ class Worker:
         """Let it end after the work that it has."""
         self.leave()
         self.connection.send(STOP, NOTHING)
+
+    def interrupt(self, chunk: Chunk) -> None:
+        """Raise TaskCancelled in the task that works on a chunk."""
+        self.interrupted = chunk.number
+        self.set_victim_of(chunk.owner)
+        self.cancel(chunk.owner.number)
+        with suppress(ProcessLookupError):
+            os.kill(self.child.pid, signal.SIGTERM)
 
     def kill(self, *, timed_out: bool = False) -> None:
         """End it now, and everything that it started."""
