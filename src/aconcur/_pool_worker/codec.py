@@ -17,12 +17,14 @@ __all__ = (
     "INITIALIZE",
     "INLINE",
     "ITEMS",
+    "LOG",
     "NOTHING",
     "READY",
     "SHARE",
     "STOP",
     "U64",
     "UNREADABLE",
+    "UNSHARE",
     "Buffer",
     "Encoded",
     "Frame",
@@ -54,11 +56,13 @@ FORGET: Final = 4  # drop the function of a map
 SHARE: Final = 5  # a shared value
 STOP: Final = 6
 INITIALIZE: Final = 7  # the initializer and its arguments
+UNSHARE: Final = 8  # drop a shared value
 # Kinds of frames that a worker sends.
-ANSWER: Final = 8
-UNREADABLE: Final = 9  # a chunk or a function could not be unpickled
-READY: Final = 10
-FAILED: Final = 11  # the initializer raised
+ANSWER: Final = 16
+UNREADABLE: Final = 17  # a chunk or a function could not be unpickled
+READY: Final = 18
+FAILED: Final = 19  # the initializer raised
+LOG: Final = 20  # a log record of a task
 
 U64: Final = Struct("<Q")
 

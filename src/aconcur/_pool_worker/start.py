@@ -28,10 +28,11 @@ from struct import Struct
 
 from aconcur._pool_worker.codec import U64, SocketFile
 from aconcur._pool_worker.inherited import receive
+from aconcur._pool_worker.logs import Levels
 from aconcur._pool_worker.main_module import Origin, install
 from aconcur._pool_worker.on_import import on_import
 from aconcur._pool_worker.serve import serve
-from aconcur._pool_worker.work import Page
+from aconcur._pool_worker.work import Page, TaskCancelled, interrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Boot:
         main: the origin of the parent's ``__main__``.
         nice: added to its niceness.
         authkey: multiprocessing's, so that its managers accept the worker.
+        levels: the levels of the parent's loggers; None: log records are not forwarded.
         initialized: whether an INITIALIZE frame follows.
         initializer: the initializer and its arguments, for a fork, which has them in memory.
         serves: this is the fork server, not a worker.
@@ -67,6 +69,7 @@ class Boot:
         "authkey",
         "initialized",
         "initializer",
+        "levels",
         "main",
         "nice",
         "parent",
@@ -82,6 +85,7 @@ class Boot:
         main: Origin,
         nice: int,
         authkey: bytes,
+        levels: Levels | None,
         initialized: bool,
         serves: bool = False,
         initializer: tuple[Any, tuple[Any, ...]] | None = None,
@@ -92,6 +96,7 @@ class Boot:
         self.main: Origin = main
         self.nice: int = nice
         self.authkey: bytes = authkey
+        self.levels: Levels | None = levels
         self.initialized: bool = initialized
         self.initializer: tuple[Any, tuple[Any, ...]] | None = initializer
         self.serves: bool = serves
@@ -106,7 +111,17 @@ class Boot:
         return Boot, tuple(getattr(self, name) for name in _FIELDS)
 
 
-_FIELDS: Final = ("parent", "path", "argv", "main", "nice", "authkey", "initialized", "serves")
+_FIELDS: Final = (
+    "parent",
+    "path",
+    "argv",
+    "main",
+    "nice",
+    "authkey",
+    "levels",
+    "initialized",
+    "serves",
+)
 
 _stopping = False
 
@@ -139,7 +154,7 @@ def exec_main(fd: int) -> None:
             _fork_on_demand(sock, boot)
         else:
             _live(sock, boot)
-    except (EOFError, ConnectionError):
+    except (EOFError, ConnectionError, TaskCancelled):
         return
     finally:
         sock.detach()  # the process's end closes it, which tells the pool
@@ -159,7 +174,7 @@ def spawned(connection: Any, boot: Boot) -> None:  # noqa: ANN401 - multiprocess
     process = sys.modules["multiprocessing.process"].current_process()
     process._config["daemon"] = False  # noqa: SLF001
     try:
-        with suppress(EOFError, ConnectionError):
+        with suppress(EOFError, ConnectionError, TaskCancelled):
             _live(sock, boot)
     finally:
         sock.detach()
@@ -171,14 +186,13 @@ def forked(sock: socket.socket, boot: Boot) -> None:
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
         _forget_loops()
         _forget_children()
-        with suppress(EOFError, ConnectionError):
+        with suppress(EOFError, ConnectionError, TaskCancelled):
             Context().run(_live, sock, boot)
         code = 0
     finally:
@@ -214,10 +228,18 @@ def _live(sock: socket.socket, boot: Boot) -> None:
     # Handled rather than ignored: the children of a task would inherit "ignored".
     signal.signal(signal.SIGINT, _ignore_ctrl_c)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, interrupt)
     sock.setblocking(True)
     page = _receive_page(sock)
     start_new_thread(_end_with_parent, (sock.fileno(), boot.parent))
-    serve(sock, page, nice=boot.nice, initialized=boot.initialized, initializer=boot.initializer)
+    serve(
+        sock,
+        page,
+        nice=boot.nice,
+        initialized=boot.initialized,
+        initializer=boot.initializer,
+        levels=boot.levels,
+    )
     _stopping = True
 
 

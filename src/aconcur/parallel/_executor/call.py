@@ -108,6 +108,7 @@ class ExecutorCall:
             chunk=chunk.number,
             exact=False,
             keep_going=job.keep_going,
+            star=job.star,
             failed=_as_it_is,
         )
         return LocalAnswer(answer, seconds)
@@ -122,7 +123,7 @@ class ExecutorCall:
             return NoCall, ()  # noqa: ASYNC104
         self.sent = items.size
         key = os.getpid(), job.number
-        return SentCall, (key, function, items, job.budget, job.keep_going)
+        return SentCall, (key, function, items, job.budget, job.keep_going, job.star)
 
 
 def _sender_for(executor: Executor) -> Sender:

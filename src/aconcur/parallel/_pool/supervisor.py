@@ -46,6 +46,7 @@ class Supervisor:
         initializer: the message with the function that each calls first, and its arguments.
         fds: descriptors that each worker gets; the supervisor closes them.
         tasks_each: items after which a worker is replaced; None: never.
+        grace: seconds in which tasks may clean up at the end.
     """
 
     def __init__(
@@ -56,10 +57,11 @@ class Supervisor:
         initializer: Encoded | None,
         fds: Sequence[int],
         tasks_each: int | None,
+        grace: float,
     ) -> None:
         self.open: bool = True
         self._size, self._launcher, self._tasks_each = size, launcher, tasks_each
-        self._initializer, self._fds = initializer, fds
+        self._initializer, self._fds, self._grace = initializer, fds, grace
         self._counters = Counters()
         self._workers: list[Worker] = []
         self.scheduler: Scheduler = Scheduler(
@@ -91,6 +93,15 @@ class Supervisor:
         """
         await protected(self._close)(gently)
 
+    def stop(self) -> None:
+        """Kill all workers. Callable wherever the loop runs."""
+        if self.open:
+            self._stop(gently=False)
+
+    async def stopped(self) -> None:
+        """Wait after :meth:`stop` for the end of all workers."""
+        await self._task.ended(self._kill_all)
+
     async def _close(self, gently: bool) -> None:
         self._stop(gently)
         await self._task.ended(self._kill_all)
@@ -101,6 +112,9 @@ class Supervisor:
         self.open = False
         for worker in self._workers:
             if gently and worker.ready and not worker.in_flight:
+                worker.stop()
+            elif self._grace and worker.in_flight:
+                worker.interrupt(worker.in_flight[0])
                 worker.stop()
             else:
                 worker.kill()
@@ -135,7 +149,7 @@ class Supervisor:
         **Cancelled** natively: kills them, waits, and raises.
         """
         cancelled = None
-        ends = time.monotonic() + _SHUTDOWN_GRACE
+        ends = time.monotonic() + max(_SHUTDOWN_GRACE, self._grace)
         with anyio.CancelScope(shield=True):
             for worker in self._workers:
                 left = max(0.0, ends - time.monotonic())

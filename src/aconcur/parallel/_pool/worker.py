@@ -19,7 +19,7 @@ import anyio
 
 from aconcur._core.shielded import wait_readable, wait_readable_catching_cancel
 from aconcur._pool_worker.codec import NOTHING, STOP, Frame
-from aconcur._pool_worker.work import CANCELLED, CHUNK, FROM, SINCE, UNTIL, Page
+from aconcur._pool_worker.work import CANCELLED, CHUNK, FROM, INTERRUPTED, SINCE, UNTIL, Page
 from aconcur.parallel._map.chunk import Chunk, Death, Owner
 from aconcur.parallel._pool.connection import Connection
 from aconcur.parallel._pool.launch import Child
@@ -69,6 +69,8 @@ class Worker:
         """Whether its initializer has run."""
         self.leaving: bool = False
         """Whether it was told to end, or its initializer failed."""
+        self.interrupted: int = 0
+        """The number of the chunk whose task was told to clean up."""
         self.killed: bool = False
         self.timed_out: bool = False
         self.last: tuple[int, int] = 0, 0
@@ -108,8 +110,10 @@ class Worker:
     # ------------------------------------------------------------------- the page
 
     def cancel(self, job: int) -> None:
-        """Ask it to give up a job's chunk after the current item."""
+        """Ask it to give up a job's chunk after the current item; 0: no longer."""
         self._page[CANCELLED] = job
+        if not job:
+            self._page[INTERRUPTED] = 0
 
     def _in_work(self, chunk: Chunk) -> tuple[int, int]:
         """Return which of the chunk's items it works on: from, to before; equal if none."""
@@ -137,6 +141,15 @@ class Worker:
         """Let it end after the work that it has."""
         self.leave()
         self.connection.send(STOP, NOTHING)
+
+    def interrupt(self, chunk: Chunk) -> None:
+        """Raise TaskCancelled in the task that works on a chunk."""
+        self.interrupted = chunk.number
+        self.set_victim_of(chunk.owner)
+        self.cancel(chunk.owner.number)
+        self._page[INTERRUPTED] = chunk.owner.number
+        with suppress(ProcessLookupError):
+            os.kill(self.child.pid, signal.SIGTERM)
 
     def kill(self, *, timed_out: bool = False) -> None:
         """End it now, and everything that it started."""
