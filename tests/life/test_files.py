@@ -3,7 +3,7 @@ from __future__ import annotations
 import gzip
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,6 @@ from aconcur.life import (
     write_macrocell,
     write_rle,
 )
-from aconcur.life._formats.files import Reader
 from tests.support.patterns import UNHURRIED
 
 GLIDER = Pattern([(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)])
@@ -198,7 +197,7 @@ WOUNDS = st.lists(
     WOUNDS,
 )
 def test_a_damaged_file_is_read_or_refused(
-    reader: Reader, name: str, wounds: list[tuple[int, int, bytes]]
+    reader: Callable[..., Pattern], name: str, wounds: list[tuple[int, int, bytes]]
 ) -> None:
     data = bytearray(FORMATS[reader](classic(name)).encode())
     for place, removed, splinter in wounds:
