@@ -61,7 +61,7 @@ def two_readers_of(make: Callable[[], Cache]) -> Callable[[], Awaitable[None]]:
 
 
 def main() -> None:
-    """Explore both caches on asyncio, and replay what was found on trio."""
+    """Explore both caches on asyncio, and replay the failure on trio."""
     found = explore(two_readers_of(Cache))
     print(found)
     assert found.failure is not None

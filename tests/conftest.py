@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -22,7 +22,7 @@ import pytest
 
 from aconcur.testing import Snapshot
 from tests.support.backends import BACKENDS
-from tests.support.extras import missing_module
+from tests.support.extras import missing_in_report, missing_module, missing_parameter
 
 pytest_plugins = ("pytester",)
 
@@ -30,6 +30,18 @@ pytest_plugins = ("pytester",)
 @pytest.fixture(scope="session", params=list(BACKENDS.values()), ids=list(BACKENDS))
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     return request.param
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Skip a test file that cannot be imported without a module of an extra."""
+    report = yield
+    if report.failed and (module := missing_in_report(str(report.longrepr))):
+        report.outcome = "skipped"
+        report.longrepr = (str(collector.path), 0, f"Skipped: not installed: {module}")
+    return report
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,6 +68,10 @@ def skipped_without_extras() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for value in item.callspec.params.values() if hasattr(item, "callspec") else ():
+            if module := missing_parameter(value):
+                item.add_marker(pytest.mark.skip(reason=f"not installed: {module}"))
     # Fixtures end in reverse order: tasks are counted while the test's loop runs, the rest later.
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):

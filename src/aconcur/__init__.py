@@ -6,10 +6,10 @@ same system on async/await; ``aconcur compare`` runs them on one input and shows
 
 __all__ = ("AconcurError", "__version__", "run")
 
-from typing import TYPE_CHECKING
-
 from aconcur.errors import AconcurError as AconcurError
 
+# Not imported from typing, which imports re: every worker of a pool would wait for that.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from aconcur._run import run as run
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.extras import skip_without
+
 PASSWORD = "hush hush"
 DIGEST = [sys.executable, "-m", "aconcur", "digest"]
 
@@ -204,6 +206,7 @@ def test_ctrl_c_leaves_nothing() -> None:
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
+@skip_without("rich")
 def test_a_terminal_sees_how_far_it_has_come(files: list[Path]) -> None:
     leader, follower = pty.openpty()
     done = subprocess.run(

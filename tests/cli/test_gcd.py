@@ -15,6 +15,7 @@ import pytest
 
 from aconcur.cli import gcd_lines
 from aconcur.cli.gcd_lines import Block, divisors
+from tests.support.extras import skip_without
 
 GCD = [sys.executable, "-m", "aconcur", "gcd"]
 PAIRS = "a,b\n12,18\n\n7,x\n0,4\n100,75\r\n1,2,3\n 9 , 9 \n6,4"
@@ -169,6 +170,7 @@ def test_ctrl_c_leaves_nothing(executor: str) -> None:
         time.sleep(0.02)
 
 
+@skip_without("rich")
 def test_a_terminal_sees_how_far_it_has_come() -> None:
     leader, follower = pty.openpty()
     done = subprocess.run(

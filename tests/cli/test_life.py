@@ -217,13 +217,42 @@ def test_a_file_says_where_it_lives(tmp_path: Path) -> None:
     assert (line["height"], line["width"]) == (8, 9)
 
 
-@pytest.mark.parametrize("suffix", ["rle", "mc", "cells", "lif"])
+def test_a_generation_of_any_size_is_written_as_macrocell(tmp_path: Path) -> None:
+    options = ("gosper-glider-gun", "--generations", str(30 * 10**12), "--to")
+    assert life(*options, tmp_path / "gun.mc.gz").code == 0
+    assert read(tmp_path / "gun.mc.gz").population == 36 + 5 * 10**12
+    assert life(tmp_path / "gun.mc.gz", "--generations", "30", "--to", tmp_path / "b.mc").code == 0
+    assert read(tmp_path / "b.mc").population == 36 + 5 * (10**12 + 1)
+    done = subprocess.run(
+        [*LIFE, *options, tmp_path / "gun.rle"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert re.match(r"aconcur: a grid of \d+ × \d+ cells is too large to lay out: ", done.stderr)
+    assert "write macrocell (.mc)" in done.stderr
+
+
+def test_a_bounded_field_is_counted_drawn_and_written_where_the_file_says(tmp_path: Path) -> None:
+    """A blinker in the top row of a box loses a cell to the edge."""
+    (tmp_path / "a.rle").write_text("#CXRLE Pos=-1,-2\nx = 3, y = 1, rule = B3/S23:p5, 5\n3o!\n")
+    lines = life(tmp_path / "a.rle", "--generations", "2").stdout.splitlines()
+    assert [json.loads(line)["population"] for line in lines] == [3, 2, 0]
+    assert life(tmp_path / "a.rle", "--to", tmp_path / "a.png", "--scale", "1").code == 0
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (5, 5)
+        assert [x for x in range(5) if image.convert("L").getpixel((x, 0)) > 128] == [1, 2, 3]  # type: ignore[operator]
+    for suffix in ("rle", "mc", "rle.gz"):
+        path = tmp_path / f"b.{suffix}"
+        assert life(tmp_path / "a.rle", "--generations", "1", "--to", path).code == 0
+        assert sorted(read(path).cells()) == [(0, 2), (1, 2)]
+
+
+@pytest.mark.parametrize("suffix", ["rle", "mc", "cells", "lif", "rle.gz"])
 def test_writes_a_generation_as_a_pattern(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     done = life("glider", "--generations", "40", "--to", path)
     assert done.code == 0, done.stderr
     assert set(read(path).at(10, 10).cells()) == set(classic("glider").at(10, 10).cells())
-    if suffix in ("rle", "mc"):
+    if suffix != "cells":
         assert read(path).offset == (10, 10)
 
 
@@ -309,7 +338,7 @@ def test_lists_what_it_knows() -> None:
     [
         ([], "name a FILE or a pattern; --list shows the patterns"),
         (["glidr"], "'glidr' is not a file, and there is no pattern 'glidr'; known: glider"),
-        (["glider", "--rule", "B9"], "rule 'B9' is neither a notation nor a known name"),
+        (["glider", "--rule", "B9"], "rule 'B9' asks for 9 live neighbours"),
         (["glider", "--torus", "8"], "--torus must be HEIGHTxWIDTH, like 64x64, not '8'"),
         (["glider", "--generations", "-1"], "--generations must be at least 0, not -1"),
         (["glider", "--every", "0"], "--every must be at least 1, not 0"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 
 import pytest
@@ -47,3 +48,9 @@ def test_the_next_line_replaces_the_last_one_and_is_cut_to_the_terminal() -> Non
 )
 def test_no_line_is_drawn_without_the_means(before: str, term: str) -> None:
     assert screen(before, term) == "done\r\n"
+
+
+def test_no_line_is_drawn_into_a_pipe() -> None:
+    code = PROGRAM.format(before="")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "done\n")

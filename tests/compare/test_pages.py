@@ -309,7 +309,7 @@ def test_in_markdown_two_halves_float_and_references_keep_their_underscores(
     wild = replace(pair, original=replace(pair.original, reference="__main__.py::A"))
     drawn = markdown.draw(wild)
     assert drawn.count('<table align="left">') == 2
-    assert "<code>__main__.py</code>" in drawn
+    assert "<code>__main__.py::A</code>" in drawn
     assert drawn.endswith('<br clear="all">')
 
 

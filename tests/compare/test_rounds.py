@@ -16,6 +16,7 @@ from aconcur.compare.rounds import DisagreementError, MeasurementStep, VersionFa
 from aconcur.errors import MissingRequirementError
 from tests.support.backends import BACKENDS
 from tests.support.lesson import GROWTH_TOML, LESSON_TOML, SOURCES, TABLE_TOML
+from tests.support.states import until
 
 LessonWith = Callable[..., Lesson]
 # For what is counted or compared in the processes of the versions, which have loops of their own,
@@ -255,8 +256,7 @@ async def _until_gone(pid: int) -> None:
 
 
 async def _until_written(path: Path) -> int:
-    while not (path.exists() and path.read_text()):
-        await anyio.sleep(0.01)
+    await until(lambda: path.exists() and path.read_text())
     return int(path.read_text())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from aconcur.compare import load_lessons
 from aconcur.compare.lesson import Lesson
 from aconcur.compare.record import read_fault_record
 from aconcur.lessons.under_fault import FAULTS, observe
+from tests.support.states import until_sync
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -74,10 +74,7 @@ def test_a_command_shows_one_cell_and_a_wrong_one_lists_them() -> None:
 
 def test_an_observation_leaves_no_process() -> None:
     observe("aconcur.lessons.item36_subprocess.faults", "as in the notes", "a timeout")
-    deadline = time.monotonic() + 5
-    while (left := processes_with("ACONCUR_UNDER_FAULT=")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not left
+    until_sync(lambda: not processes_with("ACONCUR_UNDER_FAULT="))
 
 
 def processes_with(variable: str) -> list[int]:

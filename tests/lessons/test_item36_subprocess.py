@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from aconcur.lessons.item36_subprocess import original, rebuilt, work
 from tests.lessons.conftest import Call
 from tests.support.commands import free_files
+from tests.support.states import BOUND
 
 LESSON = "item36_subprocess"
 pytestmark = [
@@ -582,15 +583,18 @@ async def test_when_every_task_is_cancelled_no_child_and_no_file_is_left(
         if steps % 2:  # amid the ending, too
             task.cancel()
             await asyncio.sleep(0)
-        while any(map(connects_pipes, others())):  # asyncio itself would hang
-            await asyncio.sleep(0)
+        async with asyncio.timeout(BOUND):
+            while any(map(connects_pipes, others())):  # asyncio itself would hang
+                await asyncio.sleep(0)
         for each in others():
             each.cancel()
         await asyncio.wait([task])
         assert task.cancelled() or task.exception() is None
         assert not others()
-        while uses_uvloop and children():  # it kills one half started, and goes on before it ends
-            await asyncio.sleep(0)
+        async with asyncio.timeout(BOUND):
+            # uvloop kills a half-started child and goes on before that ends
+            while uses_uvloop and children():
+                await asyncio.sleep(0)
         assert not children()
         assert descriptors() == before
 
@@ -605,8 +609,9 @@ async def test_a_reaping_that_is_cancelled_begins_again() -> None:
     grandchild = int(await child.stdout.readline())
     ending = asyncio.ensure_future(rebuilt.end(child))
     try:
-        while not (reaping := others() - {ending}):
-            await asyncio.sleep(0)
+        async with asyncio.timeout(BOUND):
+            while not (reaping := others() - {ending}):
+                await asyncio.sleep(0)
         for each in reaping:
             each.cancel()
         await asyncio.wait(reaping)
@@ -695,8 +700,9 @@ async def test_cancelled_writers_do_not_complain_of_their_readers(
     monkeypatch.setattr(rebuilt, "end", end_slowly)
     put("openssl", "trap '' PIPE; exec dd if=/dev/zero bs=64k")
     task = asyncio.ensure_future(rebuilt.digest_all(numbered(3)))
-    while sum(map(has_written_much, children())) < 3:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(BOUND):
+        while sum(map(has_written_much, children())) < 3:
+            await asyncio.sleep(0)
     await cancel(task, again=False)
     assert capfd.readouterr() == ("", "")
 

@@ -35,7 +35,7 @@ from aconcur.lessons.item40_coroutines import work as work40
 from aconcur.lessons.item41_futures import notes_async as async41
 from aconcur.lessons.item41_futures import notes_original as notes41
 from aconcur.lessons.item41_futures import notes_toolkit as toolkit41
-from tests.support.states import until_sync
+from tests.support.states import until, until_sync
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.anyio]
 on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
@@ -132,8 +132,7 @@ async def test_the_polling_task_works_and_polls() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(worker.run)
         first.put(1)
-        while not last.items:
-            await anyio.sleep(0.005)
+        await until(lambda: last.items)
         group.cancel_scope.cancel()
     assert (list(last.items), worker.work_done) == ([2], 1)
 

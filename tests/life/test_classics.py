@@ -15,7 +15,6 @@ from aconcur.life import (
     make_engine,
     write_rle,
 )
-from aconcur.life._engines.bigint import BigInt
 
 OSCILLATORS = {
     "blinker": 2,
@@ -47,7 +46,7 @@ ELSEWHERE = {"lidka", "replicator"}
 
 
 def generations(pattern: Pattern, *numbers: int, size: int = 64) -> list[Pattern]:
-    engine = BigInt(pattern.grid(size, size), pattern.rule)
+    engine = make_engine(pattern.grid(size, size), pattern.rule, engine="bigint")
     found, lived = [], 0
     for number in numbers:
         engine.step(number - lived)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from aconcur.errors import MissingRequirementError
@@ -22,6 +23,7 @@ from aconcur.life import (
     read_rle,
 )
 from aconcur.life._engines.circuit import circuit
+from aconcur.life._engines.stripes import Stripes
 from aconcur.life._hashlife.engine import HashLife
 from tests.support.life import by_the_book
 
@@ -96,6 +98,15 @@ def test_several_rows_of_words_are_lived_at_a_time(
             one.step(3)
             other.step(3)
             assert one.snapshot() == other.snapshot()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 510), (100, 70), (640, 4096)])
+def test_both_generations_of_the_kernel_lie_half_a_page_apart(size: tuple[int, int]) -> None:
+    """At the same place of a page they would make each other wait."""
+    words, other = Stripes(*size).pack_pair(Grid(*size))
+    assert (other.ctypes.data - words.ctypes.data) % 4096 == 2048
+    assert words.shape == other.shape
+    assert not np.shares_memory(words, other)
 
 
 def test_equal_generations_have_equal_states() -> None:

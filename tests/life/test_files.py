@@ -3,7 +3,7 @@ from __future__ import annotations
 import gzip
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,6 @@ from aconcur.life import (
     write_macrocell,
     write_rle,
 )
-from aconcur.life._formats.files import Reader
 from tests.support.patterns import UNHURRIED
 
 GLIDER = Pattern([(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)])
@@ -107,6 +106,12 @@ def test_life_105_is_known_by_its_first_line_or_its_blocks(tmp_path: Path, name:
 def test_a_compressed_file_is_known_by_its_content(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(gzip.compress(write_rle(GLIDER).encode()))
     assert read(tmp_path / name) == GLIDER
+
+
+def test_mcell_is_told_apart_and_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mcl").write_text("#MCell 4.00\n#GAME Life\n#L .A$..A$3A\n")
+    with pytest.raises(PatternError, match=r"MCell's format \(\.mcl\) is not supported"):
+        read(tmp_path / "a.mcl")
 
 
 @pytest.mark.parametrize("end", [5, -9, -1])
@@ -192,7 +197,7 @@ WOUNDS = st.lists(
     WOUNDS,
 )
 def test_a_damaged_file_is_read_or_refused(
-    reader: Reader, name: str, wounds: list[tuple[int, int, bytes]]
+    reader: Callable[..., Pattern], name: str, wounds: list[tuple[int, int, bytes]]
 ) -> None:
     data = bytearray(FORMATS[reader](classic(name)).encode())
     for place, removed, splinter in wounds:

@@ -23,6 +23,10 @@ def test_normal_rules_are_conway_s_and_the_header_may_be_missing() -> None:
     assert (pattern.rule, pattern.population) == (Rule("B3/S23"), 2)
 
 
+def test_a_block_without_a_place_is_at_0_0() -> None:
+    assert sorted(read_life105("#Life 1.05\n#P\n.*\n..*\n***\n").cells()) == GLIDER
+
+
 def test_blocks_of_a_bounded_field_count_from_its_middle() -> None:
     pattern = read_life105("#Life 1.05\n#R 23/3:T10,8\n#P -5 -4\n.*\n..*\n***\n")
     assert sorted(pattern.cells()) == GLIDER

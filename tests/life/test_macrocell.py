@@ -36,6 +36,13 @@ def test_reads_leaves_and_nodes() -> None:
     assert pattern.comments == ("a glider",)
 
 
+def test_a_leaf_may_be_the_whole_pattern() -> None:
+    # Around the origin, its first row being y = -3.
+    assert sorted(read_macrocell("[M2]\n.*$..*$***$").cells()) == [
+        (y - 3, x - 4) for y, x in GLIDER
+    ]
+
+
 def test_equal_squares_are_written_once() -> None:
     corners = [(64 * i + 1, 64 * j) for i in range(9) for j in range(9)]
     pattern = Pattern([(y + top, x + left) for y, x in GLIDER for top, left in corners])
@@ -164,6 +171,6 @@ def test_both_ways_to_write_make_the_same_tree(monkeypatch: pytest.MonkeyPatch) 
     assert once.count("\n") == plain.count("\n")
     monkeypatch.setattr("aconcur.life._formats.macrocell._MOST_LEAVES", 10)
     assert read_macrocell(once) == pattern
-    monkeypatch.setattr("aconcur.life._formats.macrocell._MOST_RUNS", 10)
+    monkeypatch.setattr("aconcur.life._model.tree._MOST_RUNS", 10)
     assert read_macrocell(once).population == pattern.population
     assert read_macrocell(write_macrocell(read_macrocell(once))).offset == pattern.offset

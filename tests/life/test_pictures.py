@@ -229,5 +229,5 @@ def test_cancelled_anywhere_it_leaves_the_old_file(
     async def scenario() -> None:
         await animate(Stream(GRIDS), path)
 
-    cancel_everywhere(scenario, backend=backend).check()
+    cancel_everywhere(scenario, backend=backend, grace=1.0).check()
     assert [left.name for left in tmp_path.iterdir()] == [name]

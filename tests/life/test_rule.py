@@ -30,6 +30,7 @@ def test_usual_spellings_name_one_rule(text: str) -> None:
     [
         ("B2/S", "B2/S"),
         ("/2", "B2/S"),
+        ("B234", "B234/S"),
         ("23/", "B/S23"),
         ("bs", "B/S"),
         ("B0123478/S01234678", None),

@@ -189,6 +189,33 @@ async def turns_of_another(engine: Fake, lives: int) -> int:
     return had
 
 
+async def test_a_generation_in_a_thread_is_looked_at_in_that_thread() -> None:
+    class Watched(Fake):
+        @property
+        def population(self) -> int:
+            self.threads.add(threading.get_ident())
+            return self.lived
+
+    engine = Watched(nogil=True)
+    stream = generations(engine, every=3)
+    assert await anext(stream) == (0, 0)
+    engine.threads.clear()
+    assert await anext(stream) == (3, 3)
+    assert len(engine.threads) == 1
+    assert threading.get_ident() not in engine.threads
+
+
+async def test_one_visit_to_a_thread_takes_chunks_of_growing_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "perf_counter", lambda: 0.0)
+    engine = Fake(nogil=True)
+    async for _ in generations(engine, every=20, stop=20):
+        pass
+    assert engine.chunks == [1, 2, 4, 8, 5]
+    assert len(engine.threads) == 1
+
+
 async def test_the_loop_has_its_turn_once_a_millisecond(clock: Iterator[list[float]]) -> None:
     (step,) = clock
     step[0] = pace.BUDGET * 1.5

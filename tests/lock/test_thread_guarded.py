@@ -28,6 +28,7 @@ from aconcur.lock import (
     ThreadGuarded,
 )
 from aconcur.lock._wait_queue import Entry
+from tests.support.extras import skip_without
 from tests.support.states import BOUND, until, until_sync
 from tests.support.threads import Threads
 
@@ -187,6 +188,7 @@ async def test_a_worker_thread_waits_for_a_task() -> None:
 # --- many loops ---
 
 
+@skip_without("trio")
 def test_threads_and_tasks_of_several_loops_stand_in_one_line() -> None:
     names: Names = ThreadGuarded(())
     with held_by_a_thread(names) as (threads, _):

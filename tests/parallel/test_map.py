@@ -322,7 +322,7 @@ async def test_a_value_shared_is_sent_once_a_worker(pool: Pool) -> None:
 )
 async def test_wrong_options_are_named(pool: Pool, wrong: dict[str, int], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
-        pool.map(tasks.square, [], **wrong)  # type: ignore[arg-type]
+        pool.map(tasks.square, [], **wrong)  # type: ignore[call-overload]
 
 
 async def test_a_map_after_time_out_of_the_consumer(pool: Pool) -> None:

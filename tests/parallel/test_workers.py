@@ -222,7 +222,7 @@ async def main():
             "run run [Point(x=1)]",
         ),
         ("lambda x: norm(Point(x))", "[-1]", "anyio.run(main)", "run [Point(x=1)]"),
-        ("norm", "[Point(-1)]", "anyio.run(main)", "__name__ == '__main__'"),
+        ("norm", "[Point(-1)]", "anyio.run(main)", "run [Point(x=1)]"),
     ],
 )
 def test_scripts_need_no_guard_unless_main_is_named(

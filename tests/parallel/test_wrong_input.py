@@ -112,7 +112,7 @@ async def test_an_error_of_progress_ends_the_map(pool: Pool) -> None:
 
 async def test_what_cannot_be_iterated_over_is_refused(pool: Pool) -> None:
     with pytest.raises(TypeError, match="not iterable"):
-        await pool.map(tasks.square, 5).collect()  # type: ignore[arg-type]
+        await pool.map(tasks.square, 5).collect()  # type: ignore[call-overload]
     assert pool.statistics().maps == 0
 
 

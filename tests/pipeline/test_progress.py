@@ -19,6 +19,7 @@ from aconcur.pipeline._report import Recent
 from aconcur.testing import cancel_everywhere, explore
 from tests.pipeline.test_accounts import account
 from tests.support.pseudo_terminal import PseudoTerminal, open_pseudo_terminal
+from tests.support.states import until
 
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 
@@ -41,8 +42,7 @@ async def test_a_function_is_told_and_told_of_the_end() -> None:
     reports: list[PipelineReport] = []
 
     async def until_told(item: int) -> int:
-        while not reports:
-            await anyio.sleep(0.001)
+        await until(lambda: reports)
         return item
 
     pipeline = stage(until_told).map(odd_fails, on_error=SKIP)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ("missing_module", "skip_without")
+__all__ = ("missing_in_report", "missing_module", "missing_parameter", "skip_without")
 
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 import pytest
 
 from aconcur.errors import MissingRequirementError
+from tests.support.backends import BACKENDS
 
 # Modules of the extras, and of peers that some tests try.
 OPTIONAL: Final = {
@@ -44,6 +46,21 @@ def missing_module(error: BaseException) -> str | None:
         elif isinstance(one, MissingRequirementError):
             module = one.what.removeprefix("module ")
         if module in OPTIONAL and find_spec(module) is None:
+            return module
+    return None
+
+
+def missing_in_report(text: str) -> str | None:
+    """Return the optional module whose absence ended the import of a test file, or None."""
+    found = re.search(r"ModuleNotFoundError: No module named '(\w+)", text)
+    module = found[1] if found else None
+    return module if module in OPTIONAL and find_spec(module) is None else None
+
+
+def missing_parameter(value: object) -> str | None:
+    """Return the optional module that a test's parameter names and that is absent, or None."""
+    for module in OPTIONAL:
+        if (value == module or value == BACKENDS.get(module)) and find_spec(module) is None:
             return module
     return None
 

@@ -75,10 +75,3 @@ def answering(answer: bytes) -> Iterator[str]:
 def unused_url() -> str:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return "http://{}:{}/".format(*listener.getsockname())
-
-
-# httpx2 leaves the innermost generator of an answer that is not read to its end to the garbage
-# collector, and trio can only complain of it.
-LEFT_GENERATOR = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <async_generator object PoolByteStream"
-)

@@ -142,12 +142,17 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60
     numbers: ClassVar[dict[str, int]]
     asked: ClassVar = Counter[int]()
-    given: ClassVar[dict[str, int]] = {}
+    given: ClassVar[dict[str, bytes]] = {}
     closing = threading.Event()
 
     def do_GET(self) -> None:
         if self.path == "/thumbnails":
-            self.answer(200, json.dumps(self.given).encode())
+            self.answer(
+                200, json.dumps({name: len(it) for name, it in self.given.items()}).encode()
+            )
+            return
+        if self.path.startswith("/thumbnails/"):
+            self.answer(200, self.given[self.name])
             return
         number = self.numbers.get(self.path.removeprefix("/pictures/"), -1)
         self.asked[number] += 1
@@ -170,12 +175,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))
-        name = unquote(self.path.removeprefix("/thumbnails/"))
-        if name[:3].isdecimal() and kind_of(int(name[:3])) is Kind.REFUSED:
+        if self.name[:3].isdecimal() and kind_of(int(self.name[:3])) is Kind.REFUSED:
             self.answer(507)
+        elif self.headers["If-None-Match"] == "*" and self.name in self.given:
+            self.answer(412)
         else:
-            self.given[name] = len(data)
+            self.given[self.name] = data
             self.answer(201)
+
+    @property
+    def name(self) -> str:
+        return unquote(self.path.removeprefix("/thumbnails/"))
 
     def answer(self, status: int, body: bytes = b"") -> None:
         self.send_response(status)

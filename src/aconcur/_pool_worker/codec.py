@@ -17,12 +17,14 @@ __all__ = (
     "INITIALIZE",
     "INLINE",
     "ITEMS",
+    "LOG",
     "NOTHING",
     "READY",
     "SHARE",
     "STOP",
     "U64",
     "UNREADABLE",
+    "UNSHARE",
     "Buffer",
     "Encoded",
     "Frame",
@@ -54,11 +56,13 @@ FORGET: Final = 4  # drop the function of a map
 SHARE: Final = 5  # a shared value
 STOP: Final = 6
 INITIALIZE: Final = 7  # the initializer and its arguments
+UNSHARE: Final = 8  # drop a shared value
 # Kinds of frames that a worker sends.
-ANSWER: Final = 8
-UNREADABLE: Final = 9  # a chunk or a function could not be unpickled
-READY: Final = 10
-FAILED: Final = 11  # the initializer raised
+ANSWER: Final = 16
+UNREADABLE: Final = 17  # a chunk or a function could not be unpickled
+READY: Final = 18
+FAILED: Final = 19  # the initializer raised
+LOG: Final = 20  # a log record of a task
 
 U64: Final = Struct("<Q")
 
@@ -83,15 +87,23 @@ _ROOM: Final = 2 * INLINE
 class Encoded:
     """A message that is ready to be sent."""
 
-    __slots__ = ("parts", "sizes", "total")
+    __slots__ = ("by_name", "parts", "sizes", "total")
 
-    def __init__(self, parts: Sequence[Buffer], sizes: tuple[int, ...], total: int) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Buffer],
+        sizes: tuple[int, ...],
+        total: int,
+        by_name: bool = True,
+    ) -> None:
         self.parts: Sequence[Buffer] = parts
         """The pieces to send, in order."""
         self.sizes: tuple[int, ...] = sizes
         """The bytes of each buffer before the pickle."""
         self.total: int = total
         """The bytes of all parts."""
+        self.by_name: bool = by_name
+        """Whether pickle itself made it, without cloudpickle."""
 
 
 NOTHING: Final = Encoded([b"N."], (), 2)
@@ -127,9 +139,10 @@ def encode(value: object, pickler: type[Any] = pickle.Pickler) -> Encoded:
     pickler(sink, 5, buffer_callback=keep).dump(value)
     parts = sink.parts
     if not buffers:
-        return Encoded(parts, (), sum(map(len, parts)))
+        return Encoded(parts, (), sum(map(len, parts)), pickler is pickle.Pickler)
     sizes = tuple(map(len, buffers))
-    return Encoded(buffers + parts, sizes, sum(sizes) + sum(map(len, parts)))
+    total = sum(sizes) + sum(map(len, parts))
+    return Encoded(buffers + parts, sizes, total, pickler is pickle.Pickler)
 
 
 def load(data: Buffer, sizes: Sequence[int]) -> Any:  # noqa: ANN401

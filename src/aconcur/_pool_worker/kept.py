@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("keep", "kept")
+__all__ = ("drop", "keep", "kept")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,11 @@ class _Unreadable:
 def keep(number: int, value: object, error: BaseException | None = None) -> None:
     """Store a value, or the error that its unpickling raised."""
     _VALUES[number] = value if error is None else _Unreadable(error)
+
+
+def drop(number: int) -> None:
+    """Forget a value. Tasks that hold a handle to it keep it alive."""
+    _VALUES.pop(number, None)
 
 
 def kept(number: int) -> Any:  # noqa: ANN401 - as it was sent

@@ -60,6 +60,11 @@ class MainModule(ModuleType):
                 return self.__dict__[name]
         raise AttributeError(f"module '__main__' has no attribute {name!r}")
 
+    def ensure_read(self) -> None:
+        """Run it, unless it was run, or there is nothing to run."""
+        if self.state == "new" and self.origin is not None:
+            self._run()
+
     def _run(self) -> None:
         if self.origin is None:
             raise AttributeError(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("EXACT", "KEEP_GOING", "serve")
+__all__ = ("EXACT", "KEEP_GOING", "STAR", "serve")
 
 import _socket as socket
 import os
 import sys
+from _thread import allocate_lock
 from contextlib import suppress
 
 from aconcur._pool_worker.codec import (
@@ -17,10 +18,12 @@ from aconcur._pool_worker.codec import (
     FUNCTION,
     INITIALIZE,
     INLINE,
+    LOG,
     READY,
     SHARE,
     STOP,
     UNREADABLE,
+    UNSHARE,
     Encoded,
     Frame,
     Inbox,
@@ -32,7 +35,8 @@ from aconcur._pool_worker.codec import (
     send_all,
 )
 from aconcur._pool_worker.failures import pack
-from aconcur._pool_worker.kept import keep
+from aconcur._pool_worker.kept import drop, keep
+from aconcur._pool_worker.logs import Levels, forward_logs
 from aconcur._pool_worker.main_module import sealed
 from aconcur._pool_worker.work import Answer, Page, encode_answer, work
 
@@ -44,9 +48,19 @@ EXACT: Final = 1
 """A flag of ITEMS: report on the page before each item, so that a death is blamed on one."""
 KEEP_GOING: Final = 2
 """A flag of ITEMS: go on after an item that failed."""
+STAR: Final = 4
+"""A flag of ITEMS: an item is a tuple of arguments."""
 
 
-def serve(sock: socket.socket, page: Page, *, nice: int, initialized: bool) -> None:
+def serve(
+    sock: socket.socket,
+    page: Page,
+    *,
+    nice: int,
+    initialized: bool,
+    initializer: tuple[Any, tuple[Any, ...]] | None,
+    levels: Levels | None,
+) -> None:
     """Serve until STOP, or until the initializer has failed.
 
     Args:
@@ -54,19 +68,23 @@ def serve(sock: socket.socket, page: Page, *, nice: int, initialized: bool) -> N
         page: the shared page.
         nice: added to this process's niceness.
         initialized: whether an INITIALIZE frame comes before all others.
+        initializer: the initializer and its arguments, if they need not be sent.
+        levels: the levels of the parent's loggers; None: log records are not forwarded.
 
     Raises:
         EOFError: the pool's end was closed.
         OSError: the connection is broken.
     """
     worker = _Worker(sock, page)
-    if worker.start(nice, initialized):
+    if levels is not None:
+        forward_logs(worker.log, levels)
+    if worker.start(nice, initialized, initializer):
         worker.run()
 
 
-def _call(call: tuple[Any, tuple[Any, ...]]) -> Any:  # noqa: ANN401 - the function's
-    function, arguments = call
-    return function(*arguments)
+def _call(call: tuple[Any, tuple[Any, ...], dict[str, Any]]) -> Any:  # noqa: ANN401 - the function's
+    function, arguments, options = call
+    return function(*arguments, **options)
 
 
 class _Worker:
@@ -76,8 +94,17 @@ class _Worker:
         self._sock, self._page, self._pid = sock, page, os.getpid()
         self._inbox = Inbox(sock)
         self._functions: dict[int, Any] = {}
+        self._lock = allocate_lock()  # threads of a task may send log records
+        self._resource: Any = None
 
-    def start(self, nice: int, initialized: bool) -> bool:
+    def log(self, message: Encoded) -> None:
+        """Send a log record. Callable in any thread."""
+        if os.getpid() == self._pid:
+            self._send(LOG, message)
+
+    def start(
+        self, nice: int, initialized: bool, initializer: tuple[Any, tuple[Any, ...]] | None
+    ) -> bool:
         """Run the initializer and say READY; return False if it failed, after saying FAILED."""
         try:
             if nice:
@@ -85,8 +112,13 @@ class _Worker:
             if initialized:
                 frame = self._next()
                 assert frame.kind == INITIALIZE
-                function, arguments = self._value(frame)
-                function(*arguments)
+                initializer = self._value(frame)
+            if initializer is not None:
+                function, arguments = initializer
+                self._resource = function(*arguments)
+                if hasattr(self._resource, "send"):  # a generator: it ends when the worker does
+                    next(self._resource)
+                del initializer, function, arguments
         except (EOFError, OSError) as error:
             if not self._connected():
                 raise
@@ -99,10 +131,13 @@ class _Worker:
         return True
 
     def run(self) -> None:
-        """Serve until STOP."""
+        """Serve until STOP; then end the initializer, if it is a generator."""
         while (frame := self._next()).kind != STOP:
             if frame.kind == FORGET:
                 self._functions.pop(frame.job, None)
+                continue
+            if frame.kind == UNSHARE:
+                drop(frame.job)
                 continue
             try:
                 value = self._value(frame)
@@ -115,6 +150,8 @@ class _Worker:
             else:
                 self._do(frame, value)
                 del value
+        if hasattr(self._resource, "send"):
+            next(self._resource, None)
 
     def _next(self) -> Frame:
         while (frame := self._inbox.next()) is None:
@@ -176,6 +213,7 @@ class _Worker:
             chunk=frame.chunk,
             exact=bool(flags & EXACT),
             keep_going=bool(flags & KEEP_GOING),
+            star=bool(flags & STAR),
             failed=pack if skip == 1 else lambda error: pack(error, skip=skip),
         )
         self._answer(frame, answer, seconds)
@@ -194,7 +232,8 @@ class _Worker:
         self, kind: int, message: Encoded, job: int = 0, chunk: int = 0, seconds: float = 0
     ) -> None:
         first = header(kind, message, job, chunk, seconds=seconds)
-        if message.total <= INLINE:
-            self._sock.sendall(b"".join((first, *message.parts)))
-        else:
-            send_all(self._sock, [first, *message.parts])
+        with self._lock:
+            if message.total <= INLINE:
+                self._sock.sendall(b"".join((first, *message.parts)))
+            else:
+                send_all(self._sock, [first, *message.parts])

@@ -18,10 +18,12 @@ _NUMBERS: Final = count(1)
 class Shared(Generic[T]):
     """A handle to a value that every worker of a pool holds. Made by ``Pool.share()``.
 
+    The workers drop the value when the parent's handle is garbage-collected.
+
     Pass it to functions in arguments, items or a ``partial``. Only its number is pickled.
     """
 
-    __slots__ = ("_value", "number")
+    __slots__ = ("__weakref__", "_value", "number")
 
     def __init__(self, value: T, number: int | None = None) -> None:
         self._value = value

@@ -27,9 +27,12 @@ from contextvars import Context
 from struct import Struct
 
 from aconcur._pool_worker.codec import U64, SocketFile
+from aconcur._pool_worker.inherited import receive
+from aconcur._pool_worker.logs import Levels
 from aconcur._pool_worker.main_module import Origin, install
+from aconcur._pool_worker.on_import import on_import
 from aconcur._pool_worker.serve import serve
-from aconcur._pool_worker.work import Page
+from aconcur._pool_worker.work import Page, TaskCancelled, interrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 4096
 _INT: Final = Struct("i")
+# unix(7): SCM_MAX_FD.
+_MOST_FDS: Final = 253
 UNKNOWN: Final = 1 << 32
 """Not a wait status: another part of the program has reaped the process."""
 # poll(2): the peer has closed its end (Linux). Elsewhere POLLHUP, which is always reported.
@@ -52,11 +57,25 @@ class Boot:
         argv: the parent's command line.
         main: the origin of the parent's ``__main__``.
         nice: added to its niceness.
+        authkey: multiprocessing's, so that its managers accept the worker.
+        levels: the levels of the parent's loggers; None: log records are not forwarded.
         initialized: whether an INITIALIZE frame follows.
+        initializer: the initializer and its arguments, for a fork, which has them in memory.
         serves: this is the fork server, not a worker.
     """
 
-    __slots__ = ("argv", "initialized", "main", "nice", "parent", "path", "serves")
+    __slots__ = (
+        "argv",
+        "authkey",
+        "initialized",
+        "initializer",
+        "levels",
+        "main",
+        "nice",
+        "parent",
+        "path",
+        "serves",
+    )
 
     def __init__(
         self,
@@ -65,15 +84,21 @@ class Boot:
         argv: list[str],
         main: Origin,
         nice: int,
+        authkey: bytes,
+        levels: Levels | None,
         initialized: bool,
         serves: bool = False,
+        initializer: tuple[Any, tuple[Any, ...]] | None = None,
     ) -> None:
         self.parent: int = parent
         self.path: list[str] = path
         self.argv: list[str] = argv
         self.main: Origin = main
         self.nice: int = nice
+        self.authkey: bytes = authkey
+        self.levels: Levels | None = levels
         self.initialized: bool = initialized
+        self.initializer: tuple[Any, tuple[Any, ...]] | None = initializer
         self.serves: bool = serves
 
     def for_server(self) -> Boot:
@@ -86,7 +111,17 @@ class Boot:
         return Boot, tuple(getattr(self, name) for name in _FIELDS)
 
 
-_FIELDS: Final = ("parent", "path", "argv", "main", "nice", "initialized", "serves")
+_FIELDS: Final = (
+    "parent",
+    "path",
+    "argv",
+    "main",
+    "nice",
+    "authkey",
+    "levels",
+    "initialized",
+    "serves",
+)
 
 _stopping = False
 
@@ -114,14 +149,19 @@ def exec_main(fd: int) -> None:
         boot = _receive_boot(sock)
         sys.path[:], sys.argv[:] = boot.path, boot.argv
         install(boot.main)
+        on_import("multiprocessing.process", lambda module: _set_authkey(module, boot.authkey))
         if boot.serves:
             _fork_on_demand(sock, boot)
         else:
             _live(sock, boot)
-    except (EOFError, ConnectionError):
+    except (EOFError, ConnectionError, TaskCancelled):
         return
     finally:
         sock.detach()  # the process's end closes it, which tells the pool
+
+
+def _set_authkey(module: Any, authkey: bytes) -> None:  # noqa: ANN401
+    module.current_process().authkey = authkey
 
 
 def spawned(connection: Any, boot: Boot) -> None:  # noqa: ANN401 - multiprocessing's Connection
@@ -134,7 +174,7 @@ def spawned(connection: Any, boot: Boot) -> None:  # noqa: ANN401 - multiprocess
     process = sys.modules["multiprocessing.process"].current_process()
     process._config["daemon"] = False  # noqa: SLF001
     try:
-        with suppress(EOFError, ConnectionError):
+        with suppress(EOFError, ConnectionError, TaskCancelled):
             _live(sock, boot)
     finally:
         sock.detach()
@@ -146,16 +186,19 @@ def forked(sock: socket.socket, boot: Boot) -> None:
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
         _forget_loops()
-        with suppress(EOFError, ConnectionError):
+        _forget_children()
+        with suppress(EOFError, ConnectionError, TaskCancelled):
             Context().run(_live, sock, boot)
         code = 0
     finally:
+        if util := sys.modules.get("multiprocessing.util"):
+            with suppress(Exception):
+                util._exit_function()  # noqa: SLF001 - flushes queues
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # the stream is closed or None
                 stream.flush()
@@ -171,16 +214,32 @@ def _forget_loops() -> None:
         trio.sniffio_library.name = None
 
 
+def _forget_children() -> None:
+    """Do for multiprocessing what it does in its own forks: a queue needs a new feeding thread."""
+    if util := sys.modules.get("multiprocessing.util"):
+        sys.modules["multiprocessing.process"]._children = set()  # type: ignore[attr-defined]  # noqa: SLF001
+        util._finalizer_registry.clear()  # noqa: SLF001
+        util._run_after_forkers()  # noqa: SLF001
+
+
 def _live(sock: socket.socket, boot: Boot) -> None:
     global _stopping
     _stopping = False
     # Handled rather than ignored: the children of a task would inherit "ignored".
     signal.signal(signal.SIGINT, _ignore_ctrl_c)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, interrupt)
     sock.setblocking(True)
     page = _receive_page(sock)
     start_new_thread(_end_with_parent, (sock.fileno(), boot.parent))
-    serve(sock, page, nice=boot.nice, initialized=boot.initialized)
+    serve(
+        sock,
+        page,
+        nice=boot.nice,
+        initialized=boot.initialized,
+        initializer=boot.initializer,
+        levels=boot.levels,
+    )
     _stopping = True
 
 
@@ -190,7 +249,7 @@ def _ignore_ctrl_c(number: int, frame: object) -> None:
 
 def _receive_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
     """Do the work of ``socket.recv_fds`` without importing ``socket``."""
-    data, ancillary, _, _ = sock.recvmsg(size, socket.CMSG_SPACE(_INT.size))
+    data, ancillary, _, _ = sock.recvmsg(size, socket.CMSG_SPACE(_INT.size * _MOST_FDS))
     fds = [fd for _, kind, sent in ancillary if kind == socket.SCM_RIGHTS for fd in _ints(sent)]
     return data, fds
 
@@ -205,6 +264,7 @@ def _receive_page(sock: socket.socket) -> Page:
         raise EOFError
     page = mmap.mmap(fds[0], _PAGE)
     os.close(fds[0])
+    receive(fds[1:])
     return memoryview(page).cast("q")
 
 

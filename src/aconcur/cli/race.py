@@ -39,7 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where threads are interrupted: where this CPython does it (default), or wherever "
         "the language allows it",
     )
-    add("--bound", type=int, default=2, help="most deviations from the base order (default: 2)")
+    add(
+        "--bound",
+        type=int,
+        help="most deviations from the base order (default: 2 for threads; for tasks 0, 1, 2 and "
+        "so on, as far as a second allows)",
+    )
     add("--schedules", type=int, default=20_000, help="most schedules to run (default: 20000)")
     add("--replay", metavar="TOKEN", help="run only the schedule whose token a failure printed")
 
@@ -64,7 +69,9 @@ def run(chosen: argparse.Namespace) -> None:
 
 def _run(scenario: Scenario, file: str, chosen: argparse.Namespace) -> Exploration:
     """Explore or replay, with tasks or with threads, as the function is async or not."""
-    limits = {"bound": chosen.bound, "schedules": chosen.schedules}
+    limits = {"schedules": chosen.schedules}
+    if chosen.bound is not None:
+        limits["bound"] = chosen.bound
     if iscoroutinefunction(scenario):
         if chosen.replay is not None:
             return replay(scenario, chosen.replay, backend=chosen.backend)

@@ -1,10 +1,11 @@
-"""``aconcur thumbnails``: download pictures, make them small, keep or upload them; resumable."""
+"""``aconcur thumbnails``: download pictures, shrink them, store or upload them; resumable."""
 
 from __future__ import annotations
 
-__all__ = ("add_arguments", "run")
+__all__ = ("add_arguments", "run", "urls_of")
 
 import argparse
+import codecs
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
@@ -22,11 +23,11 @@ from aconcur.parallel import open_pool, usable_cpus
 from aconcur.pipeline import Failure, Journal, PipelineReport, Retry, stage
 
 _WEB: Final = ("http://", "https://")
-_RETRY: Final = Retry(3, backoff=0.2, longest=5, on=(PleaseRetryError, TimeoutError))
+_RETRY: Final = Retry(3, backoff=0.2, longest=5, on=PleaseRetryError)
 
 
 class NotAllMadeError(AconcurError):
-    """Raised when some thumbnails could not be made: each has been named on stderr."""
+    """Raised when some thumbnails could not be made. Each was named on stderr."""
 
     def __init__(self, failed: int, total: int, journal: Journal | None) -> None:
         again = "see the lines above"
@@ -39,12 +40,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its options."""
     parser.description = (
         "Download pictures, shrink each in a worker process, and write it into a folder or PUT it "
-        "to a URL, many at once. Prints where each thumbnail is. Pictures of more than 50 million "
-        "pixels or 32 MB are refused."
+        "to a URL, many at once. Prints where each thumbnail is. No file is replaced: if a name is "
+        "taken by another picture, the thumbnail gets a longer one (a server must honour "
+        "If-None-Match for this). Pictures of more than 50 million pixels or 32 MB are refused. A "
+        "server that answers with Retry-After is asked again after that time, at most 120 s."
     )
     parser.epilog = "A picture that fails is named on stderr; the exit code is then 1."
     add = parser.add_argument
-    add("sources", nargs="+", metavar="URL|FILE", help="http(s) URLs; files of them; - for stdin")
+    add(
+        "sources",
+        nargs="+",
+        metavar="URL|FILE",
+        help="http(s) URLs, or text files with one URL a line; - for stdin",
+    )
     add("--to", required=True, metavar="DIR|URL", help="folder, or URL to PUT to: URL/NAME.jpg")
     add("--size", type=int, default=256, help="most pixels of the longer side (default: 256)")
     add("--workers", type=int, default=16, help="downloads, and uploads, at once (default: 16)")
@@ -62,13 +70,15 @@ def run(chosen: argparse.Namespace) -> None:
             raise UsageError(f"--{name} must be more than 0, not {value}")
     if "://" in chosen.to:
         _checked(chosen.to, "--to: ")
-    pictures = named(url for source in chosen.sources for url in _urls(source))
+    pictures = named(url for source in chosen.sources for url in urls_of(source))
     if not pictures:
-        raise UsageError("there is no URL to begin with: the files that were named hold none")
+        raise UsageError("there is no URL to start with: the named files contain none")
     journal = None
     if chosen.resume:
-        # Made small in another way or put elsewhere, they would not be the same thumbnails.
-        of = f"--size {chosen.size} --to {chosen.to}"
+        # Of another size or in another place they would not be the same thumbnails. The folder is
+        # resolved: the same words in another working directory name another folder.
+        to = chosen.to if "://" in chosen.to else Path(chosen.to).resolve()
+        of = f"--size {chosen.size} --to {to}"
         journal = Journal(chosen.resume, of=of.encode(errors="backslashreplace").decode())
     failures = anyio.run(_make, chosen, pictures, journal)
     if failures:
@@ -76,33 +86,37 @@ def run(chosen: argparse.Namespace) -> None:
         raise NotAllMadeError(len(failures), len(pictures), journal)
 
 
-def _urls(source: str) -> Iterator[str]:
-    """Return a URL, or those in a file: one a line; what begins with # is a remark."""
+def urls_of(source: str) -> Iterator[str]:
+    """Yield a URL, or those in a file: one a line, where lines that begin with # are comments."""
     if "://" in source:
         yield _checked(source)
         return
-    if source == "-":
-        text = sys.stdin.read()
-    else:
-        try:
-            text = Path(source).read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise UsageError(f"{source} is no list of URLs: it is no text in UTF-8") from None
+    data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    try:
+        text = data.decode(_encoding(data))
+    except UnicodeDecodeError:
+        raise UsageError(f"{source} is not a list of URLs: it is not text in UTF-8") from None
     for number, line in enumerate(text.splitlines(), 1):
         url = line.strip()
         if url and not url.startswith("#"):
             yield _checked(url, f"{source}, line {number}: ")
 
 
+def _encoding(data: bytes) -> str:
+    """Return the encoding of a text, by its byte order mark: Windows programs write one."""
+    utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return "utf-16" if utf_16 else "utf-8-sig"
+
+
 def _checked(url: str, where: str = "") -> str:
-    """Return the URL, if it can be one."""
+    """Return the URL, if it is valid."""
     try:
         parts = urlsplit(url)
         fine = url.startswith(_WEB) and parts.hostname and parts.port != 0
-    except ValueError:  # of an address or a port that none can be
+    except ValueError:  # an invalid address or port
         fine = False
     if not fine:
-        raise UsageError(f"{where}{url[:80]!r} is no http or https URL")
+        raise UsageError(f"{where}{url[:80]!r} is not an http or https URL")
     return url
 
 
@@ -143,7 +157,6 @@ async def _run(
                 stage(
                     network.download,
                     workers=workers,
-                    timeout=chosen.timeout,
                     retry=_RETRY,
                     on_error=note,
                     ordered=False,

@@ -38,6 +38,13 @@ __all__ = (
     "verdict",
 )
 
+import os as _os
+
+from aconcur.errors import UnsupportedPlatformError as _UnsupportedPlatformError
+
+if not hasattr(_os, "killpg"):
+    raise _UnsupportedPlatformError("aconcur.compare", "POSIX resource usage and process groups")
+
 from aconcur.compare.document import describe as describe
 from aconcur.compare.document import verdict as verdict
 from aconcur.compare.lesson import Lesson as Lesson

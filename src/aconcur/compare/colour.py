@@ -19,6 +19,7 @@ from aconcur.compare.document import (
     Arrows,
     Block,
     Bullets,
+    Change,
     Code,
     CodeBlock,
     CodePair,
@@ -112,6 +113,11 @@ def _titled(code: Code) -> RenderableType:
 
 def _coloured(text: str) -> Syntax:
     return Syntax(text, "python", theme="ansi_dark", background_color="default", word_wrap=True)
+
+
+@draw.register
+def _(block: Change, width: int) -> RenderableType:  # noqa: ARG001
+    return Group(_styled(block.note), Syntax("\n".join(block.lines), "diff", theme="ansi_dark"))
 
 
 @draw.register

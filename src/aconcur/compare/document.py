@@ -16,6 +16,7 @@ __all__ = (
     "Arrows",
     "Block",
     "Bullets",
+    "Change",
     "Code",
     "CodeBlock",
     "CodePair",
@@ -31,6 +32,7 @@ __all__ = (
     "verdict",
 )
 
+import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -48,7 +50,7 @@ from aconcur.compare.figures import (
 )
 from aconcur.compare.lesson import Lesson
 from aconcur.compare.machine import LIBRARIES
-from aconcur.compare.model import Case, Finding, Growth, Table
+from aconcur.compare.model import Case, Finding, Growth, Pair, Table
 from aconcur.compare.plot import plot
 from aconcur.compare.record import (
     CaseRecord,
@@ -119,6 +121,22 @@ class CodePair:
         if len(left.parts) == len(right.parts):
             return tuple(zip(left.parts, right.parts, strict=True))
         return ((left.text, right.text),)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Two pieces of source that differ in a few lines, as one text with both."""
+
+    note: str
+    original: Code
+    rebuilt: Code
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """The common lines after a space, the original's own after ``-``, the new after ``+``."""
+        for line in difflib.ndiff(self.original.text.splitlines(), self.rebuilt.text.splitlines()):
+            if line[0] != "?":
+                yield (line[0] + line[2:]).rstrip() or " "
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +220,7 @@ Block: TypeAlias = (
     | Paragraph
     | Arrows
     | CodePair
+    | Change
     | CodeBlock
     | Bullets
     | Figures
@@ -233,7 +252,7 @@ def describe(
     blocks: list[Block] = [
         Heading(_title(lesson)),
         Paragraph(lesson.change),
-        *(_pair(lesson, pair.note, pair.original, pair.rebuilt) for pair in pairs),
+        *(_code(lesson, pair, as_change=at > 0 and not full) for at, pair in enumerate(pairs)),
         Arrows(tuple((a.what, a.original, a.rebuilt) for a in lesson.arrows)),
         *(
             CodeBlock(listing.title, Code(listing.code, lesson.code(listing.code, bare=True)))
@@ -282,7 +301,7 @@ def _measured(lesson: Lesson, record: Record, *, full: bool) -> Iterator[Block]:
     if lesson.growth is not None and record.growth:
         yield _growth(lesson, lesson.growth, record.growth)
     if found := verdict(lesson, record):
-        yield Bullets("What these figures say:", found)
+        yield Bullets("These figures say:", found)
 
 
 def _machine(said: Mapping[str, str]) -> str:
@@ -304,9 +323,11 @@ def _commands(lesson: Lesson) -> Iterator[str]:
         yield f"python -m {lesson.package}.faults"
 
 
-def _pair(lesson: Lesson, note: str, original: str, rebuilt: str) -> CodePair:
-    left, right = (Code(ref, lesson.code(ref, bare=True)) for ref in (original, rebuilt))
-    return CodePair(note, left, right)
+def _code(lesson: Lesson, pair: Pair, *, as_change: bool) -> CodePair | Change:
+    """Return a pair side by side or, to save room, as one text with both."""
+    halves = (pair.original, pair.rebuilt)
+    left, right = (Code(reference, lesson.code(reference, bare=True)) for reference in halves)
+    return (Change if as_change else CodePair)(pair.note, left, right)
 
 
 def verdict(lesson: Lesson, record: Record) -> tuple[str, ...]:
@@ -433,7 +454,7 @@ def _faults(lesson: Lesson, record: FaultRecord) -> TextTable:
         "Under faults: the outcome, the time until the process has ended, and everything it left",
         ("", *versions),
         rows,
-        f'One cell alone: `python -m {lesson.package}.faults "{versions[-1]}" "Ctrl-C"`.',
+        f'One cell: `python -m {lesson.package}.faults "{versions[-1]}" "Ctrl-C"`.',
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("OutdatedError", "StaleRecordError", "check_page", "page", "pictures", "write_page")
 
 import difflib
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from functools import singledispatch
 from html import escape
@@ -15,6 +16,7 @@ from aconcur.compare.document import (
     Arrows,
     Block,
     Bullets,
+    Change,
     Code,
     CodeBlock,
     CodePair,
@@ -199,12 +201,12 @@ def _(block: Paragraph) -> str:
 
 @draw.register
 def _(block: Arrows) -> str:
-    return "\n".join(f"- {what}: `{old}` → `{new}`" for what, old, new in block.rows)
+    return " · ".join(f"{what}: `{old}` → `{new}`" for what, old, new in block.rows)
 
 
 @draw.register
 def _(block: Bullets) -> str:
-    return "\n".join([block.title, "", *(f"- {item}" for item in block.items)])
+    return " ".join([f"**{block.title}**", *block.items])
 
 
 @draw.register
@@ -226,10 +228,17 @@ def _(block: CodePair) -> str:
 
 
 def _half(code: Code) -> str:
+    names = "<br>".join(map(escape, textwrap.wrap(code.reference, max(code.width, 30))))
     return (
-        f'<table align="left"><tr><th align="left"><code>{escape(code.file)}</code></th></tr>'
-        f"<tr><td>\n\n{_fenced(code.text)}\n\n</td></tr></table>"
+        f'<table align="left"><tr><th align="left"><code>{names}</code></th></tr><tr><td>\n\n'
+        f"{_fenced(code.text)}\n</td></tr></table>"
     )
+
+
+@draw.register
+def _(block: Change) -> str:
+    lines = list(block.lines)
+    return f"{block.note}\n\n```diff\n" + "\n".join(lines) + "\n```"
 
 
 @draw.register
@@ -239,7 +248,7 @@ def _(block: CodeBlock) -> str:
 
 @draw.register
 def _(block: TextTable) -> str:
-    return "\n\n".join(filter(None, [f"**{block.title}**", _rows(block, "---"), block.foot]))
+    return "\n\n".join([_title(block), _rows(block, "---")])
 
 
 def _fenced(text: str) -> str:
@@ -253,7 +262,11 @@ def _(block: Plot) -> str:
 
 @draw.register
 def _(block: Figures) -> str:
-    return f"**{block.title}**\n\n{_rows(block, '---:')}\n\n{block.foot}"
+    return "\n\n".join([_title(block), _rows(block, "---:")])
+
+
+def _title(block: Figures | TextTable) -> str:
+    return f"**{block.title[:1].upper()}{block.title[1:]}.** {block.foot}".rstrip()
 
 
 def _rows(block: Figures | TextTable, rule: str) -> str:

@@ -18,6 +18,7 @@ from aconcur.compare.document import (
     Arrows,
     Block,
     Bullets,
+    Change,
     Code,
     CodeBlock,
     CodePair,
@@ -133,6 +134,11 @@ def _stacked(pair: CodePair) -> str:
 
 def _titled(code: Code) -> str:
     return f"{code.reference}\n{'─' * len(code.reference)}\n{code.text}"
+
+
+@draw.register
+def _(block: Change, width: int) -> str:
+    return "\n".join([_wrap(_unmarked(block.note), width), "", *block.lines])
 
 
 @draw.register

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 __all__ = ("Cycle", "cycle")
 
+from functools import partial
 from hashlib import blake2b
 from typing import NamedTuple
 
 from aconcur._core.validation import check_count
-from aconcur.life._driver import Driver
 from aconcur.life._engines.base import Engine
 from aconcur.life._make_engine import EngineName, plan
 from aconcur.life._model.field import Topology
@@ -64,22 +64,24 @@ async def cycle(
     if limit is not None:
         check_count("limit", limit, 0)
     planned = plan(start, rule, topology=topology, engine=engine)
-    driver = Driver(planned.make, slow=planned.takes_long, compilation=planned.compilation)
-    current = await driver.engine()
+    driver = planned.driver()
     seen: dict[bytes, tuple[int, int, int]] = {}
-    while limit is None or driver.number <= limit:
-        # 128 bits: a chance collision among 10⁹ generations has a probability of about 10⁻²¹.
-        state = blake2b(current.state(), digest_size=16).digest()
-        top, left = _corner(current, planned.topology)
-        before = seen.setdefault(state, (driver.number, top, left))
-        if before[0] < driver.number:
-            return Cycle(before[0], driver.number - before[0], top - before[1], left - before[2])
-        current = await driver.advance_to(driver.number + 1)
+    number = 0
+    look = partial(_identify, planned.topology)
+    while limit is None or number <= limit:
+        state, top, left = await driver.advance_to(number, look)
+        before, before_top, before_left = seen.setdefault(state, (number, top, left))
+        if before < number:
+            return Cycle(before, number - before, top - before_top, left - before_left)
+        number += 1
     return None
 
 
-def _corner(engine: Engine, topology: Topology) -> tuple[int, int]:
+def _identify(topology: Topology, engine: Engine) -> tuple[bytes, int, int]:
+    """Return a digest of the current generation, and its place on the plane."""
+    # 128 bits: a chance collision among 10⁹ generations has a probability of about 10⁻²¹.
+    state = blake2b(engine.state(), digest_size=16).digest()
     if topology != "plane":
-        return 0, 0
+        return state, 0, 0
     grid = engine.snapshot()
-    return grid.top, grid.left
+    return state, grid.top, grid.left

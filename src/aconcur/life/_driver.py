@@ -26,13 +26,18 @@ __all__ = ("Driver",)
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from threading import Event, Lock
 from time import perf_counter
 from typing import Final, TypeVar, cast, final
 
 import anyio
 import anyio.to_thread
-from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
+from anyio.lowlevel import (
+    cancel_shielded_checkpoint,
+    checkpoint,
+    checkpoint_if_cancelled,
+)
 
 from aconcur._core.shielded import run_in_thread_to_end
 from aconcur.life._engines.base import Engine, PausingEngine
@@ -40,8 +45,8 @@ from aconcur.life._engines.compilation import Compilation, ensure_compiled
 
 T = TypeVar("T")
 
-# Seconds on the loop at a time. A sleeping task wakes up to three budgets late: on asyncio a timer
-# takes two rounds of the loop, and each may begin with a chunk.
+# Seconds on the loop at a time. A sleeping task wakes up to two budgets late: its timer may become
+# due just after a round of the loop has begun, and the chunk of the next round comes first.
 BUDGET: Final = 0.0007
 # Shorter work stays on the loop: a thread takes 0.1 ms to start and finish. Measured.
 INLINE: Final = 0.0005
@@ -58,7 +63,8 @@ class Driver:
 
     Args:
         make: makes the engine, or returns an existing one.
-        slow: whether ``make``, or the first step, takes so long that a thread must do it.
+        slow: whether the first step may take so long that a thread must do it.
+        make_is_slow: whether ``make`` may.
         compilation: the kernels to compile first, or None.
     """
 
@@ -68,6 +74,7 @@ class Driver:
         "_cost",
         "_engine",
         "_make",
+        "_make_is_slow",
         "_pauses",
         "_since",
         "_slow",
@@ -79,9 +86,11 @@ class Driver:
         make: Callable[[], Engine],
         *,
         slow: bool = False,
+        make_is_slow: bool = False,
         compilation: Compilation | None = None,
     ) -> None:
         self._make, self._slow, self._compilation = make, slow, compilation
+        self._make_is_slow = make_is_slow
         self._engine: Engine | None = None
         self._pauses = False
         self._chunk = 1
@@ -95,14 +104,19 @@ class Driver:
         if self._engine is None:
             if self._compilation is not None:
                 await ensure_compiled(self._compilation)
-            engine = await self._in_thread(self._make) if self._slow else self._make()
+            engine = await self._in_thread(self._make) if self._make_is_slow else self._make()
             # isinstance() with the protocol would compute the engine's population.
             self._pauses = hasattr(engine, "step_within")
             self._engine = engine
         return self._engine
 
-    async def advance_to(self, number: int) -> Engine:
-        """Advance until ``number`` generations have been done in all; return the engine.
+    async def advance_to(self, number: int, look: Callable[[Engine], T]) -> T:
+        """Advance until ``number`` generations have been done in all; return a look at the last.
+
+        Args:
+            number: the generation; not below :attr:`number`.
+            look: takes a value from the engine, in the thread that computed the generation: its
+                cells are in the cache of that thread's processor.
 
         **Cancelled**: :attr:`number` says how far it came; the next call continues from there.
         """
@@ -111,16 +125,26 @@ class Driver:
         now = perf_counter()
         while True:
             if now - self._since >= BUDGET:
-                await checkpoint()
+                await _let_others_run()
                 self._since = now = perf_counter()
             left = number - self.number
             if left <= 0:
-                return engine
+                return look(engine)
             if self._is_for_thread(engine, left):
-                await self._in_thread(partial(self._advance, engine, left, BATCH, now))
+                seen = await self._in_thread(partial(self._batch, engine, number, look))
                 self._since = now = perf_counter()
+                if seen:
+                    return seen[0]
             else:
                 now = self._advance(engine, left, INLINE if engine.nogil else BUDGET, now)
+
+    def _batch(self, engine: Engine, number: int, look: Callable[[Engine], T]) -> list[T]:
+        """Advance for about BATCH seconds; return a look at the generation if it is reached."""
+        now = perf_counter()
+        until = now + BATCH
+        while self.number < number and now < until:
+            now = self._advance(engine, number - self.number, BATCH, now, until)
+        return [look(engine)] if self.number >= number else []
 
     def _is_for_thread(self, engine: Engine, left: int) -> bool:
         if self._slow:
@@ -131,15 +155,20 @@ class Driver:
             return self._cost * left > INLINE
         return self._cost > TOO_LONG_TO_HOLD
 
-    def _advance(self, engine: Engine, left: int, seconds: float, began: float) -> float:
-        """Advance by a chunk; return the time at its end."""
+    def _advance(
+        self, engine: Engine, left: int, seconds: float, began: float, until: float = inf
+    ) -> float:
+        """Advance by a chunk of about so many seconds, or less until a time; return its end."""
         if self._pauses:
+            seconds = min(seconds, until - began)
             self.number += cast("PausingEngine", engine).step_within(left, seconds)
             over = perf_counter()
             self._cost = over - began
         else:
             chunk = self._chunk
             count = min(left, chunk)
+            if self._cost * count > until - began:
+                count = max(1, int((until - began) / self._cost))
             engine.step(count)
             over = perf_counter()
             self.number += count
@@ -179,6 +208,15 @@ class Driver:
         if failed:
             raise failed[0]
         return done[0]
+
+
+async def _let_others_run() -> None:
+    """Give way to the event loop long enough for a timer that is due to wake its task.
+
+    On asyncio that takes two rounds: one to notice that the timer is due, one to run the task.
+    """
+    await checkpoint()
+    await cancel_shielded_checkpoint()
 
 
 def _wait_for(event: Event) -> None:

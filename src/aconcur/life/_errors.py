@@ -77,7 +77,7 @@ class GridTooLargeError(AconcurError, MemoryError):
     def __init__(self, height: int, width: int) -> None:
         super().__init__(
             f"a grid of {height} × {width} cells is too large to lay out: "
-            "iterate over cells(), or use population"
+            "iterate over cells(), use population, or write macrocell (.mc)"
         )
         self.height: int = height
         self.width: int = width

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from aconcur.errors import MissingRequirementError
+from aconcur.life._driver import Driver
 from aconcur.life._engines.base import Engine
 from aconcur.life._engines.bigint import BigInt
 from aconcur.life._engines.compilation import Compilation
@@ -28,6 +29,8 @@ EngineName: TypeAlias = Literal["auto", "bigint", "numpy", "numba", "hashlife"]
 # operations on big integers. Measured.
 WORTH_NUMBA: Final = 128 * 128
 WORTH_NUMPY: Final = 192 * 192
+# The most cells of which an engine is made on the loop: about a millisecond. A guess.
+_QUICKLY_MADE: Final = 1 << 12
 
 
 class Plan(NamedTuple):
@@ -40,9 +43,20 @@ class Plan(NamedTuple):
     bounds: Bounds | None
 
     @property
-    def takes_long(self) -> bool:
-        """Whether :meth:`make`, or the first step, may take longer than a millisecond."""
-        return self.name == "numba"
+    def _make_is_slow(self) -> bool:
+        """Whether :meth:`make` may take much longer than a millisecond."""
+        start = self.start
+        size = start.population if isinstance(start, Pattern) else start.height * start.width
+        return self.name == "numba" or size > _QUICKLY_MADE
+
+    def driver(self) -> Driver:
+        """Return a driver that makes the engine at its first call."""
+        return Driver(
+            self.make,
+            slow=self.name == "numba",
+            make_is_slow=self._make_is_slow,
+            compilation=self.compilation,
+        )
 
     @property
     def compilation(self) -> Compilation | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = ("Census", "Censuses", "Generation", "Simulation", "generations", "simulate")
 
-from typing import NamedTuple, Self, final
+from collections.abc import Callable
+from typing import NamedTuple, Self, TypeVar, final
 
 import anyio
 
@@ -16,6 +17,8 @@ from aconcur.life._model.field import Topology
 from aconcur.life._model.grid import Grid
 from aconcur.life._model.pattern import Pattern
 from aconcur.life._model.rule import Rule
+
+T = TypeVar("T")
 
 
 class Generation(NamedTuple):
@@ -86,9 +89,7 @@ def simulate(
     """
     _check(every, stop)
     planned = plan(start, rule, topology=topology, engine=engine)
-    return Simulation(
-        Driver(planned.make, slow=planned.takes_long, compilation=planned.compilation), every, stop
-    )
+    return Simulation(planned.driver(), every, stop)
 
 
 def generations(engine: Engine, *, every: int = 1, stop: int | None = None) -> Censuses:
@@ -138,22 +139,23 @@ class _Stream:
     def __aiter__(self) -> Self:
         return self
 
-    async def _advance(self) -> Engine:
-        """Advance to the next generation to yield, and return the engine."""
-        if self._stop is not None and self._next > self._stop:
+    async def _advance(self, look: Callable[[Engine], T]) -> tuple[int, T]:
+        """Advance to the next generation to yield; return its number and a look at it."""
+        number = self._next
+        if self._stop is not None and number > self._stop:
             raise StopAsyncIteration
-        return await self._advance_to(self._next)
+        return number, await self._advance_to(number, look)
 
-    async def _advance_to(self, number: int) -> Engine:
+    async def _advance_to(self, number: int, look: Callable[[Engine], T]) -> T:
         if self._busy:
             raise anyio.BusyResourceError("iterating over")
         self._busy = True
         try:
-            engine = await self._driver.advance_to(number)
+            seen = await self._driver.advance_to(number, look)
         finally:
             self._busy = False
         self._next = number + self._every
-        return engine
+        return seen
 
 
 @final
@@ -190,12 +192,11 @@ class Simulation(_Stream):
             )
         if self._stop is not None and number > self._stop:
             raise ValueError(f"generation {number} is after the last one, {self._stop}")
-        return Generation(number, (await self._advance_to(number)).snapshot())
+        return Generation(number, await self._advance_to(number, _snapshot))
 
     async def __anext__(self) -> Generation:
         """Advance to the next generation to yield."""
-        number = self._next
-        return Generation(number, (await self._advance()).snapshot())
+        return Generation(*await self._advance(_snapshot))
 
 
 @final
@@ -206,5 +207,12 @@ class Censuses(_Stream):
 
     async def __anext__(self) -> Census:
         """Advance to the next generation to yield."""
-        number = self._next
-        return Census(number, (await self._advance()).population)
+        return Census(*await self._advance(_population))
+
+
+def _snapshot(engine: Engine) -> Grid:
+    return engine.snapshot()
+
+
+def _population(engine: Engine) -> int:
+    return engine.population

@@ -24,6 +24,8 @@ __all__ = (
     "Results",
     "Shared",
     "StartMethod",
+    "Submitted",
+    "TaskCancelled",
     "TaskTimeout",
     "WorkerDied",
     "WorkerStartError",
@@ -39,6 +41,7 @@ from aconcur._core.on_error import RAISE as RAISE
 from aconcur._core.on_error import SKIP as SKIP
 from aconcur._core.on_error import OnError as OnError
 from aconcur._pool_worker.shared import Shared as Shared
+from aconcur._pool_worker.work import TaskCancelled as TaskCancelled
 from aconcur.parallel._errors import ClusterUnreachable as ClusterUnreachable
 from aconcur.parallel._errors import ExecutorBroken as ExecutorBroken
 from aconcur.parallel._errors import PoolClosed as PoolClosed
@@ -55,5 +58,6 @@ from aconcur.parallel._map.job import OnProgress as OnProgress
 from aconcur.parallel._map.results import Results as Results
 from aconcur.parallel._pool.launch import StartMethod as StartMethod
 from aconcur.parallel._pool.pool import Pool as Pool
+from aconcur.parallel._pool.pool import Submitted as Submitted
 from aconcur.parallel._pool.pool import open_pool as open_pool
 from aconcur.parallel._pool.statistics import PoolStatistics as PoolStatistics

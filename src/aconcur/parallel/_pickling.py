@@ -1,14 +1,19 @@
-"""Functions on their way to a worker: checked, named and pickled.
+"""Functions and values on their way to a worker: checked, named and pickled.
 
 A function travels by name if a worker can import it by that name, and otherwise by value, which
-takes cloudpickle.
+takes cloudpickle. Those of ``__main__`` travel by name if the workers can run ``__main__``; then
+results are the same whether cloudpickle is installed or not. Either way all of them use one
+``__main__`` in the worker (see ``_pool_worker.by_value``).
 """
 
 from __future__ import annotations
 
-__all__ = ("check_function", "encode_arguments", "encode_function", "name_of")
+__all__ = ("Sender", "can_run_main", "check_function", "is_async", "name_of")
 
 import pickle
+import re
+import sys
+from collections.abc import Callable
 from functools import partial
 from inspect import (
     CO_ASYNC_GENERATOR,
@@ -17,12 +22,17 @@ from inspect import (
     isasyncgenfunction,
     iscoroutinefunction,
 )
+from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
-from typing import Any, Final
+from typing import Any, Final, final
 
-from aconcur._pool_worker.codec import Encoded, encode
+from aconcur._pool_worker.by_value import make_pickler
+from aconcur._pool_worker.codec import INLINE, Encoded, encode
+from aconcur._pool_worker.main_module import Origin
 from aconcur.errors import MissingRequirementError
+from aconcur.parallel._inheritance import collecting_fds, inheriting
 
+_GUARD: Final = re.compile(r"^if\b.*__name__.*__main__|^if\b.*__main__.*__name__", re.MULTILINE)
 _ASYNC: Final = CO_ASYNC_GENERATOR | CO_COROUTINE | CO_ITERABLE_COROUTINE
 
 
@@ -67,45 +77,118 @@ def name_of(function: object) -> str:
     return name
 
 
-def encode_function(function: object) -> Encoded:
-    """Return the message for a function.
+@final
+class Sender:
+    """Pickles what one pool or executor sends.
 
-    Raises:
-        MissingRequirementError: it can only travel by value, and cloudpickle is not installed.
-        Exception: raised by pickling it.
+    Args:
+        by_name: the receivers have this process's ``__main__``, or can run it, so that its
+            functions and classes are sent by name like those of any module.
+        key: names this process to receivers that have another ``__main__``; empty: they do not.
     """
-    return _encode(function, function)
 
+    def __init__(self, *, by_name: bool, key: str = "") -> None:
+        self.by_name: bool = by_name
+        self.encode_value: Callable[[object], Encoded] = encode if by_name else self._encode_value
+        """Return the message for items or a shared value. Raises the errors of its pickling."""
+        self._key = key
 
-def encode_arguments(function: object, arguments: tuple[Any, ...]) -> Encoded:
-    """Return the message for a call. Raises the errors of :func:`encode_function`."""
-    return _encode(function, (function, arguments))
+    def encode_function(self, function: object) -> Encoded:
+        """Return the message for a function.
 
+        Raises:
+            MissingRequirementError: it can only travel by value, and cloudpickle is not installed.
+            Exception: raised by pickling it.
+        """
+        return self._encode(function, function)
 
-def _encode(function: object, value: object) -> Encoded:
-    target = function
-    while isinstance(target, partial):
-        target = target.func
-    by_name: Exception | None = None
-    if getattr(target, "__module__", None) != "__main__":
+    def encode_call(self, function: object, call: tuple[Any, ...]) -> Encoded:
+        """Return the message for a call. Raises the errors of :meth:`encode_function`."""
+        return self._encode(function, call)
+
+    def encode_initializer(
+        self, function: object, arguments: tuple[Any, ...], fds: list[int]
+    ) -> Encoded:
+        """Return the message for the first call in each worker.
+
+        Args:
+            function: the initializer.
+            arguments: they may contain multiprocessing's queues, locks and shared values.
+            fds: descriptors to send along are appended.
+        """
+        with collecting_fds(fds):
+            return self._encode(function, (function, arguments), inheriting)
+
+    def _encode_value(self, value: object) -> Encoded:
+        message = encode(value)
+        if not _names_main(message):
+            return message
+        return encode(value, self._pickler("an instance of a class of __main__"))
+
+    def _encode(
+        self,
+        function: object,
+        value: object,
+        adapted: Callable[[type[Any]], type[Any]] | None = None,
+    ) -> Encoded:
         try:
-            return encode(value)
+            message = encode(value) if adapted is None else encode(value, adapted(pickle.Pickler))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            by_name = error
+            name = name_of(function)
+            is_local = "<" in name or "." in name
+            if not (is_local or has_cloudpickle()):
+                raise
+            try:
+                return encode(value, self._pickler(name, adapted))
+            except MissingRequirementError as missing:
+                raise missing from error
+        if self.by_name or not _names_main(message):
+            return message
+        return encode(value, self._pickler(name_of(function), adapted))
+
+    def _pickler(
+        self, name: str, adapted: Callable[[type[Any]], type[Any]] | None = None
+    ) -> type[Any]:
+        try:
+            pickler = make_pickler(self._key, versioned=not self.by_name)
+            return pickler if adapted is None else adapted(pickler)
+        except ImportError:
+            raise MissingRequirementError(
+                f"cloudpickle, to send {name} to a worker,",
+                "pip install 'aconcur[cloudpickle]', or define it at the top of a module",
+            ) from None
+
+
+def _names_main(message: Encoded) -> bool:
+    """Return whether a message may refer to a name in ``__main__``."""
+    pickled = message.parts[len(message.sizes) :]
+    # The pickler writes bytes above 64 KiB by reference, and opcodes in frames of that size.
+    return any(b"__main__" in bytes(part) for part in pickled if len(part) <= INLINE)
+
+
+def can_run_main(origin: Origin) -> bool:
+    """Return whether a worker may run this process's ``__main__`` to find names in it.
+
+    A script without ``if __name__ == "__main__"`` would do all its work again. Its functions travel
+    by value instead if cloudpickle is installed; otherwise it is run, which raises an error that
+    names the remedy when it comes to open a pool.
+    """
+    if origin is None:
+        return False
+    file = getattr(sys.modules["__main__"], "__file__", None)
     try:
-        import cloudpickle
+        source = Path(file or "").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # an archive
+        return True
+    if _GUARD.search(source) or Path(file or "").suffix != ".py":
+        return True
+    return not has_cloudpickle()
+
+
+def has_cloudpickle() -> bool:
+    """Return whether cloudpickle is installed."""
+    try:
+        import cloudpickle  # noqa: F401
     except ImportError:
-        if by_name is None:
-            return encode(value)
-        if not _is_local(target):
-            raise by_name from None
-        raise MissingRequirementError(
-            f"cloudpickle, to send {name_of(function)} to a worker,",
-            "pip install 'aconcur[cloudpickle]', or define it at the top of a module",
-        ) from by_name
-    return encode(value, cloudpickle.Pickler)
-
-
-def _is_local(target: object) -> bool:
-    name = name_of(target)
-    return "<" in name or "." in name
+        return False
+    return True

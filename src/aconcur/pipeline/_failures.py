@@ -26,8 +26,6 @@ from reprlib import Repr
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import anyio
-
 from aconcur.pipeline._buffer import DROPPED
 from aconcur.pipeline._callers import CallerFailed
 from aconcur.pipeline._errors import ItemCancelledError, own_cancellation
@@ -83,7 +81,7 @@ async def apply_policy(
             _log(logging.INFO, "retried in %.3g s", stage, item, error, attempts, delay)
             stage.retried += 1
             try:
-                await anyio.sleep(delay)
+                await stage.back_off(delay)
                 attempts += 1
                 return await call(item)
             except BaseException as another:  # noqa: ASYNC103, BLE001 - judged in the next round
@@ -110,7 +108,9 @@ def _judged(
             error = error.error
             if stage.tracker is not None:
                 stage.tracker.unstarted(item, error)
-            error.add_note(f"stage {stage.spec.name!r} cannot call its function any more")
+            note = f"stage {stage.spec.name!r} cannot call its function any more"
+            if note not in getattr(error, "__notes__", ()):  # all workers meet the same error
+                error.add_note(note)
             raise error
         if isinstance(error, Exception):
             return error
@@ -213,11 +213,12 @@ def _log(
         shown = _shown(getattr(item, "item", item) if stage.tracker is not None else item)
         _LOGGER.log(
             level,
-            f"%s: %s at attempt %d, {what}: %r",
+            f"%s: %s at attempt %d, {what}: %s",
             name,
             shown,
             attempts,
             *args,
-            error,
+            # A handler may keep the record: not the error, with the locals of the call.
+            repr(error),
             extra={"stage": name, "item": shown, "attempt": attempts},
         )

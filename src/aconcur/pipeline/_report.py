@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 _BUSY: Final = 0.5
 _HEADS: Final = (
     *("stage", "workers", "in", "out", "filtered", "failed", "cancelled", "inside", "retried"),
-    *("items/s", "busy", "starved", "blocked", "p50", "p99", "queued p50"),
+    *("items/s", "busy", "starved", "blocked", "p50", "p99", "queued p50", "held loop"),
 )
+# Seconds from which on a stage that holds the loop is told so: other tasks notice it.
+_LONG_HOLD: Final = 0.01
 # Reports from which a current rate is computed: 3 s of them.
 _LOOKS: Final = 30
 
@@ -82,13 +84,20 @@ class StageReport:
     """Quantiles of the seconds that calls waited for a thread; None without THREADS."""
     retried: int = 0
     """Attempts that failed and were followed by another one."""
+    backed_off: float = 0.0
+    """The share of its workers' time in which they waited before another attempt, 0 to 1."""
+    held_loop: float = 0.0
+    """The share of the time in which its calls held the event loop, 0 to 1. Short calls are
+    sampled, as for ``latency``."""
+    longest_hold: float = 0.0
+    """The most seconds for which a call held the event loop without letting other tasks run."""
 
     @property
     def busy(self) -> float:
         """The share of its workers' time in which they had an item, 0 to 1."""
         if not (self.seconds and self.entered):
             return 0.0
-        return max(0.0, 1.0 - self.starved - self.blocked)
+        return max(0.0, 1.0 - self.starved - self.blocked - self.backed_off)
 
     @property
     def rate(self) -> float:
@@ -138,6 +147,20 @@ class PipelineReport:
         found = self.bottleneck
         if not any(stage.entered for stage in self.stages):
             return "there was nothing to do"
+        for stage in self.stages:
+            if stage.held_loop >= _BUSY and stage.longest_hold >= _LONG_HOLD:
+                return (
+                    f"{stage.name} holds the event loop, up to {_time(stage.longest_hold)} at a "
+                    "time, and all else waits: make it a plain function and run it via=THREADS, or "
+                    "via= a pool of processes if it computes"
+                )
+            if stage.backed_off >= _BUSY:
+                tries = stage.retried + stage.out + stage.filtered + stage.failed
+                return (
+                    f"{stage.name} waits before another attempt for {stage.backed_off:.0%} of the "
+                    f"time: {stage.retried} of {tries} attempts failed; raise workers="
+                    f"{stage.workers}, or mend the cause"
+                )
         if found is None:
             first, last = self.stages[0], self.stages[-1]
             if last.blocked > first.starved:
@@ -231,7 +254,7 @@ class PipelineReport:
         )
 
 
-_OPTIONAL: Final = ("retried", "queued p50")
+_OPTIONAL: Final = ("retried", "queued p50", "held loop")
 
 
 def _row(stage: StageReport) -> tuple[str, ...]:
@@ -248,6 +271,7 @@ def _row(stage: StageReport) -> tuple[str, ...]:
         "" if latency is None else _time(latency.p50),
         "" if latency is None else _time(latency.p99),
         "" if queueing is None else _time(queueing.p50),
+        "" if stage.longest_hold < _LONG_HOLD else _time(stage.longest_hold),
     )
 
 

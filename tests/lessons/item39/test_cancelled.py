@@ -19,6 +19,7 @@ from tests.support.item39 import (
     thumbnails,
     urls_of,
 )
+from tests.support.states import until
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -146,8 +147,7 @@ async def test_cancelled_while_it_resizes_it_waits_for_its_threads(
     monkeypatch.setattr(work, "resize", slow)
     before = asyncio.all_tasks()
     pipeline = asyncio.create_task(rebuilt.pipeline(urls_of(at) * 5, at.thumbnails))
-    while len(resizing) < work.RESIZERS:
-        await asyncio.sleep(0.001)
+    await until(lambda: len(resizing) >= work.RESIZERS)
     pipeline.cancel()
     await anyio.wait_all_tasks_blocked()
     for _ in range(times - 1):

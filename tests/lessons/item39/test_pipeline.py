@@ -10,7 +10,6 @@ from PIL import Image
 from aconcur.lessons.item39_queue import work
 from aconcur.lessons.item39_queue.work import Outcome, Picture, Served
 from tests.support.item39 import (
-    LEFT_GENERATOR,
     Call,
     answering,
     picture,
@@ -139,7 +138,6 @@ async def test_a_server_that_never_answers(
 
 
 @pytest.mark.entry("pipeline")
-@LEFT_GENERATOR
 async def test_an_answer_that_is_too_large(
     call: Call, at: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +147,6 @@ async def test_an_answer_that_is_too_large(
 
 
 @pytest.mark.entry("pipeline")
-@LEFT_GENERATOR
 async def test_an_answer_that_does_not_end(
     call: Call, at: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

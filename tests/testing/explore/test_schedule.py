@@ -7,37 +7,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aconcur.testing import Livelock, NotReproducibleError
-from aconcur.testing._explore.schedule import FAIR, Choices, read_token, write_token
+from aconcur.testing._explore.schedule import FAIR, Schedule, read_token, write_token
 
 
-def choose(choices: Choices, *turns: str) -> str:
+def choose(schedule: Schedule, *turns: str) -> str:
     """Return who goes on at each turn, given who is ready."""
-    return "".join(ready[choices.pick(tuple(ready))] for ready in turns)
+    return "".join(ready[schedule.pick(tuple(ready))] for ready in turns)
 
 
 def test_the_base_order_runs_on_and_else_takes_who_waits_longest() -> None:
-    choices = Choices({}, max_steps=100)
-    assert choose(choices, "ab", "bca", "bca", "bc", "cb") == "aaabb"
-    assert choices.deviations == {}
+    schedule = Schedule({}, max_steps=100)
+    assert choose(schedule, "ab", "bca", "bca", "bc", "cb") == "aaabb"
+    assert schedule.deviations == {}
 
 
 def test_the_base_order_passes_on_after_a_while() -> None:
-    taken = choose(Choices({}, max_steps=100), *["ab"] * (FAIR + 3))
+    taken = choose(Schedule({}, max_steps=100), *["ab"] * (FAIR + 3))
     assert taken == "a" * (FAIR + 1) + "bb"
 
 
 def test_a_turn_without_rival_is_no_choice_point() -> None:
-    choices = Choices({1: 1}, max_steps=100)
-    assert choose(choices, "a", "ab", "b", "bc") == "aabc"
-    assert (choices.taken, choices.widths, choices.steps) == ([0, 1], [2, 2], 4)
-    choose(choices, "a")
-    assert choices.at is None
+    schedule = Schedule({1: 1}, max_steps=100)
+    assert choose(schedule, "a", "ab", "b", "bc") == "aabc"
+    assert (schedule.taken, schedule.widths, schedule.steps) == ([0, 1], [2, 2], 4)
+    choose(schedule, "a")
+    assert schedule.at is None
 
 
 def test_a_deviation_names_a_rival_in_the_order_of_readiness() -> None:
-    assert choose(Choices({1: 1}, max_steps=9), "abc", "abc") == "ab"
-    assert choose(Choices({1: 2}, max_steps=9), "abc", "abc") == "ac"
-    assert choose(Choices({1: 2}, max_steps=9), "bca", "cab") == "ba"
+    assert choose(Schedule({1: 1}, max_steps=9), "abc", "abc") == "ab"
+    assert choose(Schedule({1: 2}, max_steps=9), "abc", "abc") == "ac"
+    assert choose(Schedule({1: 2}, max_steps=9), "bca", "cab") == "ba"
 
 
 def test_a_policy_is_shown_the_base_choice_first() -> None:
@@ -47,32 +47,32 @@ def test_a_policy_is_shown_the_base_choice_first() -> None:
         shown.append("".join(ready))  # type: ignore[arg-type]
         return 1
 
-    assert choose(Choices({}, max_steps=9, policy=policy), "abc", "abc") == "ba"
+    assert choose(Schedule({}, max_steps=9, policy=policy), "abc", "abc") == "ba"
     assert shown == ["abc", "bac"]
 
 
 def test_more_steps_than_allowed_are_a_livelock() -> None:
-    choices = Choices({}, max_steps=2)
+    schedule = Schedule({}, max_steps=2)
     with pytest.raises(Livelock, match=r"no end after 2 steps: raise max_steps="):
-        choose(choices, "a", "a", "a")
+        choose(schedule, "a", "a", "a")
 
 
 @pytest.mark.parametrize("expected", [(-1, 0), (0, 3)])
 def test_a_run_that_is_not_the_one_before_is_named(expected: tuple[int, int]) -> None:
-    choices = Choices({0: 2}, max_steps=9, expected=expected)
+    schedule = Schedule({0: 2}, max_steps=9, expected=expected)
     with pytest.raises(NotReproducibleError, match=r"choice point 0 had 3 .* and has 2 now"):
-        choose(choices, "ab")
+        choose(schedule, "ab")
 
 
 def test_a_run_that_ends_too_soon_is_named() -> None:
-    choices = Choices({1: 1}, max_steps=9)
-    choose(choices, "ab")
-    error = choices.missed()
+    schedule = Schedule({1: 1}, max_steps=9)
+    choose(schedule, "ab")
+    error = schedule.missed()
     assert error is not None
     assert error.point == 1
-    choose(choices, "ab")
-    assert choices.missed() is None
-    assert Choices({}, max_steps=9).missed() is None
+    choose(schedule, "ab")
+    assert schedule.missed() is None
+    assert Schedule({}, max_steps=9).missed() is None
 
 
 deviations = st.dictionaries(st.integers(0, 10**6), st.integers(1, 99))
@@ -80,25 +80,42 @@ deviations = st.dictionaries(st.integers(0, 10**6), st.integers(1, 99))
 
 @given(deviations)
 def test_a_token_is_read_as_it_was_written(found: dict[int, int]) -> None:
-    assert read_token(write_token(found)) == found
+    assert read_token(write_token("run-on", found)) == ("run-on", found)
+    assert read_token(write_token("fifo", found)) == ("fifo", found)
 
 
 def test_a_token_is_short_and_sorted() -> None:
-    assert write_token({9: 2, 1: 1}) == "1=1,9=2"
-    assert write_token({}) == "base"
+    assert write_token("run-on", {9: 2, 1: 1}) == "1=1,9=2"
+    assert write_token("run-on", {}) == "base"
+    assert write_token("fifo", {4: 1}) == "fifo,4=1"
+    assert write_token("fifo", {}) == "fifo"
 
 
 @pytest.mark.parametrize(
-    "token", ["", "1", "1=0", "1=1,", "a=1", "-1=1", "1=1;2=1", "\u0661=1", "Base"]
+    "token",
+    [
+        "",
+        "fifo,",
+        "fifo,base",
+        "fifo1=1",
+        "1",
+        "1=0",
+        "1=1,",
+        "a=1",
+        "-1=1",
+        "1=1;2=1",
+        "\u0661=1",
+        "Base",
+    ],
 )
 def test_what_is_no_token_is_refused_with_a_remedy(token: str) -> None:
-    with pytest.raises(ValueError, match="token must be 'base' or like '1=1,9=2'") as caught:
+    with pytest.raises(ValueError, match="token must be 'base', 'fifo', '1=1,9=2'") as caught:
         read_token(token)
     assert repr(token) in str(caught.value)
 
 
 @pytest.mark.parametrize("token", ["9" * 5000 + "=1", "1=" + "9" * 5000])
 def test_a_token_of_very_many_digits_is_refused_in_short(token: str) -> None:
-    with pytest.raises(ValueError, match="token must be 'base' or like '1=1,9=2'") as caught:
+    with pytest.raises(ValueError, match="token must be 'base', 'fifo', '1=1,9=2'") as caught:
         read_token(token)
     assert len(str(caught.value)) < 200

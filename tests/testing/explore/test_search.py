@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aconcur.testing import Deadlock
-from aconcur.testing._explore.schedule import Choices
-from aconcur.testing._explore.search import Run, bounded, kind_of, pct, shrink, uniform
+from aconcur.testing._explore.schedule import Schedule
+from aconcur.testing._explore.search import Bounded, Run, kind_of, pct, shrink, uniform
 
 ALL = 10**6  # a bound that leaves nothing out
 
@@ -19,21 +19,21 @@ ALL = 10**6  # a bound that leaves nothing out
 def tasks(*steps: int, seen: list[str] | None = None) -> Run:
     """Return a run of tasks a, b, … with so many steps each, that notes its schedule."""
 
-    def run(choices: Choices) -> None:
+    def run(schedule: Schedule) -> None:
         left = {"abcdef"[number]: count for number, count in enumerate(steps)}
-        schedule = ""
+        order = ""
         while ready := [name for name, count in left.items() if count]:
-            name = ready[choices.pick(ready)]
+            name = ready[schedule.pick(ready)]
             left[name] -= 1
-            schedule += name
+            order += name
         if seen is not None:
-            seen.append(schedule)
+            seen.append(order)
 
     return run
 
 
 def count(run: Run, bound: int) -> int:
-    return sum(1 for _ in bounded(run, bound, 1000))
+    return sum(1 for _ in Bounded(run, bound, ["run-on"], 1000))
 
 
 @pytest.mark.parametrize(
@@ -68,33 +68,35 @@ def test_a_bound_is_counted_by_hand() -> None:
 def test_each_schedule_comes_once_and_the_fewest_deviations_first(
     steps: list[int], bound: int
 ) -> None:
-    found = [choices for choices, _ in bounded(tasks(*steps), bound, 1000)]
-    taken = [tuple(choices.taken) for choices in found]
-    deviations = [len(choices.deviations) for choices in found]
+    found = [schedule for schedule, _, _ in Bounded(tasks(*steps), bound, ["run-on"], 1000)]
+    taken = [tuple(schedule.taken) for schedule in found]
+    deviations = [len(schedule.deviations) for schedule in found]
     assert len(set(taken)) == len(taken)
     assert deviations == sorted(deviations)
     assert max(deviations) <= bound
 
 
 def test_the_smaller_bound_is_the_beginning_of_the_larger() -> None:
-    small, large = ([c.taken for c, _ in bounded(tasks(3, 2, 1), b, 1000)] for b in (1, 3))
+    small, large = (
+        [c.taken for c, _, _ in Bounded(tasks(3, 2, 1), b, ["run-on"], 1000)] for b in (1, 3)
+    )
     assert large[: len(small)] == small
 
 
 def test_lots_cover_everything_and_are_reproducible() -> None:
     seen: list[str] = []
     run = tasks(1, 1, 1, seen=seen)
-    first = [choices.taken for choices, _ in islice(uniform(run, 7, 100), 100)]
-    again = [choices.taken for choices, _ in islice(uniform(run, 7, 100), 100)]
-    other = [choices.taken for choices, _ in islice(uniform(run, 8, 100), 100)]
+    first = [schedule.taken for schedule, _, _ in islice(uniform(run, 7, 100), 100)]
+    again = [schedule.taken for schedule, _, _ in islice(uniform(run, 7, 100), 100)]
+    other = [schedule.taken for schedule, _, _ in islice(uniform(run, 8, 100), 100)]
     assert first == again != other
     assert set(seen) == {"".join(order) for order in permutations("abc")}
 
 
 def test_priorities_are_reproducible_and_change_seldom() -> None:
-    first = [choices.taken for choices, _ in islice(pct(tasks(4, 4, 4), 7, 3, 100), 100)]
-    again = [choices.taken for choices, _ in islice(pct(tasks(4, 4, 4), 7, 3, 100), 100)]
-    other = [choices.taken for choices, _ in islice(pct(tasks(4, 4, 4), 8, 3, 100), 100)]
+    first = [schedule.taken for schedule, _, _ in islice(pct(tasks(4, 4, 4), 7, 3, 100), 100)]
+    again = [schedule.taken for schedule, _, _ in islice(pct(tasks(4, 4, 4), 7, 3, 100), 100)]
+    other = [schedule.taken for schedule, _, _ in islice(pct(tasks(4, 4, 4), 8, 3, 100), 100)]
     assert first == again != other
     seen: list[str] = []
     for _ in islice(pct(tasks(4, 4, 4, seen=seen), 7, 1, 100), 50):
@@ -104,28 +106,34 @@ def test_priorities_are_reproducible_and_change_seldom() -> None:
 
 
 def failing_with(*needed: tuple[int, int]) -> Run:
-    def run(choices: Choices) -> BaseException | None:
-        while len(choices.taken) < 10:
-            choices.pick("abcd")
-        found = choices.deviations
+    def run(schedule: Schedule) -> BaseException | None:
+        while len(schedule.taken) < 10:
+            schedule.pick(tuple("abcd"))
+        found = schedule.deviations
         return LookupError() if all(found.get(p, 0) >= n for p, n in needed) else None
 
     return run
 
 
+def shrunk(run: Run, found: dict[int, int], error: BaseException) -> dict[int, int]:
+    schedule = Schedule(found, max_steps=100)
+    run(schedule)
+    return shrink(run, schedule, error, seconds=10, progress=lambda _: None)
+
+
 def test_a_failure_is_shrunk_to_what_it_needs() -> None:
     found = {1: 3, 2: 1, 5: 3, 8: 1}
-    assert shrink(failing_with((5, 2)), found, LookupError(), 100) == {5: 3}
-    assert shrink(failing_with((1, 1), (8, 1)), found, LookupError(), 100) == {1: 1, 8: 1}
-    assert shrink(failing_with(), found, LookupError(), 100) == {}
+    assert shrunk(failing_with((5, 2)), found, LookupError()) == {5: 3}
+    assert shrunk(failing_with((1, 1), (8, 1)), found, LookupError()) == {1: 1, 8: 1}
+    assert shrunk(failing_with(), found, LookupError()) == {}
 
 
 def test_another_error_is_another_failure() -> None:
-    def run(choices: Choices) -> BaseException | None:
-        choices.pick("ab")
-        return LookupError() if choices.deviations else ValueError()
+    def run(schedule: Schedule) -> BaseException | None:
+        schedule.pick(tuple("ab"))
+        return LookupError() if schedule.deviations else ValueError()
 
-    assert shrink(run, {0: 1}, LookupError(), 100) == {0: 1}
+    assert shrunk(run, {0: 1}, LookupError()) == {0: 1}
 
 
 def test_the_kind_of_a_group_of_one_is_that_of_its_error() -> None:

@@ -41,7 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = "Sizes are HEIGHTxWIDTH. A pattern file may set its own rule and size."
     add = parser.add_argument
-    add("pattern", nargs="?", metavar="FILE|NAME", help=".rle, .cells, .mc or .lif; or a name")
+    add(
+        "pattern",
+        nargs="?",
+        metavar="FILE|NAME",
+        help=".rle, .cells, .mc, .lif (also .gz), or a name",
+    )
     add("--list", action="store_true", help="print the names of known patterns")
     add("--rule", metavar="RULE", help="like B36/S23 or highlife (default: the pattern's own)")
     where = parser.add_mutually_exclusive_group()
@@ -60,8 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--to",
         metavar="FILE",
-        help=".gif or .apng: all generations; .png, .rle, .mc, .cells or .lif: the last one, or "
-        "the first one without --generations",
+        help=".gif or .apng: all generations; .png, .rle, .mc, .cells or .lif (also .gz): the last "
+        "one, or the first one without --generations",
     )
     add("--scale", type=int, metavar="N", help="pixels per cell (default: easy to see)")
     add("--ms", type=int, default=50, help="milliseconds per frame (default: 50)")

@@ -50,14 +50,21 @@ def check(chosen: argparse.Namespace) -> None:
         UsageError: the file's name has another ending.
     """
     known = (".png", *_ANIMATIONS, *_PATTERNS)
-    if Path(chosen.to).suffix.lower() not in known:
+    if _suffix(Path(chosen.to)) not in known:
         raise UsageError(f"--to must end in one of {', '.join(known)}, not {chosen.to!r}")
+
+
+def _suffix(path: Path) -> str:
+    """Return the ending of a file's name, of a compressed pattern the one before .gz."""
+    inner = path.with_suffix("").suffix.lower()
+    compressed = path.suffix.lower() == ".gz" and inner in _PATTERNS
+    return inner if compressed else path.suffix.lower()
 
 
 async def make(pattern: Pattern, chosen: argparse.Namespace) -> None:
     """Write the file of ``--to``."""
     path = Path(chosen.to)
-    suffix = path.suffix.lower()
+    suffix = _suffix(path)
     if suffix in _ANIMATIONS:
         await _animate(pattern, chosen, path)
         return

@@ -49,11 +49,9 @@ async def digest(data, seconds):
     try:
         out, _ = await asyncio.wait_for(
             md5.communicate(), seconds)
-        return out
     except TimeoutError:
         openssl.kill()
         md5.kill()
         raise
-    finally:
-        await openssl.wait()
-        await md5.wait()
+    await openssl.wait()
+    return out

@@ -44,11 +44,9 @@ def digest(data, seconds):
     try:
         out, err = md5.communicate(
             timeout=seconds)
-        return out
     except TimeoutExpired:
         openssl.kill()
         md5.kill()
         raise
-    finally:
-        openssl.wait()
-        md5.wait()
+    openssl.wait()
+    return out

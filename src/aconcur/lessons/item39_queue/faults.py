@@ -109,10 +109,14 @@ def threads(job: Callable[[object], object]) -> None:
     raise_first(found)
 
 
+class FailureReported(Exception):  # noqa: N818
+    """Raised by these tests for items that failed."""
+
+
 def raise_first(found: list[object]) -> None:
     """Raise if an item was reported as a failure."""
     if bad := [one for one in found if not_an_item(one)]:
-        raise RuntimeError(f"{len(bad)} failure reported")
+        raise FailureReported(bad)
 
 
 def not_an_item(one: object) -> bool:

@@ -40,12 +40,11 @@ import tempfile
 import threading
 import time
 from collections.abc import (
-    AsyncGenerator,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from http import HTTPStatus
@@ -65,6 +64,8 @@ from typing import (
     TypeVar,
 )
 from urllib.parse import unquote
+
+import anyio
 
 if TYPE_CHECKING:
     import httpx2
@@ -335,16 +336,22 @@ def check(answer: httpx2.Response) -> None:
 async def receive(
     answer: httpx2.Response, body: bytearray
 ) -> None:
-    """Read to the end; on an error, close what reads.
+    """Read to the end, or until it is too much.
 
-    An async generator that is left in the middle would be
-    closed later, by a task of the loop.
+    Leaving the loop early would leave the client's async
+    generators in the middle, and `aclosing` reaches only
+    the outermost. A cancellation from below ends them all.
     """
-    chunks = answer.aiter_bytes()
-    assert isinstance(chunks, AsyncGenerator)
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            add(chunk, body)
+    too_much: JobError | None = None
+    with anyio.CancelScope() as scope:
+        async for chunk in answer.aiter_bytes():
+            try:
+                add(chunk, body)
+            except JobError as error:
+                too_much = error
+                scope.cancel()
+    if too_much is not None:
+        raise too_much
 
 
 def add(chunk: bytes, body: bytearray) -> None:

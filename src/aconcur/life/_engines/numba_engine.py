@@ -39,7 +39,7 @@ class Numba:
     nogil: Final = True
 
     def __init__(self, grid: Grid, rule: Rule = LIFE, *, torus: bool = True) -> None:
-        np = import_numpy()
+        import_numpy()
         try:
             from aconcur.life._engines.striped_kernel import make_kernel
         except ImportError:
@@ -47,8 +47,7 @@ class Numba:
         self._kernel = make_kernel(rule)
         self.compilation: Final = Compilation(compile_rule, (rule,))
         self._stripes, self._torus = Stripes(grid.height, grid.width), torus
-        self._words = self._stripes.pack(grid)
-        self._other = np.zeros_like(self._words)
+        self._words, self._other = self._stripes.pack_pair(grid)
 
     @property
     def population(self) -> int:

@@ -43,6 +43,7 @@ _HEADERS: Final[dict[bytes, Reader]] = {
     life105.HEADER.encode(): read_life105,
     macrocell.HEADER.encode(): read_macrocell,
 }
+_MCELL: Final = b"#MCell"
 _GZIP: Final = b"\x1f\x8b"
 # The first line of a picture. In RLE it could only be a lone "!" or dots.
 _PICTURE: Final = re.compile(rb"\s*(?:!|[.O*]+[ \t\r]*$)", re.MULTILINE)
@@ -70,6 +71,9 @@ def read(path: str | os.PathLike[str]) -> Pattern:
     data = _decompressed(path.read_bytes(), str(path))
     if b"\0" in data[:4096]:
         raise PatternError("the file is binary, and a pattern is text", 1, 1, str(path))
+    if data.startswith(_MCELL):
+        why = "MCell's format (.mcl) is not supported: open the file in Golly and save it as RLE"
+        raise PatternError(why, 1, 1, str(path))
     return _reader(_suffix(path), data)(data, source=str(path))
 
 

@@ -19,14 +19,15 @@ from aconcur.life._model.rule import LIFE
 
 HEADER: Final = "#Life 1.05"
 
-_BLOCK: Final = re.compile(r"#P\s*(?P<x>[-+]?\d+)\s+(?P<y>[-+]?\d+)\s*", re.ASCII)
+_BLOCK: Final = re.compile(r"#P\s*(?:(?P<x>[-+]?\d+)\s+(?P<y>[-+]?\d+)\s*)?", re.ASCII)
 _STRANGE: Final = re.compile(r"[^.*]")
 
 
 def read_life105(text: str | bytes, *, source: str = "") -> Pattern:
     """Read blocks of a picture, ``.`` dead and ``*`` alive, each after a line ``#P X Y``.
 
-    X and Y are the place of a block's top left cell; in a bounded field they count from its middle.
+    X and Y are the place of a block's top left cell, by default 0 and 0; in a bounded field they
+    count from its middle.
     ``#R 23/36`` names the rule (survivors first), ``#N`` Conway's, and ``#D`` is a comment. The
     line ``#Life 1.05`` may be missing.
 
@@ -89,7 +90,8 @@ class _File:
             found = _BLOCK.fullmatch(line)
             if found is None:
                 raise PatternError("a block begins with #P X Y", number, 1, self._source)
-            self._y, self._left = to_int(found["y"]), to_int(found["x"])
+            if found["y"] is not None:
+                self._y, self._left = to_int(found["y"]), to_int(found["x"])
         elif kind == "R":
             column = len(line) - len(line[2:].lstrip()) + 1
             self.rule, self.bounds = parse_universe(words, number, column, self._source)

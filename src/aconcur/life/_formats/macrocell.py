@@ -12,31 +12,25 @@ __all__ = ("HEADER", "read_macrocell", "write_macrocell")
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Final, NoReturn, TypeAlias, final
+from typing import Final, NoReturn, final
 
 from aconcur import __version__
-from aconcur.life._errors import PatternError, PatternSizeError
+from aconcur.life._errors import GridTooLargeError, PatternError, PatternSizeError
 from aconcur.life._formats.parsing import as_line, as_text, notation_of, parse_universe, to_int
 from aconcur.life._hashlife.build import build_tree, copy_tree
 from aconcur.life._model.field import Bounds
 from aconcur.life._model.pattern import Pattern
-from aconcur.life._model.row_runs import FURTHEST, of_rows
 from aconcur.life._model.rule import LIFE, Rule
-from aconcur.life._model.tree import TreeCells
+from aconcur.life._model.tree import SMALLEST_LEVEL, TreeCells
 
 HEADER: Final = "[M2]"
 LEAF: Final = 3
 """The level of a leaf: it has 2³ cells a side."""
 SIDE: Final = 1 << LEAF
-# The highest level whose corners are within the largest coordinates of a pattern.
-_HIGHEST_LAID_OUT: Final = FURTHEST.bit_length()
 # A guess: far beyond every pattern, and far below Python's limit for recursion.
 _HIGHEST: Final = 250
-# The most leaves to lay out: about a gigabyte. A guess.
+# The most leaves to write, where no row is long: about a gigabyte. A guess.
 _MOST_LEAVES: Final = 1 << 22
-# The most runs in all squares together for laying out equal squares once: tenths of a second. A
-# guess.
-_MOST_RUNS: Final = 1 << 16
 
 _LEAF: Final = re.compile(r"[.*$]+")
 _NODE: Final = re.compile(r"(?P<level>\d+)((?: +\d+){4}) *", re.ASCII)
@@ -44,21 +38,16 @@ _LIVE: Final = re.compile(r"\*+")
 # A letter belongs to a word, as in "#Next", unless a space follows; #R may lack it.
 _COMMENT: Final = re.compile(r"#(?P<kind>[A-Za-z](?!\S)|R(?=[0-9BbSs/])|)(?P<rest>.*)")
 
-Runs: TypeAlias = tuple[tuple[int, int, int], ...]
-"""Row, first column and length of each run in a square."""
-
 
 @final
 class Node:
     """A line of the file: a square of ``2 ** level`` cells a side."""
 
-    __slots__ = ("_quarters", "bits", "leaves", "level", "population")
+    __slots__ = ("_quarters", "bits", "level", "population")
 
     def __init__(self, level: int, bits: int = 0, quarters: tuple[Node, ...] = ()) -> None:
         self.level, self.bits, self._quarters = level, bits, quarters
         self.population: int = bits.bit_count() + sum(part.population for part in quarters)
-        self.leaves: int = sum(part.leaves for part in quarters) if quarters else bool(bits)
-        """The number of leaves with live cells in this square."""
 
     @property
     def is_empty(self) -> bool:
@@ -70,17 +59,6 @@ class Node:
         """North-west, north-east, south-west, south-east; of a square above the leaves."""
         nw, ne, sw, se = self._quarters
         return nw, ne, sw, se
-
-    def runs(self) -> Runs:
-        """Return the runs of a leaf."""
-        return tuple(
-            (y, live.start(), live.end() - live.start())
-            for y in range(SIDE)
-            for live in re.finditer("1+", f"{self.bits >> y * SIDE & 0xFF:08b}"[::-1])
-        )
-
-
-_EMPTY: Final = Node(0)
 
 
 @cache
@@ -116,16 +94,24 @@ class _Nodes:
 
     def moved_down(self, root: Node) -> Node:
         """Return a tree with every cell a row further down."""
-        root = self._with_margin(root)
+        root = self.with_margin(root)
         return self._window(self.empty(root.level), root, down=True)
 
     def copied_up(self, cells: TreeCells) -> Node:
         """Return a copy of a tree with every cell a row further up."""
-        root = self._with_margin(copy_tree(self, cells))
+        root = self.with_margin(copy_tree(self, cells))
         return self._window(root, self.empty(root.level), down=False)
 
-    def _with_margin(self, root: Node) -> Node:
+    def with_margin(self, root: Node) -> Node:
         """Return a square of twice the side with this one in its middle."""
+        if root.level == LEAF:
+            # Each quarter of the leaf is the inner corner of a leaf.
+            half, side = SIDE // 2, SIDE
+            rows = [root.bits >> y * side & 0xFF for y in range(side)]
+            up, down = rows[:half], rows[half:]
+            top, bottom = [0] * half + up, down + [0] * half
+            parts = [(top, 1), (top, 0), (bottom, 1), (bottom, 0)]
+            return self.join(*(self._inner_corner(*part) for part in parts))
         none = self.empty(root.level - 1)
         nw, ne, sw, se = root.quarters
         return self.join(
@@ -134,6 +120,11 @@ class _Nodes:
             self.join(none, sw, none, none),
             self.join(se, none, none, none),
         )
+
+    def _inner_corner(self, rows: list[int], west: int) -> Node:
+        """Return the leaf west, or east, of the middle of rows that are a leaf wide."""
+        shifted = (row << SIDE // 2 & 0xFF if west else row >> SIDE // 2 for row in rows)
+        return self.leaf(sum(row << y * SIDE for y, row in enumerate(shifted)))
 
     def _window(self, upper: Node, lower: Node, *, down: bool) -> Node:
         """Return a square of two that lie one above the other.
@@ -163,9 +154,9 @@ class _Nodes:
 def read_macrocell(text: str | bytes, *, source: str = "") -> Pattern:
     """Read a pattern in macrocell format.
 
-    Its cells are laid out as runs if that takes at most about a gigabyte. A larger pattern of the
-    plane stays a quadtree: engines can start from it, :func:`write_macrocell` can write it, and
-    everything that needs its cells in order raises :class:`GridTooLargeError`.
+    The pattern keeps the tree: engines start from it and :func:`write_macrocell` writes it,
+    whatever its size. Its cells are laid out when they are first needed in order, which raises
+    :class:`GridTooLargeError` if they are too many.
 
     Args:
         text: the file's content; bytes are UTF-8, or else Latin-1.
@@ -180,10 +171,34 @@ def read_macrocell(text: str | bytes, *, source: str = "") -> Pattern:
     for number, line in enumerate(as_text(text).split("\n"), 1):
         file.read_line(line.rstrip(), number)
     root = _shrunk(file.root())
-    pattern = _as_runs(file, root) if root.level <= _HIGHEST_LAID_OUT else None
-    if pattern is None:
-        return _as_tree(file, root)
-    return _moved(pattern, _origin(pattern))
+    name, author, comments = file.name, file.author, file.comments
+    if not root.population:
+        return Pattern(
+            (), file.rule, name=name, author=author, comments=comments, bounds=file.bounds
+        )
+    tree = _moved_down(root)
+    pattern = Pattern.from_tree(tree, file.rule, name=name, author=author, comments=comments)
+    return pattern if file.bounds is None else _in_field(pattern, file.bounds, source)
+
+
+def _in_field(pattern: Pattern, bounds: Bounds, source: str) -> Pattern:
+    """Return a pattern of the plane in a bounded field whose middle is at (0, 0)."""
+    (top, left), (y, x) = pattern.offset, bounds.middle
+    try:
+        runs = pattern.at(top + y, left + x).runs()
+    except GridTooLargeError:
+        raise PatternSizeError(
+            f"{source or 'pattern'} has {pattern.population} cells, too many to lay out in "
+            f"a field of {bounds.height} × {bounds.width}"
+        ) from None
+    return Pattern.from_runs(
+        runs,
+        pattern.rule,
+        name=pattern.name,
+        author=pattern.author,
+        comments=pattern.comments,
+        bounds=bounds,
+    )
 
 
 class _File:
@@ -196,7 +211,7 @@ class _File:
         self.name = self.author = ""
         self.comments: list[str] = []
         # The number of a node is its index; node 0 stands for every empty square.
-        self._nodes = [_EMPTY]
+        self._nodes = [Node(0)]
 
     def read_line(self, line: str, number: int) -> None:
         if number == 1:
@@ -280,103 +295,12 @@ def _shrunk(root: Node) -> Node:
     return root
 
 
-def _as_runs(file: _File, root: Node) -> Pattern | None:
-    """Return the pattern with its cells laid out, or None if they are too many."""
-    runs: list[tuple[int, int, int]]
-    try:
-        runs = _lay_out_once(root)
-    except _TooManyRunsError:
-        if root.leaves > _MOST_LEAVES:
-            return None
-        runs = sorted(_lay_out(root))
-    return Pattern.from_runs(
-        runs,
-        file.rule,
-        name=file.name,
-        author=file.author,
-        comments=file.comments,
-        bounds=file.bounds,
-    )
-
-
-def _origin(pattern: Pattern) -> tuple[int, int]:
-    """Return the row and column of the top left cell of the root's south-east quarter."""
-    y, x = (0, 0) if pattern.bounds is None else pattern.bounds.middle
-    return y + 1, x
-
-
-def _moved(pattern: Pattern, by: tuple[int, int]) -> Pattern:
-    if not pattern.population:
-        return pattern
-    y, x = pattern.offset
-    return pattern.at(y + by[0], x + by[1])
-
-
-def _as_tree(file: _File, root: Node) -> Pattern:
-    """Return the pattern as a quadtree."""
-    if file.bounds is not None:
-        raise PatternSizeError(
-            f"{file.source or 'pattern'} has {root.population} cells, too many to lay out in "
-            f"a field of {file.bounds.height} × {file.bounds.width}"
-        )
-    return Pattern.from_tree(
-        TreeCells(_Nodes().moved_down(root), LEAF, SIDE),
-        file.rule,
-        name=file.name,
-        author=file.author,
-        comments=file.comments,
-    )
-
-
-def _lay_out(root: Node) -> Iterator[tuple[int, int, int]]:
-    """Yield the runs of all leaves, in any order."""
-    half = 1 << root.level - 1
-    left = [(root, -half, -half)]
-    while left:
-        node, y, x = left.pop()
-        if node.level == LEAF:
-            for row, column, length in node.runs():
-                yield y + row, x + column, length
-            continue
-        half = 1 << node.level - 1
-        for place, quarter in enumerate(node.quarters):
-            if quarter.population:
-                left.append((quarter, y + (place >> 1) * half, x + (place & 1) * half))
-
-
-class _TooManyRunsError(Exception):
-    """Raised when there are too many runs for laying out equal squares once."""
-
-
-def _lay_out_once(root: Node) -> list[tuple[int, int, int]]:
-    """Return the runs of all cells, joined; squares that are equal are laid out once."""
-    known: dict[Node, Runs] = {}
-    left = _MOST_RUNS
-
-    def lay_out(node: Node) -> Runs:
-        nonlocal left
-        if not node.population:
-            return ()
-        if node not in known:
-            if node.level == LEAF:
-                found = node.runs()
-            else:
-                parts = [lay_out(quarter) for quarter in node.quarters]
-                left -= sum(map(len, parts))
-                if left < 0:
-                    raise _TooManyRunsError
-                found = _joined(1 << node.level - 1, *parts)
-            known[node] = found
-        return known[node]
-
-    half = 1 << root.level - 1
-    return [(y - half, x - half, n) for y, x, n in lay_out(root)]
-
-
-def _joined(half: int, nw: Runs, ne: Runs, sw: Runs, se: Runs) -> Runs:
-    north = sorted((*nw, *((y, x + half, n) for y, x, n in ne)))
-    south = sorted((*sw, *((y, x + half, n) for y, x, n in se)))
-    return tuple(of_rows((*north, *((y + half, x, n) for y, x, n in south))).each())
+def _moved_down(root: Node) -> TreeCells:
+    """Return a tree with every cell a row further down, large enough for engines."""
+    nodes = _Nodes()
+    while root.level < SMALLEST_LEVEL:
+        root = nodes.with_margin(root)
+    return TreeCells(nodes.moved_down(root), LEAF, SIDE)
 
 
 def write_macrocell(pattern: Pattern) -> str:
@@ -395,9 +319,12 @@ def write_macrocell(pattern: Pattern) -> str:
     nodes = _Lines()
     if pattern.tree is not None:
         copy_tree(nodes, TreeCells(_Nodes().copied_up(pattern.tree), LEAF, SIDE))
-    else:
-        y, x = _origin(pattern)
-        build_tree(nodes, _moved(pattern, (-y, -x)), most_leaves=_MOST_LEAVES)
+    elif pattern.population:
+        (top, left), (y, x) = pattern.offset, (0, 0)
+        if pattern.bounds is not None:
+            y, x = pattern.bounds.middle
+        moved = pattern.at(top - y - 1, left - x)
+        build_tree(nodes, moved, most_leaves=_MOST_LEAVES)
     return "\n".join([*lines, *nodes]) + "\n"
 
 

@@ -67,7 +67,6 @@ def build_tree(
         PatternSizeError: there are more leaves.
     """
     if pattern.tree is not None:
-        # Such a pattern is far larger than the smallest tree.
         return copy_tree(tree, pattern.tree), pattern.tree.root.level
     if max(pattern.run_arrays()[2], default=0) > _LONG_RUN << tree.bottom:
         return _build_top_down(tree, pattern)

@@ -113,7 +113,9 @@ class Pattern:
                 names it. Also the errors of the class.
         """
         made = cls((), rule, name=name, author=author, comments=comments, bounds=bounds)
-        made._laid_out = runs if isinstance(runs, Runs) else row_runs.of_rows(_checked(runs))
+        made._laid_out = (
+            runs if isinstance(runs, Runs) else row_runs.of_rows(row_runs.checked(runs))
+        )
         return made
 
     @classmethod
@@ -165,10 +167,12 @@ class Pattern:
         author: str = "",
         comments: Iterable[str] = (),
     ) -> Pattern:
-        """Make a pattern of the plane that stays a quadtree. For readers of formats.
+        """Make a pattern of the plane that stays a quadtree until its runs are needed.
+
+        For readers of formats.
 
         Args:
-            tree: the cells, at least one of them alive.
+            tree: the cells, at least one of them alive; its level is at least SMALLEST_LEVEL.
             rule: see the class.
             name: see the class.
             author: see the class.
@@ -180,13 +184,14 @@ class Pattern:
 
     @property
     def tree(self) -> TreeCells | None:
-        """The cells as a quadtree, if they are too many to lay out. For engines and writers."""
+        """The cells as a quadtree, if they came as one. For engines and writers."""
         return self._tree
 
     @property
     def _runs(self) -> Runs:
         if self._laid_out is None:
-            raise GridTooLargeError(self.height, self.width)
+            assert self._tree is not None
+            self._laid_out = self._tree.runs()
         return self._laid_out
 
     def _where(self) -> tuple[int, int, int, int]:
@@ -244,7 +249,11 @@ class Pattern:
 
         The order is another one if the pattern is too large to lay out.
         """
-        return self._runs.cells() if self._tree is None else self._tree.cells()
+        try:
+            return self._runs.cells()
+        except (GridTooLargeError, PatternSizeError):
+            assert self._tree is not None
+            return self._tree.cells()
 
     def runs(self) -> Iterator[tuple[int, int, int]]:
         """Yield (y, first x, length) of each run of live cells, in the order of :meth:`cells`.
@@ -409,16 +418,3 @@ def _line(what: str, text: str) -> str:
     if len(text.splitlines()) > 1 or text.strip() != text:
         raise ValueError(f"a {what} must be one line without spaces around it, not {text[:80]!r}")
     return text
-
-
-def _checked(runs: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    row = end = -row_runs.FURTHEST
-    for y, x, n in runs:
-        if n < 1 or y < row or (y == row and x < end):
-            raise ValueError(
-                f"run {(y, x, n)} is empty, or begins before the end of the one before it"
-            )
-        row_runs.check_reach(y, x)
-        row_runs.check_reach(y, x + n)
-        row, end = y, x + n
-        yield y, x, n

@@ -10,6 +10,7 @@ __all__ = (
     "FURTHEST",
     "Runs",
     "check_reach",
+    "checked",
     "of_arrays",
     "of_bits",
     "of_cell_array",
@@ -109,6 +110,25 @@ def check_reach(y: int, x: int) -> None:
     """
     if not (-FURTHEST <= y <= FURTHEST and -FURTHEST <= x <= FURTHEST):
         raise PatternSizeError(f"cell ({y}, {x}) is too far out: patterns reach to 2**61")
+
+
+def checked(runs: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Yield runs as they are, after a check.
+
+    Raises:
+        PatternSizeError: a coordinate is beyond ±2⁶¹.
+        ValueError: a run is empty, or begins before the end of the one before it.
+    """
+    row = end = -FURTHEST
+    for y, x, n in runs:
+        check_reach(y, x)
+        check_reach(y, x + n)
+        if n < 1 or y < row or (y == row and x < end):
+            raise ValueError(
+                f"run {(y, x, n)} is empty, or begins before the end of the one before it"
+            )
+        row, end = y, x + n
+        yield y, x, n
 
 
 def shifted(runs: Runs, down: int, right: int) -> Runs:

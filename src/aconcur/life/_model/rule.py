@@ -40,6 +40,7 @@ NAMED_RULES: Final[Mapping[str, str]] = MappingProxyType(
 """Named rules: the name, in lower case and without spaces, and the notation."""
 
 _BORN_FIRST: Final = re.compile(r"b(?P<born>[0-9]*)[/_]?s(?P<survives>[0-9]*)", re.IGNORECASE)
+_BORN_ONLY: Final = re.compile(r"b(?P<born>[0-9]+)(?P<survives>)", re.IGNORECASE)
 _SURVIVES_FIRST: Final = re.compile(r"s(?P<survives>[0-9]*)[/_]?b(?P<born>[0-9]*)", re.IGNORECASE)
 _BARE: Final = re.compile(r"(?P<survives>[0-9]*)/(?P<born>[0-9]*)")
 
@@ -121,7 +122,7 @@ def _parse(text: str) -> tuple[frozenset[int], frozenset[int]]:
         raise TypeError(f"a rule must be a str like 'B3/S23', not {text!r}")
     plain = text.strip()
     plain = NAMED_RULES.get(re.sub(r"[\s_-]+", "", plain).lower(), plain)
-    for notation in (_BORN_FIRST, _SURVIVES_FIRST, _BARE):
+    for notation in (_BORN_FIRST, _BORN_ONLY, _SURVIVES_FIRST, _BARE):
         if found := notation.fullmatch(plain):
             return _counts(text, found["born"]), _counts(text, found["survives"])
     raise RuleError(text, _why_not(plain))

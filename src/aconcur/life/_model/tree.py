@@ -6,14 +6,28 @@ Equal squares may be one object, so that a tree with few nodes can have any numb
 
 from __future__ import annotations
 
-__all__ = ("Square", "TreeCells")
+__all__ = ("SMALLEST_LEVEL", "Square", "TreeCells")
 
+import re
 from collections.abc import Iterator
-from typing import Protocol, TypeAlias, final
+from typing import Final, Protocol, TypeAlias, final
 
+from aconcur.life._errors import GridTooLargeError
 from aconcur.life._model.bit_rows import join_rows, ones
+from aconcur.life._model.row_runs import Runs, checked, of_rows
+
+SMALLEST_LEVEL: Final = 8
+"""The lowest level of a tree that engines can start from."""
+# The most leaves to lay out one by one: some seconds, and about a gigabyte. A guess.
+_MOST_LEAVES: Final = 1 << 22
+# The most runs in all squares together for laying out equal squares once: tenths of a second. A
+# guess.
+_MOST_RUNS: Final = 1 << 16
+_LIVE: Final = re.compile("1+")
 
 _Extent: TypeAlias = tuple[int, int, int, int]
+_Parts: TypeAlias = tuple[tuple[int, int, int], ...]
+"""Row, first column and length of each run in a square, from its corner."""
 
 
 class Square(Protocol):
@@ -83,6 +97,69 @@ class TreeCells:
                 for x in ones(row):
                     yield y0 + y, x0 + x
 
+    def runs(self) -> Runs:
+        """Return the cells as runs.
+
+        Raises:
+            GridTooLargeError: there are too many, more than 2²² leaves without long rows.
+            PatternSizeError: a coordinate is beyond ±2⁶¹.
+        """
+        half = 1 << self.root.level - 1
+        runs: list[tuple[int, int, int]]
+        try:
+            runs = [(y - half, x - half, n) for y, x, n in self._parts(self.root)]
+        except _TooManyRunsError:
+            if self._count_leaves() > _MOST_LEAVES:
+                raise GridTooLargeError(*self.box()[2:]) from None
+            runs = sorted(self._each_run())
+        return of_rows(checked(runs))
+
+    def _count_leaves(self) -> int:
+        known: dict[Square, int] = {}
+
+        def count(square: Square) -> int:
+            if square.is_empty or square.level == self.bottom:
+                return not square.is_empty
+            if square not in known:
+                known[square] = sum(map(count, square.quarters))
+            return known[square]
+
+        return count(self.root)
+
+    def _each_run(self) -> Iterator[tuple[int, int, int]]:
+        """Yield the runs of all leaves, in any order."""
+        for y, x, leaf in self._leaves():
+            for row, column, length in self._runs_of(leaf):
+                yield y + row, x + column, length
+
+    def _runs_of(self, leaf: Square) -> Iterator[tuple[int, int, int]]:
+        for y, row in self._rows_of(leaf):
+            for live in _LIVE.finditer(f"{row:b}"[::-1]):
+                yield y, live.start(), live.end() - live.start()
+
+    def _parts(self, root: Square) -> _Parts:
+        """Return the runs of a square, joined; squares that are equal are laid out once."""
+        known: dict[Square, _Parts] = {}
+        left = _MOST_RUNS
+
+        def lay_out(square: Square) -> _Parts:
+            nonlocal left
+            if square.is_empty:
+                return ()
+            if square not in known:
+                if square.level == self.bottom:
+                    found = tuple(self._runs_of(square))
+                else:
+                    quarters = [lay_out(quarter) for quarter in square.quarters]
+                    found = _joined(1 << square.level - 1, *quarters)
+                left -= len(found)
+                if left < 0:
+                    raise _TooManyRunsError
+                known[square] = found
+            return known[square]
+
+        return lay_out(root)
+
     def dots(self, y: int, x: int, height: int, width: int, dot: int) -> Iterator[tuple[int, int]]:
         """Yield dots as :meth:`.Grid.dots` does, without visiting squares smaller than a dot."""
         half = 1 << self.root.level - 1
@@ -144,6 +221,22 @@ class TreeCells:
                 found = min(tops), min(lefts), max(bottoms), max(rights)
             known[node] = found
         return found
+
+
+class _TooManyRunsError(Exception):
+    """Raised when there are too many runs for laying out equal squares once."""
+
+
+def _joined(half: int, nw: _Parts, ne: _Parts, sw: _Parts, se: _Parts) -> _Parts:
+    north = sorted((*nw, *((y, x + half, n) for y, x, n in ne)))
+    south = sorted((*sw, *((y, x + half, n) for y, x, n in se)))
+    runs = list[tuple[int, int, int]]()
+    for y, x, n in (*north, *((y + half, x, n) for y, x, n in south)):
+        if runs and runs[-1][0] == y and runs[-1][1] + runs[-1][2] == x:
+            runs[-1] = y, runs[-1][1], runs[-1][2] + n
+        else:
+            runs.append((y, x, n))
+    return tuple(runs)
 
 
 def _placed(y: int, x: int, node: Square) -> tuple[tuple[int, int, Square], ...]:

@@ -8,19 +8,23 @@ from __future__ import annotations
 __all__ = ("ExecutorCall", "LocalAnswer", "SealedFunction")
 
 import os
-import pickle
+import platform
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
-from contextlib import suppress
-from typing import Any, NamedTuple, TypeAlias, final
+from concurrent.futures import Executor, ProcessPoolExecutor
+from typing import Any, Final, NamedTuple, TypeAlias, final
 
 from aconcur._pool_worker.calls import NoCall, Sealed, SentCall, seal
-from aconcur._pool_worker.codec import encode
+from aconcur._pool_worker.codec import Encoded
 from aconcur._pool_worker.failures import Packed, pack
+from aconcur._pool_worker.main_module import origin_of_main
 from aconcur._pool_worker.work import Page, work
 from aconcur.parallel._map.chunk import Chunk
 from aconcur.parallel._map.job import Job
-from aconcur.parallel._pickling import encode_function
+from aconcur.parallel._pickling import Sender, can_run_main
+
+# Tells this process from an earlier one with the same id.
+_STARTED: Final = time.time_ns()
 
 LocalResults: TypeAlias = tuple[list[Any], Mapping[int, Packed | Exception]]
 
@@ -45,21 +49,32 @@ def _as_it_is(error: BaseException) -> Exception | Packed:
 
 @final
 class SealedFunction:
-    """The function of a map, pickled once, when it is first needed.
+    """Pickles for the calls of one map: the function once, when it is first needed.
 
     Args:
         executor: the executor that carries it.
     """
 
     def __init__(self, executor: Executor) -> None:
-        self._executor = executor
+        self._sender = _sender_for(executor)
         self._sealed: Sealed | None = None
 
     def get(self, function: Callable[[Any], Any]) -> Sealed:
         """Return the pickled function. Raises the errors of its pickling."""
         if self._sealed is None:
-            self._sealed = _sealed(function, self._executor)
+            self._sealed = _joined(self._sender.encode_function(function))
         return self._sealed
+
+    def seal_items(self, items: list[Any]) -> Sealed:
+        """Return the pickled items. Raises the errors of their pickling."""
+        message = self._sender.encode_value(items)
+        return seal(items, message) if message.by_name else _joined(message)
+
+
+def _joined(message: Encoded) -> Sealed:
+    count = len(message.sizes)
+    buffers = tuple(map(bytes, message.parts[:count]))
+    return Sealed(b"".join(message.parts[count:]), (), buffers)
 
 
 @final
@@ -93,6 +108,7 @@ class ExecutorCall:
             chunk=chunk.number,
             exact=False,
             keep_going=job.keep_going,
+            star=job.star,
             failed=_as_it_is,
         )
         return LocalAnswer(answer, seconds)
@@ -101,29 +117,23 @@ class ExecutorCall:
         job = self._job
         try:
             function = self._sealed.get(job.function)
-            items = seal(self._chunk.items, encode(self._chunk.items))
+            items = self._sealed.seal_items(self._chunk.items)
         except BaseException as error:  # noqa: ASYNC103, BLE001 - it fails the item only
             self.refused = error
             return NoCall, ()  # noqa: ASYNC104
         self.sent = items.size
         key = os.getpid(), job.number
-        return SentCall, (key, function, items, job.budget, job.keep_going)
+        return SentCall, (key, function, items, job.budget, job.keep_going, job.star)
 
 
-def _sealed(function: Callable[[Any], Any], executor: Executor) -> Sealed:
-    """Return the function by name if that suffices, otherwise by value.
+def _sender_for(executor: Executor) -> Sender:
+    """Return the object that pickles for an executor.
 
-    Processes that this one starts have its ``__main__``, in which an initializer may have set
-    globals that the function uses. The workers of a cluster do not have it.
-
-    Raises:
-        MissingRequirementError: it can only be sent by value, and cloudpickle is not installed.
-        Exception: raised by pickling it.
+    The workers of the standard library's executor have this process's ``__main__``, in which an
+    initializer may have set globals. Those of a cluster, of loky or of MPI have another one.
     """
-    if not type(executor).__module__.startswith(("aconcur.", "distributed.")):
-        with suppress(pickle.PicklingError, AttributeError, TypeError):
-            return Sealed(pickle.dumps(function, 5), (), ())
-    message = encode_function(function)
-    count = len(message.sizes)
-    buffers = tuple(bytes(part) for part in message.parts[:count])
-    return Sealed(b"".join(message.parts[count:]), (), buffers)
+    if not isinstance(executor, ProcessPoolExecutor):
+        return Sender(by_name=False, key=f"{platform.node()} {os.getpid()} {_STARTED}")
+    context = getattr(executor, "_mp_context", None)
+    method = context.get_start_method() if context is not None else None
+    return Sender(by_name=method == "fork" or can_run_main(origin_of_main()))

@@ -6,35 +6,77 @@ __all__ = ("map",)
 
 from collections.abc import AsyncIterable, Callable, Iterable
 from concurrent.futures import Executor
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from aconcur._core.on_error import RAISE, OnError
 from aconcur._core.validation import check_count
+from aconcur.parallel._executor.own_pool import map_in_own_pool
 from aconcur.parallel._executor.runner import ExecutorRunner
 from aconcur.parallel._map.job import MapOptions, OnProgress
 from aconcur.parallel._map.results import Results
+from aconcur.parallel._map.source import zip_all
 from aconcur.parallel._pickling import check_function
+from aconcur.parallel._pool.pool import Pool
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def map(  # noqa: A001 - executors have a method of this name
+@overload
+def map(  # noqa: A001
     fn: Callable[[T], R],
     items: Iterable[T] | AsyncIterable[T],
     *,
-    executor: Executor,
+    executor: Executor | Pool | None = None,
     ordered: bool = True,
     buffer: int | None = None,
     chunk: int | None = None,
     on_error: OnError = RAISE,
     retries: int = 0,
     progress: OnProgress | None = None,
+    timeout: float | None = None,
+    workers: int | None = None,
+) -> Results[R]: ...
+
+
+@overload
+def map(  # noqa: A001
+    fn: Callable[..., R],
+    items: Iterable[Any],
+    *more: Iterable[Any],
+    executor: Executor | Pool | None = None,
+    ordered: bool = True,
+    buffer: int | None = None,
+    chunk: int | None = None,
+    on_error: OnError = RAISE,
+    retries: int = 0,
+    progress: OnProgress | None = None,
+    timeout: float | None = None,
+    workers: int | None = None,
+) -> Results[R]: ...
+
+
+def map(  # noqa: A001 - executors have a method of this name
+    fn: Callable[..., R],
+    items: Iterable[Any] | AsyncIterable[Any],
+    *more: Iterable[Any],
+    executor: Executor | Pool | None = None,
+    ordered: bool = True,
+    buffer: int | None = None,
+    chunk: int | None = None,
+    on_error: OnError = RAISE,
+    retries: int = 0,
+    progress: OnProgress | None = None,
+    timeout: float | None = None,
     workers: int | None = None,
 ) -> Results[R]:
-    """Call a function for every item in an executor of the caller, and return the results to come.
+    """Call a function for every item in other processes, and return the results to come.
 
-    ::
+    Without ``executor`` a pool is opened for this map: see :func:`open_pool`, which costs some
+    0.1 s of starting workers. With a :class:`Pool` it is :meth:`Pool.map`. ::
+
+        async for answer in parallel.map(gcd, pairs):
+            print(answer)
 
         with ProcessPoolExecutor() as executor:
             async for answer in parallel.map(gcd, pairs, executor=executor):
@@ -56,7 +98,9 @@ def map(  # noqa: A001 - executors have a method of this name
         fn: a plain function of one item.
         items: an iterable, drawn from in the loop's thread, or an async iterable. It may be
             endless.
-        executor: runs the calls.
+        *more: further iterables. ``fn`` then gets one argument from each, as with the built-in
+            ``map``.
+        executor: runs the calls; None: a pool of the map's own.
         ordered: deliver results in the order of the items, rather than as they come.
         buffer: how many items may be drawn whose results were not taken. By default 1024, or 4
             chunks a worker if that is more, but not beyond 64 MiB of items and results.
@@ -66,16 +110,18 @@ def map(  # noqa: A001 - executors have a method of this name
         retries: how often a failed item is tried again, at once.
         progress: called with the number of items done and of all items (None if it is not known),
             at most ten times a second, and at the end.
+        timeout: seconds that one item may take, over a pool only: its worker is killed then.
         workers: how many calls the executor runs at once. By default the number that it reports,
             otherwise the number of processors that this process may use.
 
     **Cancelled**, or left by ``break`` or an error: calls that have not begun are cancelled.
     Running ones cannot be stopped: a thread begins no further item; a process ends its chunk,
     within 16 ms or after its current item. Only the executor's own ``shutdown()`` waits for it.
-    There is no ``timeout=`` for the same reason: :func:`open_pool` has one.
+    ``timeout=`` is refused for the same reason.
 
     Raises:
-        TypeError: ``fn`` is not a plain function, or an option has the wrong type.
+        TypeError: ``fn`` is not a plain function, an option has the wrong type, or the executor
+            cannot do what it asks for.
         ValueError: an option is out of its range.
 
     Iterating raises the exceptions of ``fn``, with the item in the notes; those of ``items``; and
@@ -93,8 +139,25 @@ def map(  # noqa: A001 - executors have a method of this name
         ordered=ordered,
         buffer=buffer,
         chunk=chunk,
+        timeout=timeout,
         on_error=on_error,
         retries=retries,
         progress=progress,
+        star=bool(more),
     )
-    return Results(lambda: ExecutorRunner(executor, workers).start(fn, items, options), fn)
+    everything = zip_all(items, more)
+    if executor is None:
+        return Results(lambda: map_in_own_pool(fn, everything, options, workers), fn)
+    if isinstance(executor, Pool):
+        if workers is not None:
+            raise TypeError(f"workers={workers} is set by open_pool() for a Pool")
+        pool = executor
+        return Results(lambda: pool.begin(fn, everything, options), fn)
+    if not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must be a Pool or have a submit() of PEP 3148, not {executor!r}")
+    if timeout is not None:
+        raise TypeError(
+            f"timeout={timeout} needs workers that can be killed, which {type(executor).__name__} "
+            "does not offer: use open_pool(), or leave out executor="
+        )
+    return Results(lambda: ExecutorRunner(executor, workers).start(fn, everything, options), fn)

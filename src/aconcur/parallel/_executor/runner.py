@@ -14,6 +14,7 @@ from typing import Any, Final, final
 
 from aconcur._core.background_task import BackgroundTask
 from aconcur._core.cpus import usable_cpus
+from aconcur._core.ctrl_c import let_interrupt
 from aconcur._core.wait_queue import get_call_soon_threadsafe
 from aconcur._pool_worker.calls import SentAnswer, new_page
 from aconcur._pool_worker.failures import Packed, type_name
@@ -22,6 +23,7 @@ from aconcur.parallel._errors import ExecutorBroken, RemoteError
 from aconcur.parallel._executor.call import ExecutorCall, LocalAnswer, SealedFunction
 from aconcur.parallel._map.chunk import Chunk
 from aconcur.parallel._map.job import Job, MapOptions
+from aconcur.parallel._map.source import Source
 
 _SHUT_DOWN: Final = "it cancelled a waiting call: it was shut down"
 
@@ -54,6 +56,7 @@ class ExecutorRunner:
         options: MapOptions,
     ) -> Job:
         """Start the map."""
+        let_interrupt(Source.pull)
         self.job = Job(self, function, items, options)
         return self.job
 

@@ -61,11 +61,16 @@ class Owner(Protocol):
     """A map or a call. It gets each of its chunks back once, by one of the first four methods."""
 
     number: int
+    function: Callable[..., Any]
     open: bool
 
     @property
     def timeout(self) -> float | None:
         """Seconds that an item may take."""
+
+    @property
+    def grace(self) -> float:
+        """Seconds that a task gets to clean up before its worker is killed."""
 
     @property
     def is_quick(self) -> bool:
@@ -100,6 +105,9 @@ class Owner(Protocol):
 
     def crashed(self, chunk: Chunk, first: int, end: int, death: Death) -> None:
         """Accept that the chunk's worker ended during the items from ``first`` to ``end``."""
+
+    def expired(self, chunk: Chunk, at: int) -> Exception:
+        """Return the error for an item that exceeded its timeout."""
 
     def take_back(self, chunk: Chunk, at: int) -> int:
         """Remove the items from position ``at`` on, which its worker will not begin.

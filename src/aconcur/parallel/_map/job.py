@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, Protocol, TypeAlias, final
 
 from aconcur._core.on_error import RAISE, SKIP, OnError
 from aconcur._core.validation import check_count, check_seconds
@@ -55,6 +55,9 @@ class MapOptions:
     on_error: OnError = RAISE
     retries: int = 0
     progress: OnProgress | None = None
+    grace: float = 0.0
+    star: bool = False
+    """An item is a tuple of arguments."""
 
     def __post_init__(self) -> None:
         if self.buffer is not None:
@@ -63,6 +66,8 @@ class MapOptions:
             check_count("chunk", self.chunk, 1)
         if self.timeout is not None:
             check_seconds("timeout", self.timeout, above=True)
+        if self.grace != 0:
+            check_seconds("grace", self.grace)
         if self.retries != 0:
             check_count("retries", self.retries, 0)
         if not isinstance(self.on_error, OnError):
@@ -75,6 +80,16 @@ class MapOptions:
                     f"progress must be a plain function, not the coroutine function "
                     f"{name_of(self.progress)}: it is called between two items"
                 )
+
+
+class OwnPool(Protocol):
+    """A pool that was opened for one map."""
+
+    def stop(self) -> None:
+        """Kill the workers."""
+
+    async def stopped(self) -> None:
+        """Wait for their end."""
 
 
 @final
@@ -112,6 +127,8 @@ class Job:
         self.number: int = new_number()
         self.function: Callable[[Any], Any] = function
         self.timeout: float | None = options.timeout
+        self.grace: float = options.grace
+        self.star: bool = options.star
         self.open: bool = True
         self.failures: list[Failure] = []
         self.keep_going: bool = options.on_error is not RAISE or bool(options.retries)
@@ -142,6 +159,9 @@ class Job:
         self._taken = 0  # items whose results it has taken, and failed ones
         self._told = 0.0
         self._feeding = self._source.needs_feeding
+        self._pool: OwnPool | None = None
+        self.lingers: bool = self._feeding
+        """Whether :meth:`settled` may have to wait at the end."""
         self._settlers = WaitQueue()
         if self._feeding:
             runner.spawn(self._feed)
@@ -327,9 +347,14 @@ class Job:
     def _blame(self, chunk: Chunk, at: int, death: Death) -> None:
         index, item = chunk.start + at, chunk.items[at]
         error: Exception = WorkerDied(item, index, death.exit_code, death.signal)
-        if death.timed_out and self.timeout is not None:
-            error = TaskTimeout(item, index, self.timeout)
+        if death.timed_out:
+            error = self.expired(chunk, at)
         self._fail_one(chunk, at, error)
+
+    def expired(self, chunk: Chunk, at: int) -> TaskTimeout:
+        """Return the error for an item that exceeded its timeout."""
+        assert self.timeout is not None
+        return TaskTimeout(chunk.items[at], chunk.start + at, self.timeout)
 
     def _fail_one(self, chunk: Chunk, at: int, error: Exception) -> None:
         index, item = chunk.start + at, chunk.items[at]
@@ -448,8 +473,16 @@ class Job:
             self._early.clear()
             self._source.close()
             self._runner.dismiss(self)
+            if self._pool is not None:
+                self._pool.stop()
+
+    def own(self, pool: OwnPool) -> None:
+        """Stop a pool together with the map that it was opened for."""
+        self._pool, self.lingers = pool, True
 
     async def settled(self) -> None:
-        """Wait after :meth:`close` until an async input is closed."""
+        """Wait after :meth:`close` until an async input and the map's own pool are closed."""
         while self._feeding:
             await wait_in(self._settlers)
+        if self._pool is not None:
+            await self._pool.stopped()

@@ -74,6 +74,8 @@ class Results(Generic[R]):
                 if time.perf_counter() - turn > _HOLD:
                     await yield_to_others()
                     turn = time.perf_counter()
+            if job.lingers:
+                await _end(job)
             return found
         except BaseException:
             await _end(job)  # noqa: ASYNC102 - shields itself
@@ -98,6 +100,8 @@ async def _each(job: Job) -> AsyncGenerator[Any, None]:
             if time.perf_counter() - turn > _HOLD:
                 await yield_to_others()
                 turn = time.perf_counter()
+        if job.lingers:
+            await _end(job)
     except GeneratorExit:  # nothing may be awaited: see start_unhooked()
         raise
     except BaseException:
@@ -108,7 +112,7 @@ async def _each(job: Job) -> AsyncGenerator[Any, None]:
 
 
 async def _end(job: Job) -> None:
-    """Close a map and wait until its async input is closed."""
+    """Close a map, and wait until its async input and its own pool are closed."""
     job.close()
     with anyio.CancelScope(shield=True):
         await job.settled()

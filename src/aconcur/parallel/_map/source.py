@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Source",)
+__all__ = ("Source", "zip_all")
 
 import time
 from collections import deque
@@ -17,6 +17,26 @@ from aconcur._core.wait_queue import WaitQueue, wait_in, yield_to_others
 
 # The longest time in seconds for which drawing items may hold the loop.
 _PULL: Final = 0.0005
+
+
+def zip_all(
+    items: Iterable[Any] | AsyncIterable[Any], more: tuple[Iterable[Any], ...]
+) -> Iterable[Any] | AsyncIterable[Any]:
+    """Return tuples of the items and those of further iterables; the items alone without any.
+
+    Raises:
+        TypeError: one of several is an async iterable.
+    """
+    if not more:
+        return items
+    for one in (items, *more):
+        if isinstance(one, AsyncIterable):
+            raise TypeError(
+                f"of several iterables none may be async, but one is {one!r}: "
+                "zip them in an async generator and map over that"
+            )
+    assert isinstance(items, Iterable)
+    return zip(items, *more, strict=False)
 
 
 @final
@@ -77,7 +97,7 @@ class Source:
         items = []
         began = time.perf_counter()
         try:
-            items.extend(islice(self._iterator, most))  # keeps the items before an error
+            self.pull(items, most)
         except BaseException as error:  # noqa: ASYNC103, BLE001 - the consumer raises it
             self.error = error
         self._cost = (time.perf_counter() - began) / most
@@ -85,6 +105,13 @@ class Source:
         self.at_end = len(items) < most or self.error is not None
         self.drawn += len(items)
         return items
+
+    def pull(self, items: list[Any], most: int) -> None:
+        """Append the next items of a sync input to a list; it keeps those before an error.
+
+        A runner lets Ctrl-C interrupt this on trio.
+        """
+        items.extend(islice(self._iterator, most))
 
     def wake(self) -> None:
         """Let the feeding task look again whether there is room."""

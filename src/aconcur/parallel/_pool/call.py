@@ -7,7 +7,7 @@ __all__ = ("Call",)
 from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
-from aconcur._core.wait_queue import Waiter, make_waiter, wake
+from aconcur._core.wait_queue import WaitQueue, make_waiter
 from aconcur._pool_worker.codec import Encoded
 from aconcur._pool_worker.failures import Packed
 from aconcur.parallel._errors import TaskTimeout, WorkerDied, add_item_note, raisable, unpack
@@ -27,6 +27,7 @@ class Call:
         arguments: its arguments.
         message: both, encoded.
         timeout: seconds that it may take.
+        grace: seconds to clean up before its worker is killed.
         again: called with it when it needs another worker.
     """
 
@@ -38,6 +39,7 @@ class Call:
         arguments: tuple[Any, ...],
         message: Encoded,
         timeout: float | None,
+        grace: float,
         again: Callable[[Call], None],
     ) -> None:
         self.number: int = new_number()
@@ -45,10 +47,11 @@ class Call:
         self.arguments: tuple[Any, ...] = arguments
         self.message: Encoded = message
         self.timeout: float | None = timeout
+        self.grace: float = grace
         self.chunk: Chunk = Chunk(self, 0, [arguments], exact=True)
         self.open: bool = True
         self._again = again
-        self._waiter: Waiter | None = None
+        self._waiters = WaitQueue()
         self._result: Any = None
         self._error: Exception | None = None
 
@@ -95,10 +98,15 @@ class Call:
         chunk.deaths += first == end
         if first == end and chunk.deaths < _DEATHS:
             self._again(self)
-        elif death.timed_out and self.timeout is not None:
-            self.fail(TaskTimeout(self.arguments, None, self.timeout))
+        elif death.timed_out:
+            self.fail(self.expired(chunk, 0))
         else:
             self.fail(WorkerDied(self.arguments, None, death.exit_code, death.signal))
+
+    def expired(self, chunk: Chunk, at: int) -> TaskTimeout:  # noqa: ARG002
+        """Return the error for a call that exceeded its timeout."""
+        assert self.timeout is not None
+        return TaskTimeout(self.arguments, None, self.timeout)
 
     def fail(self, error: Exception) -> None:
         """End the call with an error."""
@@ -111,18 +119,19 @@ class Call:
 
     def _end(self) -> None:
         self.open = False
-        if self._waiter is not None:
-            wake(self._waiter)
+        if self._waiters:
+            self._waiters.wake_all()
 
     async def answer(self) -> Any:  # noqa: ANN401 - the function's
         """Wait for the result and return it, or raise the error."""
-        if self.open:
-            self._waiter = make_waiter()
-            await self._waiter
-        error, self._error = self._error, None
-        if error is not None:
+        while self.open:
+            waiter = make_waiter()
+            self._waiters.append(waiter)
+            await waiter
+        if self._error is not None:
             try:
-                raise error
+                raise self._error
             finally:
-                del error
+                # Raised again, it would keep the frames of this coroutine.
+                self._error.__traceback__ = None
         return self._result

@@ -1,7 +1,9 @@
 """Stop work that is no longer wanted.
 
 The worker of a map may finish the item that it works on within a moment, so that leaving a map of
-short items costs no process. A worker of a call, or one that does not finish in time, is killed.
+short items costs no process. A worker of a call, or one that does not finish in time, is killed. If
+the call or map has a grace period, TaskCancelled is raised in the task first, and a worker whose
+task has cleaned up by then goes on living.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from aconcur.parallel._pool.worker import Worker
 Spawn: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 # Seconds in which the worker of a map that was left may finish its item; a guess.
-_GRACE: Final = 0.1
+_PATIENCE: Final = 0.1
 
 
 @final
@@ -42,15 +44,24 @@ class Canceller:
             # The page has room for one cancelled job.
             if worker.victim_of in (None, owner):
                 worker.cancel(owner.number)
-        if concerned:
-            if at_once:
-                self._kill_workers_of(owner)
-            self._spawn(partial(self._kill_late, owner))
+        if not concerned:
+            return
+        if at_once and not owner.grace:
+            self._kill_workers_of(owner)
+        self._spawn(partial(self._stop_late, owner, 0 if at_once and owner.grace else _PATIENCE))
 
-    async def _kill_late(self, owner: Owner) -> None:
-        await anyio.sleep(_GRACE)
+    async def _stop_late(self, owner: Owner, patience: float) -> None:
+        await anyio.sleep(patience)
+        if owner.grace:
+            self._interrupt_workers_of(owner)
+            await anyio.sleep(owner.grace)
         while self._kill_workers_of(owner):  # noqa: ASYNC110 - it waits for a time, not a state
-            await anyio.sleep(_GRACE)
+            await anyio.sleep(_PATIENCE)
+
+    def _interrupt_workers_of(self, owner: Owner) -> None:
+        for worker in self._workers:
+            if worker.in_flight and worker.in_flight[0].owner is owner and not worker.killed:
+                worker.interrupt(worker.in_flight[0])
 
     def _kill_workers_of(self, owner: Owner) -> bool:
         """Kill the workers that work for the owner; return whether any still has work of it."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 __all__ = ("Pool", "open_pool")
 
+import multiprocessing
 import os
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar, TypeVarTuple, Unpack, final
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar, final, overload
 
 from aconcur._core.cpus import usable_cpus
 from aconcur._core.on_error import RAISE, OnError
@@ -17,24 +19,32 @@ from aconcur._core.validation import check_count, check_seconds
 from aconcur._pool_worker.main_module import is_being_read, origin_of_main
 from aconcur._pool_worker.shared import Shared
 from aconcur._pool_worker.start import Boot
+from aconcur.errors import UnsupportedPlatformError
+from aconcur.parallel._errors import RemoteError
 from aconcur.parallel._map.job import Job, MapOptions, OnProgress
 from aconcur.parallel._map.results import Results
-from aconcur.parallel._pickling import check_function, encode_arguments, encode_function
+from aconcur.parallel._map.source import zip_all
+from aconcur.parallel._pickling import Sender, can_run_main, check_function, has_cloudpickle
+from aconcur.parallel._pool.call import Call
 from aconcur.parallel._pool.launch import StartMethod, new_launcher
+from aconcur.parallel._pool.logs import log_levels
+from aconcur.parallel._pool.scheduler import Scheduler
 from aconcur.parallel._pool.statistics import PoolStatistics
 from aconcur.parallel._pool.supervisor import Supervisor
 
+# The current folder as this module was imported: most programs change it later, if at all.
+_FIRST_FOLDER: Final = Path.cwd()
+
 T = TypeVar("T")
 R = TypeVar("R")
-Args = TypeVarTuple("Args")
 
 
 @final
 class Pool:
     """Worker processes. Made by :func:`open_pool`, and used in the event loop that opened it."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
+    def __init__(self, supervisor: Supervisor, grace: float = 0.0) -> None:
+        self._supervisor, self._grace = supervisor, grace
         self._scheduler = supervisor.scheduler
 
     def __repr__(self) -> str:
@@ -47,11 +57,13 @@ class Pool:
 
     async def run(
         self,
-        fn: Callable[[Unpack[Args]], R],
-        *args: *Args,
+        fn: Callable[..., R],
+        *args: Any,  # noqa: ANN401 - fn's own
         timeout: float | None = None,  # noqa: ASYNC109 - the worker is killed for it
+        grace: float | None = None,
+        **kwargs: Any,  # noqa: ANN401
     ) -> R:
-        """Return ``fn(*args)``, called in a worker.
+        """Return ``fn(*args, **kwargs)``, called in a worker.
 
         Calls are started in the order in which they are made, before the next chunks of maps.
 
@@ -60,6 +72,10 @@ class Pool:
             *args: its arguments. They and the result are pickled. Bytes and arrays of 128 KiB or
                 more are copied once on each side, in a thread.
             timeout: seconds that the call may take in the worker; None: no limit.
+            grace: seconds in which the call may clean up after a cancellation or timeout, before
+                its worker is killed: :class:`TaskCancelled` is raised in it. None: the pool's.
+            **kwargs: keyword arguments. For one that is called ``timeout`` or ``grace`` use a
+                ``functools.partial``.
 
         Raises:
             TypeError: ``fn`` is not a plain function, or ``timeout`` is not a number.
@@ -78,13 +94,53 @@ class Pool:
 
         Cost: see "one call" in ``python -m benchmarks.parallel``.
         """
+        call = self._start("run()", fn, args, kwargs, timeout, grace)
+        try:
+            result: R = await call.answer()
+            return result
+        finally:
+            self._scheduler.end_call(call)
+
+    def submit(
+        self,
+        fn: Callable[..., R],
+        *args: Any,  # noqa: ANN401 - fn's own
+        timeout: float | None = None,
+        grace: float | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Submitted[R]:
+        """Start a call and return a handle to it, which can be awaited for the result.
+
+        ::
+
+            first, second = pool.submit(fn, 1), pool.submit(fn, 2)
+            print(await first, await second)
+
+        The arguments and errors are those of :meth:`run`; the call's own errors are raised when the
+        handle is awaited. Cancelling a task that awaits the handle does not stop the call:
+        :meth:`Submitted.cancel` does, and so does the end of the pool's block.
+        """
+        return Submitted(self._start("submit()", fn, args, kwargs, timeout, grace), self._scheduler)
+
+    def _start(
+        self,
+        operation: str,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        timeout: float | None,
+        grace: float | None,
+    ) -> Call:
         check_function(fn)
         if timeout is not None:
             check_seconds("timeout", timeout, above=True)
-        self._scheduler.check("run()")
-        result: R = await self._scheduler.call(fn, args, timeout)
-        return result
+        if grace is not None:
+            check_seconds("grace", grace)
+        self._scheduler.check(operation)
+        grace = self._grace if grace is None else grace
+        return self._scheduler.call(fn, args, kwargs, timeout=timeout, grace=grace)
 
+    @overload
     def map(
         self,
         fn: Callable[[T], R],
@@ -97,6 +153,38 @@ class Pool:
         on_error: OnError = RAISE,
         retries: int = 0,
         progress: OnProgress | None = None,
+        grace: float | None = None,
+    ) -> Results[R]: ...
+
+    @overload
+    def map(
+        self,
+        fn: Callable[..., R],
+        items: Iterable[Any],
+        *more: Iterable[Any],
+        ordered: bool = True,
+        buffer: int | None = None,
+        chunk: int | None = None,
+        timeout: float | None = None,
+        on_error: OnError = RAISE,
+        retries: int = 0,
+        progress: OnProgress | None = None,
+        grace: float | None = None,
+    ) -> Results[R]: ...
+
+    def map(
+        self,
+        fn: Callable[..., R],
+        items: Iterable[Any] | AsyncIterable[Any],
+        *more: Iterable[Any],
+        ordered: bool = True,
+        buffer: int | None = None,
+        chunk: int | None = None,
+        timeout: float | None = None,
+        on_error: OnError = RAISE,
+        retries: int = 0,
+        progress: OnProgress | None = None,
+        grace: float | None = None,
     ) -> Results[R]:
         """Call ``fn(item)`` for all items in the workers, and iterate over the results.
 
@@ -119,6 +207,8 @@ class Pool:
             fn: a function of one item, as for :meth:`run`.
             items: an iterable, drawn from in the event loop, so it must not block; or an async
                 iterable.
+            *more: further iterables. ``fn`` then gets one argument from each, like the function of
+                the built-in ``map``, and an item is the tuple of these. The shortest one ends it.
             ordered: deliver results in the order of the items, rather than as they come.
             buffer: how many items may be drawn whose results were not taken. By default 1024, or 4
                 chunks a worker if that is more, but not beyond 64 MiB of items and results.
@@ -130,6 +220,8 @@ class Pool:
             retries: how often a failed item is tried again, at once.
             progress: called with the number of items done and of all items (None if it is not
                 known), at most ten times a second, and at the end.
+            grace: seconds in which an item may clean up before its worker is killed, as for
+                :meth:`run`.
 
         Raises:
             TypeError: ``fn`` is not a plain function, or an option has the wrong type.
@@ -145,18 +237,31 @@ class Pool:
         microseconds are not worth another process.
         """
         check_function(fn)
-        options = MapOptions(ordered, buffer, chunk, timeout, on_error, retries, progress)
+        options = MapOptions(
+            ordered,
+            buffer,
+            chunk,
+            timeout,
+            on_error,
+            retries,
+            progress,
+            self._grace if grace is None else grace,
+            bool(more),
+        )
         self._scheduler.check("map()", in_loop=False)
-        return Results(partial(self._begin, fn, items, options), fn)
+        return Results(
+            partial(self.begin, fn, zip_all(items, more) if more else items, options), fn
+        )
 
-    def _begin(
+    def begin(
         self,
-        fn: Callable[[Any], Any],
+        fn: Callable[..., Any],
         items: Iterable[Any] | AsyncIterable[Any],
         options: MapOptions,
     ) -> Job:
+        """Start a map. For this package: :meth:`map` returns what users need."""
         self._scheduler.check("map()")
-        function = encode_function(fn)
+        function = self._scheduler.sender.encode_function(fn)
         job = Job(self._scheduler, fn, items, options)
         self._scheduler.add(job, function)
         return job
@@ -188,6 +293,40 @@ class Pool:
         return self._supervisor.statistics()
 
 
+@final
+class Submitted(Generic[R]):
+    """A call that was started by :meth:`Pool.submit`. Await it for the result.
+
+    It may be awaited any number of times, in any task of the pool's event loop.
+    """
+
+    def __init__(self, call: Call, scheduler: Scheduler) -> None:
+        self._call, self._scheduler = call, scheduler
+
+    def __repr__(self) -> str:
+        return repr(self._call).replace("Call", "Submitted", 1)
+
+    def __await__(self) -> Generator[Any, Any, R]:
+        """Wait for the result.
+
+        **Cancelled**: the call goes on.
+
+        Raises:
+            Exception: as :meth:`Pool.run`.
+        """
+        return self._call.answer().__await__()
+
+    def done(self) -> bool:
+        """Return whether the call has ended."""
+        return not self._call.open
+
+    def cancel(self) -> None:
+        """Stop the call, as cancelling :meth:`Pool.run` does. Awaiting it raises RemoteError."""
+        if self._call.open:
+            self._call.fail(RemoteError("CancelledError", "the call was cancelled"))
+            self._scheduler.stop_call(self._call)
+
+
 @asynccontextmanager
 async def open_pool(
     workers: int | None = None,
@@ -197,6 +336,8 @@ async def open_pool(
     initargs: tuple[Any, ...] = (),
     max_tasks_per_worker: int | None = None,
     nice: int = 0,
+    grace: float = 0.0,
+    forward_logs: bool = True,
 ) -> AsyncIterator[Pool]:
     """Open a pool of worker processes. They start with the block, and none outlives it.
 
@@ -219,10 +360,18 @@ async def open_pool(
             for a process without other threads, because a lock that one of them holds stays locked
             in the copy. ``"spawn"`` is multiprocessing's, with its resource tracker. A frozen
             program can use ``"spawn"`` and ``"fork"`` only.
-        initializer: called in each worker before its first task.
-        initargs: its arguments.
+        initializer: called in each worker before its first task. If it is a generator function,
+            the code after its ``yield`` runs when the worker ends by itself.
+        initargs: its arguments. They may contain queues, locks, events and shared values of
+            ``multiprocessing.get_context("spawn")``, which then connect tasks to this process.
         max_tasks_per_worker: replace a worker after so many items and calls; None: never.
         nice: added to the workers' niceness, see nice(2).
+        grace: seconds in which a task may clean up after a cancellation or timeout, before its
+            worker is killed. :class:`TaskCancelled` is raised in it, by SIGTERM, so a call in C
+            that goes on is killed all the same.
+        forward_logs: hand the log records of tasks to this process's loggers. They get the
+            attributes ``item_index`` (None for ``run()``) and ``task`` (the function's name). The
+            levels of loggers are those that are set when the pool is opened.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -235,30 +384,77 @@ async def open_pool(
 
     Pickles cross only between this process and the workers that it starts.
     """
+    supervisor = new_supervisor(
+        workers,
+        start=start,
+        initializer=initializer,
+        initargs=initargs,
+        max_tasks_per_worker=max_tasks_per_worker,
+        nice=nice,
+        grace=grace,
+        forward_logs=forward_logs,
+    )
+    supervisor.start()
+    gently = False
+    try:
+        yield Pool(supervisor, grace)
+        gently = True
+    finally:
+        await supervisor.close(gently=gently)  # noqa: ASYNC102 - shields itself
+
+
+def new_supervisor(
+    workers: int | None = None,
+    *,
+    start: StartMethod = "exec",
+    initializer: Callable[..., object] | None = None,
+    initargs: tuple[Any, ...] = (),
+    max_tasks_per_worker: int | None = None,
+    nice: int = 0,
+    grace: float = 0.0,
+    forward_logs: bool = True,
+) -> Supervisor:
+    """Check the arguments of :func:`open_pool`, and return what keeps the workers."""
     for name, value in (("workers", workers), ("max_tasks_per_worker", max_tasks_per_worker)):
         if value is not None:
             check_count(name, value, 1)
+    if grace != 0:
+        check_seconds("grace", grace)
+    if os.name != "posix":
+        raise UnsupportedPlatformError("open_pool()", "POSIX processes and sockets")
     if is_being_read():
         raise RuntimeError(
             "a worker runs __main__ to find a name that was pickled there: put the call that "
             "opens the pool under if __name__ == '__main__', or install aconcur[cloudpickle]"
         )
     sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
+    origin = origin_of_main()
+    by_name = can_run_main(origin) or (start == "fork" and not has_cloudpickle())
+    sender = Sender(by_name=by_name)
     boot = Boot(
         parent=os.getpid(),
-        path=list(sys.path),
+        path=_absolute_path(),
         argv=list(sys.argv),
-        main=origin_of_main(),
+        main=origin if sender.by_name else None,
         nice=nice,
-        initialized=initializer is not None,
+        authkey=bytes(multiprocessing.current_process().authkey),
+        levels=log_levels() if forward_logs else None,
+        initialized=initializer is not None and start != "fork",
+        initializer=None if initializer is None or start != "fork" else (initializer, initargs),
     )
     launcher = new_launcher(start, boot)
-    message = encode_arguments(initializer, initargs) if initializer is not None else None
-    supervisor = Supervisor(workers or usable_cpus(), launcher, message, max_tasks_per_worker)
-    supervisor.start()
-    gently = False
-    try:
-        yield Pool(supervisor)
-        gently = True
-    finally:
-        await supervisor.close(gently=gently)  # noqa: ASYNC102 - shields itself
+    message, fds = None, list[int]()
+    if boot.initialized:
+        message = sender.encode_initializer(initializer, initargs, fds)
+    size = workers or usable_cpus()
+    return Supervisor(size, launcher, sender, message, fds, max_tasks_per_worker, grace)
+
+
+def _absolute_path() -> list[str]:
+    """Return ``sys.path`` without entries that change their meaning with the current folder.
+
+    A program that was piped in, or run by ``python -c``, finds modules in its folder as ``""``.
+    """
+    # An absolute entry stays as it is. The two folders are the same in most programs.
+    folders = dict.fromkeys((_FIRST_FOLDER, Path.cwd()))
+    return list(dict.fromkeys(str(folder / entry) for entry in sys.path for folder in folders))

@@ -10,33 +10,40 @@ from __future__ import annotations
 __all__ = ("Scheduler",)
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, final
 
 from aconcur._core.loops import current_loop
+from aconcur._core.wait_queue import get_call_soon_threadsafe
 from aconcur._pool_worker.codec import (
     CALL,
     FORGET,
     FUNCTION,
     ITEMS,
+    LOG,
     NOTHING,
     READY,
     SHARE,
     UNREADABLE,
+    UNSHARE,
     Encoded,
     Frame,
-    encode,
 )
-from aconcur._pool_worker.serve import EXACT, KEEP_GOING
+from aconcur._pool_worker.serve import EXACT, KEEP_GOING, STAR
 from aconcur._pool_worker.shared import Shared
+from aconcur._pool_worker.work import TaskCancelled
 from aconcur.parallel._errors import rebuilt
 from aconcur.parallel._map.chunk import Chunk, Death, Owner
 from aconcur.parallel._map.chunk_size import MOST
 from aconcur.parallel._map.job import Job
-from aconcur.parallel._pickling import encode_arguments, encode_function
+from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.call import Call
 from aconcur.parallel._pool.cancel import Canceller
+from aconcur.parallel._pool.logs import handle_record
 from aconcur.parallel._pool.statistics import Counters
 from aconcur.parallel._pool.stealing import Stealing
 from aconcur.parallel._pool.timeouts import Timeouts
@@ -51,6 +58,7 @@ class Scheduler:
         workers: the supervisor's list.
         size: how many workers the pool keeps.
         counters: the pool's figures.
+        sender: pickles what is sent.
         spawn: runs a task in the background.
         on_start: called with a worker, and its error if its initializer has failed.
     """
@@ -60,10 +68,12 @@ class Scheduler:
         workers: Sequence[Worker],
         size: int,
         counters: Counters,
+        sender: Sender,
         spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
         on_start: Callable[[Worker, Exception | None], None],
     ) -> None:
         self.size: int = size
+        self.sender: Sender = sender
         self.spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None] = spawn
         """Run a task in the background."""
         self.timeouts: Timeouts = Timeouts(workers)
@@ -76,6 +86,7 @@ class Scheduler:
         self._shared: dict[int, Encoded] = {}
         self._refusal: Callable[[str], Exception] | None = None
         self._loop = current_loop()
+        self._call_soon = get_call_soon_threadsafe()
 
     @property
     def waiting(self) -> int:
@@ -150,29 +161,34 @@ class Scheduler:
         if busy:
             self._canceller.stop(job, at_once=False)
 
-    async def call(
-        self, function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float | None
-    ) -> Any:  # noqa: ANN401 - the function's
-        """Call a function in a worker and return its result.
-
-        **Cancelled**: the call is not begun, or its worker is killed.
-        """
-        message = encode_arguments(function, arguments)
-        call = Call(function, arguments, message, seconds, self._calls.appendleft)
+    def call(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+        *,
+        timeout: float | None,
+        grace: float,
+    ) -> Call:
+        """Start a call of a function in a worker."""
+        message = self.sender.encode_call(function, (function, arguments, options))
+        call = Call(function, arguments, message, timeout, grace, self._calls.appendleft)
         self._calls.append(call)
-        if seconds is not None:
+        if timeout is not None:
             self.timeouts.watch(call)
         self.pump()
-        try:
-            return await call.answer()
-        finally:
-            if seconds is not None:
-                self.timeouts.unwatch(call)
-            if call.open:
-                call.abandon()
-                self._drop(call)
+        return call
 
-    def _drop(self, call: Call) -> None:
+    def end_call(self, call: Call) -> None:
+        """Accept that a call has ended, or stop it: it is not begun, or its worker is killed."""
+        if call.timeout is not None:
+            self.timeouts.unwatch(call)
+        if call.open:
+            call.abandon()
+            self.stop_call(call)
+
+    def stop_call(self, call: Call) -> None:
+        """Stop the work of a call: it is not begun, or its worker is killed."""
         if call in self._calls:
             self._calls.remove(call)
         elif self._refusal is None:
@@ -180,13 +196,25 @@ class Scheduler:
 
     def share(self, value: Any) -> Shared[Any]:  # noqa: ANN401
         """Send a value to all workers, including those that start later."""
-        message = encode_function(value)
+        message = self.sender.encode_value(value)
         shared = Shared(value)
         self._shared[shared.number] = message
         for worker in self._workers:
             if worker.usable:
                 worker.connection.send(SHARE, message, shared.number)
+        # Called wherever the last reference to the handle goes, perhaps in another thread.
+        weakref.finalize(shared, self._unshare_soon, shared.number).atexit = False
         return shared
+
+    def _unshare_soon(self, number: int) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._call_soon(partial(self._unshare, number))
+
+    def _unshare(self, number: int) -> None:
+        if self._refusal is None and self._shared.pop(number, None) is not None:
+            for worker in self._workers:
+                if worker.usable:
+                    worker.connection.send(UNSHARE, NOTHING, number)
 
     def welcome(self, worker: Worker) -> None:
         """Send a new worker the shared values."""
@@ -243,7 +271,7 @@ class Scheduler:
         most = MOST if worker.tasks is None else worker.tasks
         while not job.exhausted and (chunk := job.next_chunk(most)) is not None:
             try:
-                message = encode(chunk.items)
+                message = self.sender.encode_value(chunk.items)
             except Exception as error:  # noqa: BLE001 - raised by pickling an item
                 job.unreadable(chunk, error)
                 continue
@@ -251,20 +279,18 @@ class Scheduler:
                 job.put_back(chunk)
                 job.fail(error)
                 return False  # noqa: ASYNC104
-            if job.fits(chunk, message.total):
-                self._send_chunk(worker, job, chunk, message)
-                return True
+            if not job.fits(chunk, message.total):
+                continue
+            send = worker.connection.send
+            if job.number not in worker.known:
+                worker.known.add(job.number)
+                send(FUNCTION, self._functions[job.number], job.number)
+            worker.assign(chunk)
+            self._counters.chunks += 1
+            flags = EXACT * chunk.exact + KEEP_GOING * job.keep_going + STAR * job.star
+            send(ITEMS, message, job.number, chunk.number, flags, job.budget)
+            return True
         return False
-
-    def _send_chunk(self, worker: Worker, job: Job, chunk: Chunk, message: Encoded) -> None:
-        send = worker.connection.send
-        if job.number not in worker.known:
-            worker.known.add(job.number)
-            send(FUNCTION, self._functions[job.number], job.number)
-        flags = EXACT * chunk.exact + KEEP_GOING * job.keep_going
-        worker.assign(chunk)
-        self._counters.chunks += 1
-        send(ITEMS, message, job.number, chunk.number, flags, job.budget)
 
     # --------------------------------------------------------------- what comes back
 
@@ -290,6 +316,8 @@ class Scheduler:
             chunk.owner.unreadable(chunk, unreadable)
         else:
             results, errors = value
+            if errors and worker.interrupted == chunk.number:
+                errors = _with_timeouts(chunk, errors)
             counters = self._counters
             counters.handed_back += chunk.owner.finish(
                 chunk, results, errors, frame.seconds, frame.total
@@ -306,6 +334,9 @@ class Scheduler:
         self.pump()
 
     def _on_frame_of_no_chunk(self, worker: Worker, frame: Frame, value: Any) -> None:  # noqa: ANN401
+        if frame.kind == LOG:
+            handle_record(worker.in_flight, *value)
+            return
         if frame.kind == UNREADABLE:  # the function of a map
             for job in self._maps:
                 if job.number == frame.job:
@@ -322,3 +353,15 @@ class Scheduler:
             else:
                 chunk.owner.crashed(chunk, *worker.last, death)
         worker.in_flight.clear()
+
+
+def _with_timeouts(chunk: Chunk, errors: dict[int, Any]) -> dict[int, Any]:
+    """Return the errors, with that of a task that cleaned up after its timeout replaced."""
+    owner = chunk.owner
+    if owner.timeout is None:
+        return errors
+    cancelled = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
+    return {
+        at: owner.expired(chunk, at) if packed[1] == cancelled else packed
+        for at, packed in errors.items()
+    }

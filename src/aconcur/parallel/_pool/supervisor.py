@@ -4,9 +4,10 @@ from __future__ import annotations
 
 __all__ = ("Supervisor",)
 
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, replace
 from socket import socket
 from typing import Any, Final, final
@@ -15,11 +16,14 @@ import anyio
 from anyio.abc import TaskGroup
 
 from aconcur._core.background_task import BackgroundTask
+from aconcur._core.ctrl_c import let_interrupt, protected
 from aconcur._core.shielded import run_in_thread_to_end
 from aconcur._core.wait_queue import WaitQueue, wait_in, yield_to_others
 from aconcur._pool_worker.codec import INITIALIZE, Encoded
 from aconcur.parallel._errors import PoolClosed, WorkerStartError, describe_end
 from aconcur.parallel._map.chunk import Death
+from aconcur.parallel._map.source import Source
+from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.launch import Child, Launcher
 from aconcur.parallel._pool.scheduler import Scheduler
 from aconcur.parallel._pool.statistics import Counters, PoolStatistics
@@ -38,20 +42,30 @@ class Supervisor:
     Args:
         size: how many.
         launcher: starts them.
+        sender: pickles what is sent to them.
         initializer: the message with the function that each calls first, and its arguments.
+        fds: descriptors that each worker gets; the supervisor closes them.
         tasks_each: items after which a worker is replaced; None: never.
+        grace: seconds in which tasks may clean up at the end.
     """
 
     def __init__(
-        self, size: int, launcher: Launcher, initializer: Encoded | None, tasks_each: int | None
+        self,
+        size: int,
+        launcher: Launcher,
+        sender: Sender,
+        initializer: Encoded | None,
+        fds: Sequence[int],
+        tasks_each: int | None,
+        grace: float,
     ) -> None:
         self.open: bool = True
         self._size, self._launcher, self._tasks_each = size, launcher, tasks_each
-        self._initializer = initializer
+        self._initializer, self._fds, self._grace = initializer, fds, grace
         self._counters = Counters()
         self._workers: list[Worker] = []
         self.scheduler: Scheduler = Scheduler(
-            self._workers, size, self._counters, self._spawn, self._on_start
+            self._workers, size, self._counters, sender, self._spawn, self._on_start
         )
         self._scope = anyio.CancelScope()
         self._wanted = deque[Callable[[], Coroutine[Any, Any, None]]]()
@@ -66,6 +80,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Start the background task."""
+        let_interrupt(Source.pull)
         self._task = BackgroundTask(self._run, "parallel: pool")
 
     async def close(self, *, gently: bool) -> None:
@@ -76,6 +91,18 @@ class Supervisor:
 
         **Cancelled** natively: kills the workers, waits for their end, and raises.
         """
+        await protected(self._close)(gently)
+
+    def stop(self) -> None:
+        """Kill all workers. Callable wherever the loop runs."""
+        if self.open:
+            self._stop(gently=False)
+
+    async def stopped(self) -> None:
+        """Wait after :meth:`stop` for the end of all workers."""
+        await self._task.ended(self._kill_all)
+
+    async def _close(self, gently: bool) -> None:
         self._stop(gently)
         await self._task.ended(self._kill_all)
         if self._task.error is not None:
@@ -85,6 +112,9 @@ class Supervisor:
         self.open = False
         for worker in self._workers:
             if gently and worker.ready and not worker.in_flight:
+                worker.stop()
+            elif self._grace and worker.in_flight:
+                worker.interrupt(worker.in_flight[0])
                 worker.stop()
             else:
                 worker.kill()
@@ -99,10 +129,11 @@ class Supervisor:
         try:
             with self._scope:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self.scheduler.timeouts.run, name="parallel: timeouts")
-                    tasks.start_soon(self.scheduler.stealing.run, name="parallel: stealing")
+                    start = tasks.start_soon
+                    start(protected(self.scheduler.timeouts.run), name="parallel: timeouts")
+                    start(protected(self.scheduler.stealing.run), name="parallel: stealing")
                     for number in range(self._size):
-                        tasks.start_soon(self._keep, name=f"parallel: worker {number + 1}")
+                        start(protected(self._keep), name=f"parallel: worker {number + 1}")
                     await self._run_spawned(tasks)
         except Exception as error:
             self.scheduler.end(lambda _, cause=error: _defect(cause))  # type: ignore[misc]
@@ -118,13 +149,15 @@ class Supervisor:
         **Cancelled** natively: kills them, waits, and raises.
         """
         cancelled = None
-        ends = time.monotonic() + _SHUTDOWN_GRACE
+        ends = time.monotonic() + max(_SHUTDOWN_GRACE, self._grace)
         with anyio.CancelScope(shield=True):
             for worker in self._workers:
                 left = max(0.0, ends - time.monotonic())
                 cancelled = await worker.ended_despite_cancel(left) or cancelled
         self._workers.clear()
         self._launcher.close()
+        for fd in self._fds:
+            os.close(fd)
         if cancelled is not None:
             raise cancelled
 
@@ -138,7 +171,7 @@ class Supervisor:
         try:
             while True:
                 while self._wanted:
-                    tasks.start_soon(self._wanted.popleft())
+                    tasks.start_soon(protected(self._wanted.popleft()))
                 await wait_in(self._spawners)
         finally:
             # They are cancelled at their first await, but their clean-up runs.
@@ -159,8 +192,8 @@ class Supervisor:
                 return
             self.scheduler.pump()
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(worker.connection.send_queued)
-                tasks.start_soon(worker.hang_up_at_exit)
+                tasks.start_soon(protected(worker.connection.send_queued))
+                tasks.start_soon(protected(worker.hang_up_at_exit))
                 await worker.connection.receive()
                 tasks.cancel_scope.cancel()
             self._on_end(worker, await worker.ended(_SHUTDOWN_GRACE))
@@ -198,7 +231,9 @@ class Supervisor:
             return worker
 
     def _admit(self, child: Child, sock: socket) -> Worker:
-        worker = Worker(child, sock, self.scheduler.on_frame, self._limiter, self._tasks_each)
+        worker = Worker(
+            child, sock, self.scheduler.on_frame, self._limiter, self._tasks_each, self._fds
+        )
         self._counters.started += 1
         self._workers.append(worker)
         if not self.open:

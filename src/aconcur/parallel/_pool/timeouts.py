@@ -61,9 +61,15 @@ class Timeouts:
             chunk = worker.in_flight[0]
             if (limit := chunk.owner.timeout) is None or not (since := worker.busy_since(chunk)):
                 continue
+            grace = chunk.owner.grace
             left = limit - (now - since) / 1e9
+            if worker.interrupted == chunk.number:
+                left += grace
             if left > 0:
                 soonest = min(soonest, left)
+            elif grace and worker.interrupted != chunk.number:
+                worker.interrupt(chunk)
+                soonest = min(soonest, grace)
             else:
                 worker.kill(timed_out=True)
         return soonest

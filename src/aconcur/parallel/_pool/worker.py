@@ -10,7 +10,7 @@ import signal
 import socket
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeAlias, final
@@ -19,7 +19,7 @@ import anyio
 
 from aconcur._core.shielded import wait_readable, wait_readable_catching_cancel
 from aconcur._pool_worker.codec import NOTHING, STOP, Frame
-from aconcur._pool_worker.work import CANCELLED, CHUNK, FROM, SINCE, UNTIL, Page
+from aconcur._pool_worker.work import CANCELLED, CHUNK, FROM, INTERRUPTED, SINCE, UNTIL, Page
 from aconcur.parallel._map.chunk import Chunk, Death, Owner
 from aconcur.parallel._pool.connection import Connection
 from aconcur.parallel._pool.launch import Child
@@ -39,6 +39,7 @@ class Worker:
         on_frame: called with this worker and what it sends.
         limiter: limits the threads that carry long messages.
         tasks: how many items it may be given; None: any number.
+        fds: descriptors to send with the page.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Worker:
         on_frame: OnFrame,
         limiter: anyio.CapacityLimiter,
         tasks: int | None,
+        fds: Sequence[int] = (),
     ) -> None:
         self.child: Child = child
         self.connection: Connection = Connection(sock, partial(on_frame, self), limiter)
@@ -67,11 +69,13 @@ class Worker:
         """Whether its initializer has run."""
         self.leaving: bool = False
         """Whether it was told to end, or its initializer failed."""
+        self.interrupted: int = 0
+        """The number of the chunk whose task was told to clean up."""
         self.killed: bool = False
         self.timed_out: bool = False
         self.last: tuple[int, int] = 0, 0
         """The items of the first chunk that it worked on when it ended: from, to before."""
-        self._memory, self._page = _new_page(sock)
+        self._memory, self._page = _new_page(sock, fds)
         self._reaped = False
 
     def __repr__(self) -> str:
@@ -106,8 +110,10 @@ class Worker:
     # ------------------------------------------------------------------- the page
 
     def cancel(self, job: int) -> None:
-        """Ask it to give up a job's chunk after the current item."""
+        """Ask it to give up a job's chunk after the current item; 0: no longer."""
         self._page[CANCELLED] = job
+        if not job:
+            self._page[INTERRUPTED] = 0
 
     def _in_work(self, chunk: Chunk) -> tuple[int, int]:
         """Return which of the chunk's items it works on: from, to before; equal if none."""
@@ -135,6 +141,15 @@ class Worker:
         """Let it end after the work that it has."""
         self.leave()
         self.connection.send(STOP, NOTHING)
+
+    def interrupt(self, chunk: Chunk) -> None:
+        """Raise TaskCancelled in the task that works on a chunk."""
+        self.interrupted = chunk.number
+        self.set_victim_of(chunk.owner)
+        self.cancel(chunk.owner.number)
+        self._page[INTERRUPTED] = chunk.owner.number
+        with suppress(ProcessLookupError):
+            os.kill(self.child.pid, signal.SIGTERM)
 
     def kill(self, *, timed_out: bool = False) -> None:
         """End it now, and everything that it started."""
@@ -184,8 +199,8 @@ class Worker:
         return death
 
 
-def _new_page(sock: socket.socket) -> tuple[mmap.mmap, Page]:
-    """Return memory that is shared with the worker, after sending it."""
+def _new_page(sock: socket.socket, fds: Sequence[int]) -> tuple[mmap.mmap, Page]:
+    """Return memory that is shared with the worker, after sending it and the descriptors."""
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("aconcur")
     else:
@@ -195,7 +210,7 @@ def _new_page(sock: socket.socket) -> tuple[mmap.mmap, Page]:
         os.ftruncate(fd, _PAGE)
         memory = mmap.mmap(fd, _PAGE)
         with suppress(ConnectionError):  # the worker has ended, which its supervisor will notice
-            socket.send_fds(sock, [b"\0"], [fd])
+            socket.send_fds(sock, [b"\0"], [fd, *fds])
     finally:
         os.close(fd)
     return memory, memoryview(memory).cast("q")

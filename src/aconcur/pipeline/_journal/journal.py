@@ -29,6 +29,7 @@ Dump: TypeAlias = Callable[[list[Any]], str | bytes]
 Load: TypeAlias = Callable[[Any], list[Any]]
 _KEPT: Final = "results"
 _STAGES: Final = "stages"
+_SHAPE: Final = "shape"
 _OF: Final = "of"
 
 
@@ -90,7 +91,8 @@ def _same(one: object, other: object) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_same, one, other))
     if isinstance(one, dict) and isinstance(other, dict):
-        return list(one) == list(other) and all(map(_same, one.values(), other.values()))
+        keys = list(one) == list(other) and all(map(_same, one, other))
+        return keys and all(map(_same, one.values(), other.values()))
     return one == other
 
 
@@ -115,10 +117,13 @@ class Journal:
     within about 20 ms before a kill. So let the last stage do something that may be done twice:
     write a file, put an object.
 
-    A journal knows the pipeline by the names of its stages, so each must have one: a lambda, a
-    partial or an object that is called needs ``name=``, or the journal ``of=``. It knows items by
-    their keys. Results are kept for :meth:`Pipeline.collect` only; a second ``collect()`` returns
-    what the first one did, the results of a partly failed item included.
+    A journal knows the pipeline by the kinds and names of its stages, those of merged pipelines
+    included, so each must have a name: a lambda, a partial or an object that is called needs
+    ``name=``, or the journal ``of=``. A stage of :meth:`Pipeline.through` is known by its commands.
+    What a function has captured or been bound to is not seen: say it in ``of=``.
+
+    It knows items by their keys. Results are kept for :meth:`Pipeline.collect` only; a second
+    ``collect()`` returns what the first one did, the results of a partly failed item included.
 
     Args:
         path: of the file; the first run creates it. It is made absolute here, once: changing the
@@ -196,14 +201,21 @@ class Journal:
         stages = " | ".join(spec.name for spec in specs)
         if not self._of:
             _check_names(specs)
-        about = file.about()
+        about, shape = file.about(), _shape(specs)
         if not about:
-            about = {_STAGES: stages, _OF: self._of, _KEPT: "kept" if collect else "not kept"}
+            kept_or_not = "kept" if collect else "not kept"
+            about = {_STAGES: stages, _SHAPE: shape, _OF: self._of, _KEPT: kept_or_not}
             file.describe(about)
         if about[_STAGES] != stages:
             raise JournalError(
                 f"{self.path} is a journal of another pipeline, {about[_STAGES]!r}, not of "
                 f"{stages!r}: name another file"
+            )
+        # Journals of older versions have no shape.
+        if (before := about.get(_SHAPE, shape)) != shape:
+            raise JournalError(
+                f"{self.path} is a journal of another pipeline, of the stages {before!r}, not "
+                f"{shape!r}: name another file"
             )
         if about[_OF] != self._of:
             raise JournalError(
@@ -281,6 +293,17 @@ def _check_names(specs: Sequence[Spec]) -> None:
                 f"stage {spec.name!r} has no name of its own, and a journal tells pipelines apart "
                 "by the names of their stages: give it name=, or the Journal of="
             )
+
+
+def _shape(specs: Sequence[Spec]) -> str:
+    """Return the kinds, names and commands of all stages, on which the results depend."""
+    return " | ".join(map(_told, specs))
+
+
+def _told(spec: Spec) -> str:
+    merged = [_shape(other.specs) for other in spec.others if isinstance(other, Fed)]
+    detail = "".join(f" ({text})" for text in ([spec.detail] if spec.detail else []) + merged)
+    return f"{spec.kind} {spec.name}{detail}"
 
 
 def _all(specs: Sequence[Spec]) -> Iterator[Spec]:

@@ -144,7 +144,7 @@ class Queue(Generic[T]):
                 the wait. The item was not put.
         """
         state = self._state
-        if len(state.items) >= state.high or state.put >= state.mark:
+        if (len(state.items) >= state.high or state.put >= state.mark) and not state.may_put():
             await state.until_room("put")
         if state.getters:
             state.add_and_wake(item)
@@ -169,6 +169,8 @@ class Queue(Generic[T]):
         else:
             state.items.append(item)
             state.put += 1
+            if state.put >= state.mark:
+                state.note_backlog()
 
     async def put_many(self, items: Iterable[T]) -> None:
         """Put items one after the other, as many at a time as there is room for.
@@ -186,7 +188,7 @@ class Queue(Generic[T]):
         """
         source, state = iter(items), self._state
         while length_hint(source, 1):
-            if len(state.items) >= state.high or state.put >= state.mark:
+            if (len(state.items) >= state.high or state.put >= state.mark) and not state.may_put():
                 await state.until_room("put_many")
             room = max(1, min(state.high - len(state.items), STRIDE))
             if state.fill(islice(source, room)) < room:

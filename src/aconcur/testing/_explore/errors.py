@@ -1,19 +1,26 @@
-"""What an exploration can find beside the scenario's own errors, each a fact and a remedy."""
+"""The errors that an exploration can end with besides the scenario's own."""
 
 from __future__ import annotations
 
 __all__ = (
+    "BackgroundError",
     "CallIntoLoopError",
     "Deadlock",
     "Livelock",
     "NotReproducibleError",
     "RealInputOutputError",
+    "Report",
+    "Reported",
+    "UncontrolledError",
+    "UncontrolledThreadError",
     "UncontrolledWaitError",
+    "UnsupportedLoopCallError",
     "Waiting",
     "interrupts",
 )
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from aconcur.errors import AconcurError
 
@@ -66,20 +73,75 @@ class Livelock(AssertionError):  # noqa: N818 - the field's word
         """What ran last: ``task at file:line in function``, the busiest first."""
 
 
+Reported: TypeAlias = Literal[
+    "callback error",
+    "task error",
+    "future error",
+    "task left",
+    "generator left",
+    "resource",
+    "other",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One thing that the event loop or Python would report on stderr, or would not even report."""
+
+    kind: Reported
+    """What it is about; ``explore(allow=...)`` takes these words."""
+    text: str
+    """What happened, where and to which task."""
+    error: BaseException | None = None
+    """The exception that no caller received; None where there is none."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+
+class BackgroundError(AssertionError):
+    """Raised when something failed or was left behind without any task noticing.
+
+    asyncio logs most of these ("Task exception was never retrieved") and goes on. An exploration
+    fails, unless ``allow=`` names the kind.
+    """
+
+    def __init__(self, reports: tuple[Report, ...]) -> None:
+        kinds = ", ".join(sorted({repr(report.kind) for report in reports}))
+        head = f"the scenario ended normally; allow=({kinds},) if this is as you mean it:"
+        super().__init__("\n".join([head, *(f"- {report}" for report in reports)]))
+        self.reports: tuple[Report, ...] = reports
+        """Everything that was reported."""
+
+
 class NotReproducibleError(AconcurError):
     """Raised when the same choices led to another run than before."""
 
-    def __init__(self, point: int, before: int, after: int) -> None:
+    def __init__(self, point: int, before: int, after: int, where: str = "") -> None:
         super().__init__(
-            f"choice point {point} had {before} tasks ready before and has {after} now: a scenario "
+            f"{where or _parting(point, before, after)}: a scenario "
             "must depend on nothing but its schedule (no random numbers, real clock, real input "
-            "and output, nor anything kept from run to run), and a token fits only the scenario "
-            "that it came from"
+            "and output, order of id() or of sets, nor anything kept from run to run, such as a "
+            "cache or a module's variable: reset it at the scenario's start), and a token fits "
+            "only the scenario that it came from"
         )
         self.point: int = point
+        """The choice point or, where whole runs were compared, the step at which they part."""
 
 
-class RealInputOutputError(AconcurError):
+def _parting(point: int, before: int, after: int) -> str:
+    return f"choice point {point} had {before} tasks ready before and has {after} now"
+
+
+class UncontrolledError(AconcurError):
+    """The base of the errors that name something that no schedule decides.
+
+    Once a scenario has asked for such a thing, this is the result of the run, whatever the scenario
+    made of the exception: what it did afterwards says nothing about its correctness.
+    """
+
+
+class RealInputOutputError(UncontrolledError):
     """Raised when a scenario asks the explorer's loop for real input or output."""
 
     def __init__(self, what: str) -> None:
@@ -89,7 +151,14 @@ class RealInputOutputError(AconcurError):
         )
 
 
-class CallIntoLoopError(AconcurError):
+class UnsupportedLoopCallError(UncontrolledError):
+    """Raised when a scenario calls a method of the loop that an exploration cannot offer."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}() is not supported by the explorer's loop: {remedy}")
+
+
+class CallIntoLoopError(UncontrolledError):
     """Raised when a call for a thread waits for the loop that the explorer runs it on."""
 
     def __init__(self, what: str) -> None:
@@ -100,7 +169,7 @@ class CallIntoLoopError(AconcurError):
         )
 
 
-class UncontrolledWaitError(AconcurError):
+class UncontrolledWaitError(UncontrolledError):
     """Raised when a thread of a scenario waits for what the explorer does not control."""
 
     def __init__(self, thread: str, where: str, seconds: float, on: str = "") -> None:
@@ -117,6 +186,19 @@ class UncontrolledWaitError(AconcurError):
         )
         self.on: str = on
         """What the source calls the lock; empty where that is not known."""
+
+
+class UncontrolledThreadError(UncontrolledWaitError):
+    """Raised when an async scenario depends on a thread that it started itself."""
+
+    def __init__(self, what: str) -> None:
+        AconcurError.__init__(
+            self,
+            f"{what}, and no schedule decides when a real thread does that: use "
+            "asyncio.to_thread() or anyio.to_thread.run_sync(), which run as one step here, or "
+            "put a stand-in for the thread into the scenario",
+        )
+        self.on = ""
 
 
 def interrupts(error: BaseException) -> bool:

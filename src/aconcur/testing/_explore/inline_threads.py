@@ -22,6 +22,7 @@ from anyio._core._eventloop import claim_worker_thread
 from anyio.lowlevel import checkpoint
 
 from aconcur.testing._explore.errors import CallIntoLoopError
+from aconcur.testing._explore.uncontrolled import refused
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ def _wait(one: Any, name: str, timeout: float | None = None) -> object:
     """Stand for such a method."""
     there = one.done() if isinstance(one, Future) else one.is_set()
     if _here.promised is not None and not there:
-        raise CallIntoLoopError(f"{type(one).__name__}.{name}")
+        raise refused(CallIntoLoopError(f"{type(one).__name__}.{name}"))
     return getattr(type(one), name)(one, timeout)
 
 
@@ -125,7 +126,7 @@ def _refusing(owner: Any, name: str, said: str) -> object:
 
     def call(*args: object, **options: object) -> object:
         if _here.promised is not None:
-            raise CallIntoLoopError(said)
+            raise refused(CallIntoLoopError(said))
         return really(*args, **options)
 
     # A class method is bound to its class by now.

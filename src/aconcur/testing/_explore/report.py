@@ -1,4 +1,4 @@
-"""What an exploration found, as values and as text."""
+"""The result of an exploration, as values and as text."""
 
 from __future__ import annotations
 
@@ -6,23 +6,33 @@ __all__ = ("Exploration", "FailedSchedule")
 
 from dataclasses import dataclass
 
+from aconcur.testing._explore.schedule import Order
 from aconcur.testing._explore.trace import Step, show, show_columns
+
+_ORDERS: dict[str, str] = {
+    "run-on": "the base order",
+    "fifo": "the loop's own order",
+    "reversed": "the order of reversed batches",
+}
+_COLUMNS = 80
 
 
 @dataclass(frozen=True, slots=True)
 class FailedSchedule:
-    """The first schedule that failed, with as few deviations as possible."""
+    """The first schedule that failed, with as few deviations as shrinking found in its time."""
 
     error: BaseException
     """What the scenario raised, with its traceback; :exc:`Deadlock` or :exc:`Livelock`."""
     token: str
     """Names the schedule, for :func:`replay`: on both back-ends and all versions of Python."""
     deviations: int
-    """Turns that were taken against the base order."""
+    """Choices that differ from the order."""
     found_at: int
     """The number of the schedule that failed first, from 1 up."""
     timeline: tuple[Step, ...]
     """What ran, in its order."""
+    order: Order = "run-on"
+    """The order that the deviations are counted from."""
 
     def __str__(self) -> str:
         text = f"{type(self.error).__name__}: {self.error}".rstrip(": ")
@@ -34,11 +44,17 @@ class FailedSchedule:
         Args:
             width: columns on the screen; given, each task gets a column of its own.
         """
-        turns = "1 deviation" if self.deviations == 1 else f"{self.deviations} deviations"
-        lines = show(self.timeline) if width is None else show_columns(self.timeline, width - 2)
+        order = _ORDERS[self.order]
+        if self.deviations:
+            which = f"after {self.deviations} deviation{'s' * (self.deviations != 1)} from {order}"
+        else:
+            which = f"in {order}"
+        if width is None:
+            lines = show(self.timeline, _COLUMNS - 2)
+        else:
+            lines = show_columns(self.timeline, width - 2)
         return "\n".join(
-            [f"after {turns} from the base order, replay token {self.token!r}:"]
-            + [f"  {line}" for line in lines]
+            [f"{which}, replay token {self.token!r}:"] + [f"  {line}" for line in lines]
         )
 
 
@@ -49,11 +65,12 @@ class Exploration:
     backend: str
     """``asyncio``, ``trio`` or ``threads``."""
     strategy: str
-    """``bounded``, ``random`` or ``pct``."""
+    """``mixed``, ``bounded``, ``random``, ``pct`` or ``replay``."""
     bound: int | None
-    """The most deviations a schedule may have; None for the strategies by lot."""
+    """The most deviations that were asked for; None where no bound was given."""
     schedules: int
-    """Schedules that were run, without those that shrank the failure."""
+    """Different schedules that were run, without those that shrank the failure. Schedules that
+    were drawn at random may repeat others."""
     failed: int
     """Schedules that failed; at most 1 unless the exploration kept going."""
     steps: int
@@ -61,11 +78,14 @@ class Exploration:
     seconds: float
     """Real time."""
     exhausted: bool
-    """Whether every schedule within the bound was run."""
+    """Whether every schedule within the bound was run; without a bound, every schedule."""
     failure: FailedSchedule | None
     """The first that failed."""
     grain: str | None = None
     """Where a switch of threads may happen: ``gil`` or ``opcode``; None for tasks."""
+    completed: int | None = None
+    """The highest number of deviations of which every schedule has been run; None where the search
+    is random or ended before."""
 
     @property
     def ok(self) -> bool:
@@ -94,14 +114,22 @@ class Exploration:
         return self.summary() if self.failure is None else f"{self.summary()}\n{self.failure}"
 
     def summary(self) -> str:
-        """Return one line: how many schedules were run, and how many failed."""
-        limit = f" with at most {self.bound} deviations" if self.bound is not None else ""
+        """Return one line: how many schedules were run, how many failed, and what is complete."""
         every = "all " if self.exhausted else ""
-        ran = f"{every}{self.schedules} schedule{'s' * (self.schedules != 1)}{limit}"
-        return f"{self._on()}, {self.strategy}: {self.failed or 'none'} of {ran} failed"
+        ran = f"{every}{self.schedules} schedule{'s' * (self.schedules != 1)}"
+        if self.bound is not None:
+            ran += f" with at most {_deviations(self.bound)}"
+        text = f"{self._on()}, {self.strategy}: {self.failed or 'none'} of {ran} failed"
+        if self.completed is not None and not self.exhausted:
+            text += f"; every one with at most {_deviations(self.completed)} was run"
+        return text
 
     def _on(self) -> str:
         if self.grain is None:
             return self.backend
         what = "the GIL" if self.grain == "gil" else "every opcode"
         return f"{self.backend} at the grain of {what}"
+
+
+def _deviations(number: int) -> str:
+    return f"{number} deviation{'s' * (number != 1)}"

@@ -1,8 +1,8 @@
-"""What one schedule ran, line by line and task by task."""
+"""The trace of one schedule: the lines that ran, task by task."""
 
 from __future__ import annotations
 
-__all__ = ("Recorder", "Step", "busiest", "show", "show_columns")
+__all__ = ("Log", "Recorder", "Step", "StepLog", "busiest", "show", "show_columns")
 
 import linecache
 import sys
@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final, TypeAlias
 
-from aconcur.testing._frames import is_users
+from aconcur.testing._frames import frames_of, is_users, where
 
 _NARROW = 24  # columns
 _RECENT = 300  # steps that tell what a livelock is busy with
@@ -48,6 +49,9 @@ class Step:
 class Recorder:
     """Notes each line of the user's code that runs, through :func:`sys.settrace`."""
 
+    explains: Final = True
+    """Whether a deadlock is to be explained: who holds which lock."""
+
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self._task, self._deviates = "main", False
@@ -56,12 +60,13 @@ class Recorder:
         self._stopped = False
 
     def stop(self) -> None:
-        """Note no more: what follows is a scenario that is being taken down."""
+        """Note nothing more: from here on the scenario is only being ended."""
         self._flush()
         self._stopped = True
 
-    def turn(self, task: str, point: int | None, deviates: bool) -> None:
-        """A task goes on: what runs from here is its."""
+    def turn(self, task: str, point: int | None, deviates: bool, coroutine: object = None) -> None:
+        """Note that a task goes on: the lines that run from here on belong to it."""
+        del coroutine
         self._flush()
         self._task, self._deviates = task, deviates
         self._point = point
@@ -110,16 +115,59 @@ class Recorder:
         self._deviates = False
 
 
-def show(steps: Sequence[Step]) -> Iterator[str]:
-    """Yield the timeline, a line of text a step; ``>`` marks a turn against the base order."""
+class StepLog:
+    """Notes who took each step and where it stood, to compare two runs of one schedule."""
+
+    explains: Final = False
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def stop(self) -> None:
+        """Do nothing: a log is read up to the end of the shorter run."""
+
+    def turn(self, task: str, point: int | None, deviates: bool, coroutine: object = None) -> None:
+        """Note a step of a task, or of a callback."""
+        del deviates
+        frames = frames_of(coroutine) if coroutine is not None else []
+        at = f" at {where(frames)}" if frames else ""
+        self.steps.append(f"{task}{at}" if point is None else f"{task}{at} (choice {point})")
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Do nothing: only steps are noted."""
+        yield
+
+    def parting(self, again: StepLog) -> tuple[int, str, str] | None:
+        """Return the first step, from 1, at which another run differs, and what both did there."""
+        ended = "the end of the scenario"
+        for number, (one, other) in enumerate(
+            zip_longest(self.steps, again.steps, fillvalue=ended), 1
+        ):
+            if one != other:
+                return number, one, other
+        return None
+
+
+Log: TypeAlias = Recorder | StepLog
+"""Either of the two: drivers tell both the same."""
+
+
+def show(steps: Sequence[Step], width: int = 10_000) -> Iterator[str]:
+    """Yield the timeline, a line of text a step; ``>`` marks a deviation from the order."""
     tasks = max((len(step.task) for step in steps), default=0)
-    places = max((len(step.where) for step in steps), default=0)
+    places = min(max((len(step.where) for step in steps), default=0), width // 3)
     before = ""
     for step in steps:
         mark = ">" if step.deviates else " "
         name = step.task if step.task != before or step.deviates else ""
-        yield f"{mark} {name:{tasks}}  {step.where:{places}}  {step.code}".rstrip()
+        place = step.where if len(step.where) <= places else f"…{step.where[1 - places :]}"
+        yield _cut(f"{mark} {name:{tasks}}  {place:{places}}  {step.code}".rstrip(), width)
         before = step.task
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def busiest(steps: Iterable[Step]) -> tuple[str, ...]:
@@ -147,6 +195,6 @@ def show_columns(steps: Sequence[Step], width: int) -> Iterator[str]:
         if step.task == "main":
             yield f"{step.where:{places}}  {code}"[:width].rstrip()
         else:
-            code = code if len(code) <= room else code[: room - 1] + "…"
+            code = _cut(code, room)
             before = (room + 2) * tasks.index(step.task)
             yield f"{step.where:{places}}  {'':{before}}{code}".rstrip()

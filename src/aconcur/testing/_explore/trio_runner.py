@@ -1,37 +1,64 @@
-"""Runs a scenario on trio under given choices.
+"""Runs a scenario on trio under a given schedule.
 
-Rule: trio runs itself. It asks for the order of a batch of ready tasks where Hypothesis can make
-it reproducible; that hook picks one task here and puts the others back. Its clock is ours: time
-passes when no task is ready, and where no time is waited for either, that is a deadlock.
+trio runs itself; two of its hooks are used. It shuffles each batch of ready tasks through a source
+of random numbers that Hypothesis may replace: the one here keeps one task in the batch and puts the
+others back. And its clock may be replaced: time passes when no task is ready (or after half of the
+steps that a run may take, since a polling task never lets trio become idle), and if no time is
+waited for either, that is a deadlock.
+
+trio itself runs each batch in the order in which its tasks became ready or from its end, at random.
+Both are orders that an exploration includes (``"fifo"`` and ``"reversed"``). Tasks that one step
+has made ready are taken in the order of their creation, because trio wakes them from sets.
 """
 
 from __future__ import annotations
 
 __all__ = ("run",)
 
+import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from math import inf
+from threading import get_ident
 from typing import Any, Final, NoReturn
 
 import trio
+import trio._core._entry_queue as entry_queue
 import trio._core._run as core
 
 from aconcur.testing._explore.deadlock import explain
-from aconcur.testing._explore.errors import Deadlock, Livelock, RealInputOutputError, interrupts
-from aconcur.testing._explore.schedule import Choices
-from aconcur.testing._explore.trace import Recorder
+from aconcur.testing._explore.environment import Environment
+from aconcur.testing._explore.errors import (
+    BackgroundError,
+    Deadlock,
+    Livelock,
+    RealInputOutputError,
+    UncontrolledError,
+    UncontrolledThreadError,
+    interrupts,
+)
+from aconcur.testing._explore.schedule import Schedule
+from aconcur.testing._explore.trace import Log
+from aconcur.testing._explore.uncontrolled import refused, take_refusal
+from aconcur.testing._frames import where
 
-_UNWINDING: Final = 10_000  # steps for a scenario that is cancelled because it cannot end
+# Steps for a scenario that is cancelled because it cannot end, before it is given up. A guess.
+_UNWINDING: Final = 10_000
+# Seconds for which a thread that is alive may end, where nothing but it could go on. A guess.
+_ENDING: Final = 0.2
 
 
 def run(
     scenario: Callable[[], Coroutine[Any, Any, object]],
-    choices: Choices,
-    recorder: Recorder | None = None,
+    environment: Environment,
+    schedule: Schedule,
+    recorder: Log | None = None,
 ) -> BaseException | None:
     """Run once; return the error that the scenario ended with."""
-    one = _Run(choices, recorder)
+    take_refusal()
+    environment.begin_run()
+    one = _Run(schedule, recorder, environment)
 
     async def main() -> None:
         with one.going(), recorder.recording() if recorder else nullcontext():
@@ -47,7 +74,10 @@ def run(
             found = error
         finally:
             one.bury()
-    return one.verdict or found
+    if found is None and one.verdict is None:
+        reports = [one for one in environment.take_reports() if one.kind not in environment.allow]
+        found = BackgroundError(tuple(reports)) if reports else None
+    return one.refusal or take_refusal() or one.verdict or found
 
 
 @contextmanager
@@ -58,9 +88,17 @@ def _in_charge(one: _Run) -> Iterator[None]:
     really = [getattr(owner, name) for owner, name in _REAL]
     for owner, name in _REAL:
         setattr(owner, name, _refuse(name, getattr(owner, name)))
+    soon = entry_queue.EntryQueue.run_sync_soon
+
+    def run_sync_soon(self: Any, fn: Any, *args: Any, idempotent: bool = False) -> None:
+        if not one.foreign_call(fn):
+            soon(self, fn, *args, idempotent=idempotent)
+
+    entry_queue.EntryQueue.run_sync_soon = run_sync_soon  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
+        entry_queue.EntryQueue.run_sync_soon = soon  # type: ignore[method-assign]
         for (owner, name), before_it in zip(_REAL, really, strict=True):
             setattr(owner, name, before_it)
         core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore[misc]
@@ -81,7 +119,7 @@ def _refuse(name: str, really: Callable[..., Coroutine[Any, Any, object]]) -> Ca
         nursery = task.parent_nursery
         if nursery and nursery.parent_task is runner.init_task and task is not runner.main_task:
             return await really(*args, **options)  # trio's own, to be woken by a signal
-        raise RealInputOutputError(f"trio.lowlevel.{name.lstrip('_')}")
+        raise refused(RealInputOutputError(f"trio.lowlevel.{name.lstrip('_')}"))
 
     return refuse
 
@@ -89,9 +127,11 @@ def _refuse(name: str, really: Callable[..., Coroutine[Any, Any, object]]) -> Ca
 class _Run(trio.abc.Clock):
     """One run: trio's clock, and its source of chance."""
 
-    def __init__(self, choices: Choices, recorder: Recorder | None) -> None:
-        self._choices, self._recorder = choices, recorder
-        self._now = 0.0
+    def __init__(self, schedule: Schedule, recorder: Log | None, environment: Environment) -> None:
+        self._schedule, self._recorder = schedule, recorder
+        self._environment, self._clock = environment, environment.clock
+        self._ident = get_ident()
+        self._patience = schedule.max_steps // 2
         self._numbers: dict[trio.lowlevel.Task, int] = {}
         self._since: dict[trio.lowlevel.Task, int] = {}
         self._turns = 0
@@ -100,6 +140,8 @@ class _Run(trio.abc.Clock):
         self._abandoned: list[trio.lowlevel.Task] = []
         self.verdict: Exception | None = None
         """Why the run was ended before the scenario had."""
+        self.refusal: UncontrolledError | None = None
+        """Another thread called into this run."""
 
     @contextmanager
     def going(self) -> Iterator[None]:
@@ -139,15 +181,26 @@ class _Run(trio.abc.Clock):
             self._numbers.setdefault(task, len(self._numbers))
             self._since.setdefault(task, self._turns)
         batch.sort(key=self._since.__getitem__)
+        if self._schedule.steps >= self._patience:
+            self._let_time_pass()
         try:
-            task = batch[self._choices.pick(batch)]
+            task = batch[self._schedule.pick(batch)]
         except Exception as error:  # noqa: BLE001 - a livelock or another scenario
             task = batch[0]
             self._give_up(error)
         del self._since[task]
+        self._schedule.trail.append(self._numbers[task])
         if self._recorder is not None:
-            self._recorder.turn(self._name(task), self._choices.at, self._choices.deviates)
+            schedule = self._schedule
+            self._recorder.turn(self._name(task), schedule.at, schedule.deviates, task.coro)
         return task
+
+    def _let_time_pass(self) -> None:
+        """Let the next deadline come although tasks are ready: they may poll for what it brings."""
+        self._patience += max(self._schedule.max_steps // 100, 10)
+        deadline = core.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
+        if deadline < inf:
+            self._clock.now = max(self._clock.now, deadline)
 
     def _name(self, task: trio.lowlevel.Task) -> str:
         number = self._numbers[task]
@@ -160,7 +213,7 @@ class _Run(trio.abc.Clock):
         if self._recorder is not None:
             self._recorder.stop()
             self._recorder = None
-        self._choices = Choices({}, max_steps=_UNWINDING)
+        self._schedule = Schedule({}, max_steps=_UNWINDING)
         self._scope.cancel()
 
     def _abandon(self, error: Exception) -> NoReturn:
@@ -184,7 +237,7 @@ class _Run(trio.abc.Clock):
         """Time stands still but for jumps."""
 
     def current_time(self) -> float:
-        return self._now
+        return self._clock.now
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Jump to the deadline: trio asks when no task is ready."""
@@ -194,15 +247,37 @@ class _Run(trio.abc.Clock):
         if queue.queue or queue.idempotent_queue:
             return 0  # a call through run_sync_soon() is on its way
         if deadline < inf:
-            self._now = max(self._now, deadline)
+            self._clock.now = max(self._clock.now, deadline)
         elif self.verdict is None:
-            self._give_up(self._deadlock())
+            self._give_up(self._waits_for_a_thread() or self._deadlock())
         else:
             self._abandon(Livelock(_UNWINDING))
         return 0
 
+    def foreign_call(self, fn: object) -> bool:
+        """Note a call from another thread, which makes the run one that no schedule decides."""
+        if get_ident() == self._ident:
+            return False
+        name = threading.current_thread().name
+        self.refusal = UncontrolledThreadError(
+            f"thread {name!r} called run_sync_soon({getattr(fn, '__qualname__', repr(fn))})"
+        )
+        return True
+
+    def _waits_for_a_thread(self) -> UncontrolledError | None:
+        """Return an error where a thread of the scenario's may still wake a task."""
+        for thread in self._environment.threads_since():
+            thread.join(_ENDING)
+            if self.refusal is None and thread.is_alive():
+                frame = sys._current_frames().get(thread.ident or 0)
+                at = f" at {where([frame])}" if frame is not None else ""
+                self.refusal = UncontrolledThreadError(
+                    f"every task waits, while thread {thread.name!r} is alive{at} and may wake one"
+                )
+        return self.refusal
+
     def _deadlock(self) -> Deadlock:
-        if self._recorder is None:
+        if self._recorder is None or not self._recorder.explains:
             return Deadlock()
         left = sorted(self._numbers, key=self._numbers.__getitem__)
         alive = core.GLOBAL_RUN_CONTEXT.runner.tasks

@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 from aconcur.testing._arguments import refuse_arguments
 from aconcur.testing._explore.api import Driver, Strategy, replay_one, search
 from aconcur.testing._explore.report import Exploration
-from aconcur.testing._explore.schedule import Choices, read_token
+from aconcur.testing._explore.schedule import Schedule, read_token
 from aconcur.testing._explore.trace import Recorder
 from aconcur.testing._explore_threads.bytecode import changing_names
 from aconcur.testing._explore_threads.engine import Engine, Scenario, engine_here
@@ -42,6 +42,7 @@ def explore_threads(
     strategy: Strategy = "bounded",
     bound: int = 2,
     schedules: int = 20_000,
+    seconds: float | None = None,
     seed: int = 0,
     depth: int = 3,
     max_steps: int = 20_000,
@@ -110,6 +111,7 @@ def explore_threads(
         strategy: how schedules are chosen, as in :func:`explore`.
         bound: the most deviations of a schedule, for ``"bounded"``.
         schedules: the most schedules to run.
+        seconds: the most real seconds to search; None: no limit.
         seed: makes ``"random"`` and ``"pct"`` reproducible.
         depth: how many ordered events a bug needs, for ``"pct"``.
         max_steps: the most points of one run: more are a livelock.
@@ -139,6 +141,7 @@ def explore_threads(
             strategy=strategy,
             bound=bound,
             schedules=schedules,
+            seconds=seconds,
             seed=seed,
             depth=depth,
             max_steps=max_steps,
@@ -168,9 +171,9 @@ def replay_threads(
         ValueError: the token cannot be read.
         NotReproducibleError: the scenario has no such schedule.
     """
-    forced = read_token(token)
+    order, forced = read_token(token)
     with _driver(scenario, grain, files) as driver:
-        found = replay_one(driver, forced, backend="threads", max_steps=max_steps)
+        found = replay_one(driver, order, forced, backend="threads", max_steps=max_steps)
     return replace(found, grain=grain)
 
 
@@ -195,10 +198,12 @@ def _driver(scenario: Scenario, grain: str, files: Files | None) -> Iterator[Dri
         engine.changing = frozenset().union(*(changing_names(file) or () for file in traced))
         with no_collections(), watcher_for(engine), patched(engine, traced) as renew:
 
-            def run(choices: Choices, recorder: Recorder | None = None, /) -> BaseException | None:
+            def run(
+                schedule: Schedule, recorder: Recorder | None = None, /
+            ) -> BaseException | None:
                 renew()
                 try:
-                    return engine.run(choices, recorder)
+                    return engine.run(schedule, recorder)
                 finally:
                     forget(engine)
 

@@ -35,7 +35,7 @@ from typing import Any, Final, TypeAlias
 
 from aconcur.testing._explore.deadlock import explain_frames
 from aconcur.testing._explore.errors import Livelock, NotReproducibleError, UncontrolledWaitError
-from aconcur.testing._explore.schedule import Choices
+from aconcur.testing._explore.schedule import Schedule
 from aconcur.testing._explore.trace import Recorder
 from aconcur.testing._explore_threads.thread_state import (
     Abandoned,
@@ -66,7 +66,7 @@ class Engine:
 
     watcher: Watcher
     current: ThreadState
-    _choices: Choices
+    _schedule: Schedule
 
     def __init__(self, scenario: Scenario, grain: str, kind: Callable[[CodeType], str]) -> None:
         self._scenario = scenario
@@ -93,18 +93,18 @@ class Engine:
 
     # -- one run
 
-    def run(self, choices: Choices, recorder: Recorder | None = None) -> BaseException | None:
+    def run(self, schedule: Schedule, recorder: Recorder | None = None) -> BaseException | None:
         """Run once; return the error that the scenario ended with."""
         self.renew(recorder)
-        choices.fair = FAIR
-        self._choices = choices
+        schedule.fair = FAIR
+        self._schedule = schedule
         self._context = copy_context()
         self._over = allocate_lock()
         self._over.acquire()
         caller = threading.current_thread()
         main = self._add("main", caller)
         self.current = main
-        choices.pick(self.ready)
+        schedule.pick(self.ready)
         _active.engine = self
         try:
             self._resume(main)
@@ -129,10 +129,10 @@ class Engine:
                 self._close(None)
                 self._over.acquire(timeout=STALL)
                 raise
-            if self._choices.steps == before:
+            if self._schedule.steps == before:
                 self._stalled()
                 return
-            before = self._choices.steps
+            before = self._schedule.steps
 
     def _stalled(self) -> None:
         state = self.current
@@ -341,7 +341,7 @@ class Engine:
                 if not self._pass_time():
                     self._close(self._deadlock())
                     return None
-            return self.ready[self._choices.pick(self.ready)]
+            return self.ready[self._schedule.pick(self.ready)]
         except (Livelock, NotReproducibleError) as error:
             self._close(error)
             return None
@@ -433,7 +433,7 @@ class Engine:
 
     def _turn(self, state: ThreadState) -> None:
         if self.recorder is not None:
-            self.recorder.turn(state.name, self._choices.at, self._choices.deviates)
+            self.recorder.turn(state.name, self._schedule.at, self._schedule.deviates)
             mine = [
                 frame
                 for frame in frames_of_thread(state)
