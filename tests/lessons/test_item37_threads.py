@@ -33,6 +33,7 @@ from hypothesis import strategies as st
 from aconcur.lessons.item37_threads import costs, original, rebuilt, toolkit, work
 from aconcur.lessons.item37_threads.server import echo_server
 from tests.support.backends import BACKENDS
+from tests.support.extras import skip_without
 
 LESSON = "item37_threads"
 PACKAGE = f"aconcur.lessons.{LESSON}"
@@ -756,6 +757,7 @@ def start(version: str, *options: str) -> subprocess.Popen[bytes]:
         ("toolkit", ["asyncio", "trio"]),
     ],
 )
+@skip_without("trio")
 def test_alone_prints_a_row_a_version(version: str, rows: list[str]) -> None:
     out, err = start(version, "--size", "2").communicate(timeout=50)
     lines = out.decode().splitlines()
