@@ -789,3 +789,15 @@ def test_ctrl_c_ends_all(
         _, err = running.communicate(timeout=50)
     assert running.returncode == 130
     assert err == f"python -m {PACKAGE}.{version}: interrupted\n".encode()
+
+
+def test_reserved_memory_of_a_thread_does_not_depend_on_their_number() -> None:
+    code = (
+        "import sys; from aconcur.lessons.item37_threads.costs import units;"
+        "print(units(int(sys.argv[1]), 0)['thread']['reserved KiB'])"
+    )
+    few, many = (
+        float(subprocess.check_output([sys.executable, "-c", code, str(count)], text=True))
+        for count in (20, 200)
+    )
+    assert few == pytest.approx(many, rel=0.05)
