@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from aconcur.pipeline import COLLECT, SKIP, Failure, ItemCancelledError, Queue, Retry, stage
+from tests.support.states import until
 
 
 async def same(item: int) -> int:
@@ -45,8 +46,7 @@ async def test_simultaneous_errors_all_come(unwrap: bool) -> None:
     async def fail(item: int) -> int:
         begun.append(item)
         try:
-            while len(begun) < 3:
-                await anyio.lowlevel.checkpoint()
+            await until(lambda: len(begun) == 3)
             if item:
                 await anyio.sleep_forever()
         finally:

@@ -7,13 +7,13 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
-import anyio
 import pytest
 
 from aconcur.pipeline import COLLECT, Retry, Run, stage
 from aconcur.process import Command, CommandFailed, CommandNotFound, CommandTimeout
 from aconcur.testing import cancel_everywhere
 from tests.support.commands import sh
+from tests.support.states import until
 
 CAT = Command("cat")
 
@@ -95,8 +95,7 @@ async def test_a_timeout_has_what_was_read() -> None:
 
 async def test_whoever_leaves_ends_the_commands() -> None:
     async with stage(bytes).through(Command("sleep", "60"), workers=3).open([b""] * 9) as run:
-        while run.report.stages[1].inside < 3:
-            await anyio.lowlevel.checkpoint()
+        await until(lambda: run.report.stages[1].inside >= 3)
     assert run.report.stages[1].cancelled >= 3
     balanced(run)
 

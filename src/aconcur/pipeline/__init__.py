@@ -17,6 +17,7 @@ __all__ = (
     "Failure",
     "Fed",
     "ItemCancelledError",
+    "ItemContext",
     "Journal",
     "JournalError",
     "JournalFailure",
@@ -71,6 +72,7 @@ from aconcur.pipeline._spec import SKIP as SKIP
 from aconcur.pipeline._spec import THREADS as THREADS
 from aconcur.pipeline._spec import Failure as Failure
 from aconcur.pipeline._spec import Fed as Fed
+from aconcur.pipeline._spec import ItemContext as ItemContext
 from aconcur.pipeline._spec import OnError as OnError
 from aconcur.pipeline._spec import Retry as Retry
 from aconcur.pipeline._spec import Runner as Runner

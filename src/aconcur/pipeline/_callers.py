@@ -8,7 +8,7 @@ Rule 3: a call in a thread runs in its own copy of the context in which the run 
 
 from __future__ import annotations
 
-__all__ = ("CallerFailed", "ThreadTeam", "Through", "in_executor", "in_pool")
+__all__ = ("CallerFailed", "ThreadTeam", "Through", "in_executor", "in_pool", "size_of")
 
 import asyncio
 from collections import deque
@@ -27,7 +27,7 @@ import anyio
 
 from aconcur._core.loops import thread_context
 from aconcur._core.wait_queue import CallSoon, Waiter, make_waiter, waiter_factory
-from aconcur.pipeline._spec import Runner
+from aconcur.pipeline._spec import Runner, Via
 
 if TYPE_CHECKING:
     from aconcur.process import Runnable
@@ -121,6 +121,7 @@ class ThreadTeam:
         size: how many there are, at most.
         soon: calls in the loop.
         name: of the stage.
+        each: whether each call has its own copy of the run's context.
         took: told the seconds of each call.
         queued: told the seconds that each call waited for a thread.
     """
@@ -131,6 +132,7 @@ class ThreadTeam:
         size: int,
         soon: CallSoon,
         name: str,
+        each: bool,
         took: Measure,
         queued: Measure,
     ) -> None:
@@ -140,7 +142,7 @@ class ThreadTeam:
         self._work = SimpleQueue[_PendingCall | None]()
         self._threads: list[Thread] = []
         self._busy = 0
-        self._context = thread_context()
+        self._context, self._each = thread_context(), each
 
     async def call(self, item: object) -> Any:  # noqa: ANN401
         """Return ``function(item)``, called by one of the threads.
@@ -181,12 +183,12 @@ class ThreadTeam:
 
     def _serve(self) -> None:
         function, next_call, finished = self._function, self._work.get, self._deliveries.add
-        context = self._context
+        context, each = self._context.copy(), self._each
         while (call := next_call()) is not None:
             call.began = perf_counter()
             if not call.given_up:
                 try:
-                    call.result = context.copy().run(function, call.item)
+                    call.result = (context.copy() if each else context).run(function, call.item)
                 except BaseException as error:  # noqa: ASYNC103, BLE001 - raised in the task
                     call.error = error
             call.ended = perf_counter()
@@ -202,11 +204,20 @@ class ThreadTeam:
                 thread.join()
 
 
-def in_executor(executor: Executor, function: Callable[[Any], Any], soon: CallSoon) -> Call:
-    """Return the call that runs the function in an executor and waits for it."""
+def in_executor(
+    executor: Executor, function: Callable[[Any], Any], soon: CallSoon, *, each: bool
+) -> Call:
+    """Return the call that runs the function in an executor and waits for it.
+
+    Args:
+        executor: the executor.
+        function: the function.
+        soon: calls in the loop.
+        each: whether each call has its own copy of the run's context, in a thread pool.
+    """
     deliveries, make_waiter = _Deliveries(soon), waiter_factory()
     threads = isinstance(executor, ThreadPoolExecutor) and not isinstance(executor, _INTERPRETERS)
-    context = copy_context() if threads else None
+    context = copy_context() if threads and each else None
 
     async def call(item: Any) -> Any:  # noqa: ANN401
         pending = _PendingCall(item, make_waiter())
@@ -227,6 +238,14 @@ def in_executor(executor: Executor, function: Callable[[Any], Any], soon: CallSo
         return pending.outcome()
 
     return call
+
+
+def size_of(via: Via) -> int | None:
+    """Return how many calls an executor or a pool makes at once, if it can tell."""
+    if isinstance(via, Executor):
+        return getattr(via, "_max_workers", None)
+    statistics = getattr(via, "statistics", None)
+    return None if statistics is None else getattr(statistics(), "workers", None)
 
 
 def _take_answer(call: _PendingCall, deliveries: _Deliveries, future: Future[Any]) -> None:

@@ -26,12 +26,10 @@ from reprlib import Repr
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import anyio
-
 from aconcur.pipeline._buffer import DROPPED
 from aconcur.pipeline._callers import CallerFailed
 from aconcur.pipeline._errors import ItemCancelledError, own_cancellation
-from aconcur.pipeline._queue.queue import Queue
+from aconcur.pipeline._queue.queue import Queue, has_reader
 from aconcur.pipeline._spec import COLLECT, RAISE, SKIP, Failure, Retry
 
 if TYPE_CHECKING:
@@ -83,7 +81,7 @@ async def apply_policy(
             _log(logging.INFO, "retried in %.3g s", stage, item, error, attempts, delay)
             stage.retried += 1
             try:
-                await anyio.sleep(delay)
+                await stage.back_off(delay)
                 attempts += 1
                 return await call(item)
             except BaseException as another:  # noqa: ASYNC103, BLE001 - judged in the next round
@@ -110,7 +108,9 @@ def _judged(
             error = error.error
             if stage.tracker is not None:
                 stage.tracker.unstarted(item, error)
-            error.add_note(f"stage {stage.spec.name!r} cannot call its function any more")
+            note = f"stage {stage.spec.name!r} cannot call its function any more"
+            if note not in getattr(error, "__notes__", ()):  # all workers meet the same error
+                error.add_note(note)
             raise error
         if isinstance(error, Exception):
             return error
@@ -162,14 +162,12 @@ async def _react(stage: Stage, failure: Failure) -> Any:  # noqa: ANN401
 
 
 async def _put_failure(queue: Queue[Failure], failure: Failure, stage: Stage) -> None:
-    if queue.full():
-        seen = queue.statistics()
-        if not (seen.got or seen.consumers or seen.waiting_to_get or seen.closed):
-            raise RuntimeError(
-                f"stage {stage.spec.name!r} waits for room in its on_error= queue, which is full "
-                f"({seen.size}) and which no task has read yet: create it without maxsize, or read "
-                "it during the run, inside its consumer() block"
-            )
+    if queue.full() and not queue.statistics().closed and not has_reader(queue):
+        raise RuntimeError(
+            f"stage {stage.spec.name!r} waits for room in its on_error= queue, which is full "
+            f"({queue.maxsize}) and which no task has read yet: create it without maxsize, or read "
+            "it during the run, inside its consumer() block"
+        )
     await queue.put(failure)
 
 
@@ -213,11 +211,12 @@ def _log(
         shown = _shown(getattr(item, "item", item) if stage.tracker is not None else item)
         _LOGGER.log(
             level,
-            f"%s: %s at attempt %d, {what}: %r",
+            f"%s: %s at attempt %d, {what}: %s",
             name,
             shown,
             attempts,
             *args,
-            error,
+            # A handler may keep the record: not the error, with the locals of the call.
+            repr(error),
             extra={"stage": name, "item": shown, "attempt": attempts},
         )

@@ -24,6 +24,7 @@ from aconcur.pipeline._spec import (
     COLLECT,
     RAISE,
     Fed,
+    ItemContext,
     Options,
     Reaction,
     Retry,
@@ -103,6 +104,7 @@ class Pipeline(Generic[In, Out]):
         retry: Retry | None = ...,
         on_error: Reaction = ...,
         name: str | None = ...,
+        context: ItemContext | None = ...,
     ) -> Pipeline[In, B]: ...
     @overload
     def map(
@@ -117,6 +119,7 @@ class Pipeline(Generic[In, Out]):
         retry: Retry | None = ...,
         on_error: Reaction = ...,
         name: str | None = ...,
+        context: ItemContext | None = ...,
     ) -> Pipeline[In, B]: ...
     def map(
         self,
@@ -130,13 +133,13 @@ class Pipeline(Generic[In, Out]):
         retry: Retry | None = None,
         on_error: Reaction = RAISE,
         name: str | None = None,
+        context: ItemContext | None = None,
     ) -> Pipeline[In, Any]:
         """Add a stage that turns each item into one result.
 
         Args:
             function: a coroutine function; or a plain one, called in the event loop, or where
-                ``via`` says. In a thread each call runs in its own copy of the context in which
-                the run was opened.
+                ``via`` says.
             via: where a blocking function runs: THREADS, a :class:`concurrent.futures.Executor` or
                 a :class:`aconcur.parallel.Pool`. An executor or pool stays open. If it is broken
                 or closed, or no thread can be started, the run ends with that error: no item has
@@ -159,13 +162,18 @@ class Pipeline(Generic[In, Out]):
                 and awaited if it returns an awaitable. A :class:`Queue`: the failure is put into
                 it; if that is full, the stage waits, so a bounded one must be read during the run.
             name: of the stage, in reports and errors. None: the function's.
+            context: ``"item"``: each item has its own copy of the context in which the run was
+                opened, so that a context variable that one call sets is not seen by the next.
+                ``"worker"``: the calls of a worker share a copy. None: ``"item"`` in threads and
+                thread pools, and ``"worker"`` in the event loop, where a copy for each item costs
+                about 1 µs. Other processes have no such context.
 
         Raises:
             TypeError: the function cannot be called, is a generator function, or is a coroutine
                 function with ``via``; or an option has the wrong type.
             ValueError: an option is out of its range, or a timeout cannot stop the function.
         """
-        options = Options(workers, ordered, buffer, timeout, retry, on_error, name)
+        options = Options(workers, ordered, buffer, timeout, retry, on_error, name, context)
         spec = function_spec("map", function, options, via)
         return Pipeline((*self._specs, spec))
 
@@ -181,6 +189,7 @@ class Pipeline(Generic[In, Out]):
         retry: Retry | None = ...,
         on_error: Reaction = ...,
         name: str | None = ...,
+        context: ItemContext | None = ...,
     ) -> Pipeline[In, B]: ...
     @overload
     def flat_map(
@@ -194,6 +203,7 @@ class Pipeline(Generic[In, Out]):
         retry: Retry | None = ...,
         on_error: Reaction = ...,
         name: str | None = ...,
+        context: ItemContext | None = ...,
     ) -> Pipeline[In, B]: ...
     @overload
     def flat_map(
@@ -208,6 +218,7 @@ class Pipeline(Generic[In, Out]):
         retry: Retry | None = ...,
         on_error: Reaction = ...,
         name: str | None = ...,
+        context: ItemContext | None = ...,
     ) -> Pipeline[In, B]: ...
     def flat_map(
         self,
@@ -221,6 +232,7 @@ class Pipeline(Generic[In, Out]):
         retry: Retry | None = None,
         on_error: Reaction = RAISE,
         name: str | None = None,
+        context: ItemContext | None = None,
     ) -> Pipeline[In, Any]:
         """Add a stage that turns each item into any number of results.
 
@@ -241,12 +253,13 @@ class Pipeline(Generic[In, Out]):
             retry: as for :meth:`map`.
             on_error: as for :meth:`map`.
             name: as for :meth:`map`.
+            context: as for :meth:`map`.
 
         Raises:
             TypeError: as for :meth:`map`.
             ValueError: as for :meth:`map`.
         """
-        options = Options(workers, ordered, buffer, timeout, retry, on_error, name)
+        options = Options(workers, ordered, buffer, timeout, retry, on_error, name, context)
         spec = function_spec("flat_map", function, options, via)
         return Pipeline((*self._specs, spec))
 
@@ -262,6 +275,7 @@ class Pipeline(Generic[In, Out]):
         retry: Retry | None = None,
         on_error: Reaction = RAISE,
         name: str | None = None,
+        context: ItemContext | None = None,
     ) -> Pipeline[In, Out]:
         """Add a stage that keeps the items for which the function returns a true value.
 
@@ -275,12 +289,13 @@ class Pipeline(Generic[In, Out]):
             retry: as for :meth:`map`.
             on_error: as for :meth:`map`.
             name: as for :meth:`map`.
+            context: as for :meth:`map`.
 
         Raises:
             TypeError: as for :meth:`map`.
             ValueError: as for :meth:`map`.
         """
-        options = Options(workers, ordered, buffer, timeout, retry, on_error, name)
+        options = Options(workers, ordered, buffer, timeout, retry, on_error, name, context)
         spec = function_spec("filter", function, options, via)
         return Pipeline((*self._specs, spec))
 
@@ -295,6 +310,7 @@ class Pipeline(Generic[In, Out]):
         retry: Retry | None = None,
         on_error: Reaction = RAISE,
         name: str | None = None,
+        context: ItemContext | None = None,
     ) -> Pipeline[In, bytes]:
         """Add a stage that sends each item through a command, or a pipe of commands.
 
@@ -315,6 +331,7 @@ class Pipeline(Generic[In, Out]):
             retry: as for :meth:`map`.
             on_error: as for :meth:`map`.
             name: as for :meth:`map`; None: the program's.
+            context: as for :meth:`map`.
 
         An item fails with a :exc:`~aconcur.process.CommandError`: CommandFailed has the status and
         the stderr of the command, CommandTimeout the output before the timeout. An item that is not
@@ -328,7 +345,7 @@ class Pipeline(Generic[In, Out]):
         """
         from aconcur.pipeline._callers import Through
 
-        options = Options(workers, ordered, buffer, timeout, retry, on_error, name)
+        options = Options(workers, ordered, buffer, timeout, retry, on_error, name, context)
         function = Through(command, options.timeout)
         spec = function_spec("map", function, replace(options, timeout=None), None)
         # A name that was given speaks for itself; the program's name alone does not.
@@ -636,6 +653,7 @@ def stage(
     retry: Retry | None = ...,
     on_error: Reaction = ...,
     name: str | None = ...,
+    context: ItemContext | None = ...,
 ) -> Pipeline[A, B]: ...
 @overload
 def stage(
@@ -649,6 +667,7 @@ def stage(
     retry: Retry | None = ...,
     on_error: Reaction = ...,
     name: str | None = ...,
+    context: ItemContext | None = ...,
 ) -> Pipeline[A, B]: ...
 def stage(
     function: Callable[[Any], Any],
@@ -661,13 +680,13 @@ def stage(
     retry: Retry | None = None,
     on_error: Reaction = RAISE,
     name: str | None = None,
+    context: ItemContext | None = None,
 ) -> Pipeline[Any, Any]:
     """Return a pipeline of one stage, to which :meth:`Pipeline.map` and others add more.
 
     Args:
         function: a coroutine function; or a plain one, called in the event loop, or where ``via``
-            says. In a thread each call runs in its own copy of the context in which the run was
-            opened.
+            says.
         via: where a blocking function runs: THREADS, a :class:`concurrent.futures.Executor` or a
             :class:`aconcur.parallel.Pool`. An executor or pool stays open. If it is broken or
             closed, or no thread can be started, the run ends with that error: no item has failed.
@@ -689,13 +708,18 @@ def stage(
             and awaited if it returns an awaitable. A :class:`Queue`: the failure is put into
             it; if that is full, the stage waits, so a bounded one must be read during the run.
         name: of the stage, in reports and errors. None: the function's.
+        context: ``"item"``: each item has its own copy of the context in which the run was opened,
+            so that a context variable that one call sets is not seen by the next. ``"worker"``: the
+            calls of a worker share a copy. None: ``"item"`` in threads and thread pools, and
+            ``"worker"`` in the event loop, where a copy for each item costs about 1 µs. Other
+            processes have no such context.
 
     Raises:
         TypeError: the function cannot be called, is a generator function, or is a coroutine
             function with ``via``; or an option has the wrong type.
         ValueError: an option is out of its range, or a timeout cannot stop the function.
     """
-    options = Options(workers, ordered, buffer, timeout, retry, on_error, name)
+    options = Options(workers, ordered, buffer, timeout, retry, on_error, name, context)
     return Pipeline((function_spec("map", function, options, via),))
 
 

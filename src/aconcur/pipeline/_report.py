@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 _BUSY: Final = 0.5
 _HEADS: Final = (
     *("stage", "workers", "in", "out", "filtered", "failed", "cancelled", "inside", "retried"),
-    *("items/s", "busy", "starved", "blocked", "p50", "p99", "queued p50"),
+    *("items/s", "busy", "starved", "blocked", "p50", "p99", "queued p50", "held loop"),
 )
+# Seconds from which on the table shows how long a call held the loop: other tasks notice it.
+_LONG_HOLD: Final = 0.01
+# Seconds from which on a call is worth sending to a process, which costs 0.1 ms: a guess.
+_LONG_CALL: Final = 0.0005
+# Seconds below which a call costs less than what surrounds it.
+_SHORT_CALL: Final = 50e-6
+_FEWER_ITEMS: Final = "more workers do not help; make the items larger, such as lists"
 # Reports from which a current rate is computed: 3 s of them.
 _LOOKS: Final = 30
 
@@ -82,13 +89,22 @@ class StageReport:
     """Quantiles of the seconds that calls waited for a thread; None without THREADS."""
     retried: int = 0
     """Attempts that failed and were followed by another one."""
+    backed_off: float = 0.0
+    """The share of its workers' time in which they waited before another attempt, 0 to 1."""
+    held_loop: float = 0.0
+    """The share of the time in which its calls held the event loop, 0 to 1. Short calls are
+    sampled, as for ``latency``."""
+    longest_hold: float = 0.0
+    """The most seconds for which a call held the event loop without letting other tasks run."""
+    executor_size: int | None = None
+    """Calls that its executor or pool makes at once; None: unknown, or as many as workers."""
 
     @property
     def busy(self) -> float:
         """The share of its workers' time in which they had an item, 0 to 1."""
         if not (self.seconds and self.entered):
             return 0.0
-        return max(0.0, 1.0 - self.starved - self.blocked)
+        return max(0.0, 1.0 - self.starved - self.blocked - self.backed_off)
 
     @property
     def rate(self) -> float:
@@ -138,6 +154,16 @@ class PipelineReport:
         found = self.bottleneck
         if not any(stage.entered for stage in self.stages):
             return "there was nothing to do"
+        if sum(stage.held_loop * stage.seconds for stage in self.stages) >= _BUSY * self.seconds:
+            return _advice_of_a_busy_loop(self.stages)
+        for stage in self.stages:
+            if stage.backed_off >= _BUSY:
+                tries = stage.retried + stage.out + stage.filtered + stage.failed
+                return (
+                    f"{stage.name} waits before another attempt for {stage.backed_off:.0%} of the "
+                    f"time: {stage.retried} of {tries} attempts failed; raise workers="
+                    f"{stage.workers}, or mend the cause"
+                )
         if found is None:
             first, last = self.stages[0], self.stages[-1]
             if last.blocked > first.starved:
@@ -149,10 +175,9 @@ class PipelineReport:
             neighbours += ", upstream blocked"
         if number + 1 < len(self.stages) and self.stages[number + 1].starved >= _BUSY:
             neighbours += ", downstream starved"
-        advice = f"raise workers={found.workers}, or use an executor of processes if it computes"
-        if found.limits:
-            advice = "it lets no more through"
-        return f"{found.name} is the bottleneck: {found.busy:.0%} busy{neighbours}; {advice}"
+        return (
+            f"{found.name} is the bottleneck: {found.busy:.0%} busy{neighbours}; {_advice(found)}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures, as JSON has them."""
@@ -231,7 +256,41 @@ class PipelineReport:
         )
 
 
-_OPTIONAL: Final = ("retried", "queued p50")
+def _advice_of_a_busy_loop(stages: Sequence[StageReport]) -> str:
+    """Return what to do if the event loop is the bottleneck: no number of workers helps there."""
+    found = max(stages, key=lambda stage: stage.held_loop * stage.seconds)
+    share = found.held_loop * found.seconds / max(1, found.entered + found.retried)
+    if share >= _LONG_CALL:
+        return (
+            f"{found.name} holds the event loop, up to {_time(found.longest_hold)} at a time, and "
+            "all else waits: make it a plain function and run it via=THREADS if it blocks, or via= "
+            "a pool of processes if it computes"
+        )
+    return (
+        f"the event loop is the bottleneck, most of all in {found.name}, whose calls take "
+        f"{_time(share)}: {_FEWER_ITEMS}"
+    )
+
+
+def _advice(found: StageReport) -> str:
+    """Return what to do about a stage that is the bottleneck."""
+    if found.limits:
+        return "it lets no more through"
+    if found.latency is not None and found.latency.p90 < _SHORT_CALL:
+        return f"its calls take {_time(found.latency.p50)}: {_FEWER_ITEMS}"
+    if found.executor_size is None:
+        return f"raise workers={found.workers}, or use an executor of processes if it computes"
+    if found.executor_size > found.workers:
+        return (
+            f"raise workers={found.workers}: its executor makes {found.executor_size} calls at once"
+        )
+    return (
+        f"its executor makes {found.executor_size} calls at once: give it more; more workers would "
+        "only wait"
+    )
+
+
+_OPTIONAL: Final = ("retried", "queued p50", "held loop")
 
 
 def _row(stage: StageReport) -> tuple[str, ...]:
@@ -248,6 +307,7 @@ def _row(stage: StageReport) -> tuple[str, ...]:
         "" if latency is None else _time(latency.p50),
         "" if latency is None else _time(latency.p99),
         "" if queueing is None else _time(queueing.p50),
+        "" if stage.longest_hold < _LONG_HOLD else _time(stage.longest_hold),
     )
 
 

@@ -49,7 +49,7 @@ from aconcur._core.wait_queue import (
     waiter_factory,
 )
 from aconcur.pipeline._buffer import Buffer
-from aconcur.pipeline._callers import ThreadTeam, in_executor, in_pool
+from aconcur.pipeline._callers import ThreadTeam, in_executor, in_pool, size_of
 from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._source import AHEAD, AsyncFeed, Input, QueueSource
@@ -213,7 +213,7 @@ class Run(Generic[Out]):
                 last = number == len(specs) and not merged
                 stage.tracker = self._tracker.of_stage(stage, last=last)
             if spec.calls:
-                if not spec.is_async:
+                if not spec.is_async or spec.options.context == "item":
                     stage.call = _reachable(stage, stack)
                 if spec.options.timeout is not None:
                     stage.deadlines = Deadlines(spec.options.timeout)
@@ -259,6 +259,8 @@ class Run(Generic[Out]):
         self._ended = time.monotonic()
         for stage in self._stages:
             stage.give_up()
+        # Feeds and stages refer to this run: a cycle, which would keep the results.
+        self._feeds.clear()
         # For tasks outside of the block that iterate, if there are any.
         self._results.closed = True
         for waiting in (self._results.getters, self._until_end):
@@ -289,14 +291,17 @@ def _reachable(stage: Stage, stack: ExitStack) -> Call:
     spec = stage.spec
     if spec.via is None:
         return awaiting(spec)
+    stage.executor_size = size_of(spec.via)
     if spec.via is THREADS:
         measures = stage.histogram.add, stage.queueing.add
         soon, workers = get_call_soon_threadsafe(), spec.options.workers
-        team = ThreadTeam(spec.function, workers, soon, spec.name, *measures)
+        each = spec.options.context != "worker"
+        team = ThreadTeam(spec.function, workers, soon, spec.name, each, *measures)
         stack.callback(team.close)
         return team.call
     if isinstance(spec.via, Executor):
-        return in_executor(spec.via, spec.function, get_call_soon_threadsafe())
+        each = spec.options.context != "worker"
+        return in_executor(spec.via, spec.function, get_call_soon_threadsafe(), each=each)
     return in_pool(spec.via, spec.function)
 
 
@@ -345,17 +350,23 @@ async def open_run(
                     group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         leaf = _only(errors)
-        if leaf is not None and (unwrap or leaf is block_error):
-            raise leaf from leaf.__cause__
-        raise
+        try:
+            if leaf is not None and (unwrap or leaf is block_error):
+                raise leaf from leaf.__cause__
+            raise
+        finally:
+            del leaf
     finally:
         # This frame is in the error's traceback: a cycle.
         del block_error
 
 
 def _only(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """Return the error in the group, if it is a single one."""
-    if len(errors.exceptions) > 1:
-        return None
-    error = errors.exceptions[0]
-    return _only(error) if isinstance(error, BaseExceptionGroup) else error
+    """Return the error in the group, if it is a single one, even if several tasks raised it."""
+    found: BaseException | None = None
+    for error in errors.exceptions:
+        leaf = _only(error) if isinstance(error, BaseExceptionGroup) else error
+        if leaf is None or found not in (None, leaf):
+            return None
+        found = leaf
+    return found

@@ -13,6 +13,7 @@ __all__ = (
     "THREADS",
     "Failure",
     "Fed",
+    "ItemContext",
     "Kind",
     "OnError",
     "Options",
@@ -143,6 +144,10 @@ Via: TypeAlias = Literal[Threads.THREADS] | Executor | Runner
 """Where a blocking function runs."""
 
 
+ItemContext: TypeAlias = Literal["item", "worker"]
+"""Whether each item, or each worker, has a copy of the run's context."""
+
+
 class StageOptions(TypedDict, total=False):
     """The options that :func:`stage` and its methods have in common, as a dict of keywords.
 
@@ -153,6 +158,7 @@ class StageOptions(TypedDict, total=False):
     retry: a :class:`Retry`, if failed items are to be tried again; None.
     on_error: what becomes of a failed item; RAISE.
     name: the stage's name in reports and errors; the function's.
+    context: whether items share context variables: "item" or "worker"; None: by where they run.
 
     :meth:`Pipeline.map` describes them in full.
     """
@@ -164,6 +170,7 @@ class StageOptions(TypedDict, total=False):
     retry: Retry | None
     on_error: Reaction
     name: str | None
+    context: ItemContext | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +184,7 @@ class Options:
     retry: Retry | None = None
     on_error: Reaction = RAISE
     name: str | None = None
+    context: ItemContext | None = None
 
     def __post_init__(self) -> None:
         if self.workers != 1:
@@ -189,6 +197,8 @@ class Options:
             check_seconds("timeout", self.timeout, above=True)
         if self.retry is not None and not isinstance(self.retry, Retry):
             raise TypeError(f"retry must be a Retry, such as Retry(3), not {self.retry!r}")
+        if self.context not in (None, "item", "worker"):
+            raise ValueError(f"context must be 'item', 'worker' or None, not {self.context!r}")
         reaction = self.on_error
         if not isinstance(reaction, OnError | Queue) and not callable(reaction):
             raise TypeError(

@@ -13,9 +13,10 @@ __all__ = ("Call", "Histogram", "Sampled", "Stage", "StageTracker")
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable
 from math import frexp, ldexp
 from time import perf_counter
+from types import coroutine
 from typing import Any, Final, Protocol, TypeAlias, final
 
 import anyio
@@ -99,6 +100,7 @@ class Stage:
         self.call: Call = spec.function
         self.input_failed: Callable[[int, Exception], None] = _raise
         self.deadlines: Deadlines | None = None
+        self.executor_size: int | None = None
         self.tracker: StageTracker | None = None  # with a journal
         self.out = self.filtered = self.failed = self.cancelled = self.retried = 0
         self.emitted = 0
@@ -112,7 +114,8 @@ class Stage:
         self.settled = 0  # ordered: slots whose item is accounted for already
         self.held = 0  # items that wait in a worker: for others of their batch, or their time
         self._parked_for_item = self._parked_for_room = 0
-        self._starved = self._blocked = 0.0
+        self._parked_for_retry = 0
+        self._starved = self._blocked = self._backed_off = 0.0
         self.started = time.monotonic()
         self.ended: float | None = None
         # Measured: below 16 the tasks switch for every few items, which costs twice the time.
@@ -263,6 +266,16 @@ class Stage:
         if self.output.putters:
             self.output.wake_putter()
 
+    async def back_off(self, seconds: float) -> None:
+        """Wait before another attempt at an item, and count the time."""
+        self._parked_for_retry += 1
+        self._backed_off -= time.monotonic()
+        try:
+            await anyio.sleep(seconds)
+        finally:
+            self._backed_off += time.monotonic()
+            self._parked_for_retry -= 1
+
     async def pause(self, seconds: float = 0.0) -> None:
         """Let other tasks run, for this long."""
         self.idle += 1
@@ -302,6 +315,7 @@ class Stage:
         self.ended = self.ended or time.monotonic()
         self.idle, self.settled, self.held, self.first_out = self.concurrency, 0, 0, False
         self.output.slots.clear()
+        self.input_failed = _raise
         for source in self.inputs:
             if isinstance(source, Buffer):
                 source.items.clear()
@@ -321,6 +335,7 @@ class Stage:
         share = 1 / (seconds * self.concurrency) if seconds > 0 else 0.0
         starved = (self._starved + self._parked_for_item * now) * share
         blocked = (self._blocked + self._parked_for_room * now) * share
+        backed_off = (self._backed_off + self._parked_for_retry * now) * share
         return StageReport(
             name=self.spec.name,
             workers=self.spec.options.workers,
@@ -341,6 +356,10 @@ class Stage:
             latency=self.histogram.latency(),
             queueing=None if self.queueing is self.histogram else self.queueing.latency(),
             retried=self.retried,
+            backed_off=min(1.0, backed_off),
+            held_loop=min(1.0, self.histogram.held / seconds) if seconds > 0 else 0.0,
+            longest_hold=self.histogram.longest_hold,
+            executor_size=self.executor_size,
         )
 
 
@@ -355,10 +374,12 @@ def _raise(_: int, error: Exception) -> None:
 class Histogram:
     """Counts durations in buckets, eight to a power of two: exact to within 6 %."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "held", "longest_hold")
 
     def __init__(self) -> None:
         self._counts = Counter[int]()
+        # Seconds for which the calls held the event loop, in all and at most at a time.
+        self.held = self.longest_hold = 0.0
 
     def add(self, seconds: float, weight: int = 1) -> None:
         """Count a duration, as this many."""
@@ -411,15 +432,47 @@ class Sampled:
             self._left, self._weight = _SPELLS, _SPELLS
         return self.measured
 
-    async def measured(self, item: Any) -> Any:  # noqa: ANN401
-        """Call, and count how long it takes, even if it raises."""
-        began = perf_counter()
+    @coroutine
+    def measured(self, item: Any) -> Generator[Any, Any, Any]:  # noqa: ANN401
+        """Call, and count how long it takes and how long it holds the loop, even if it raises.
+
+        It drives the call itself, as ``await`` would (PEP 380): between two points where the call
+        suspends, the loop runs nothing else.
+        """
+        histogram = self._histogram
+        assert histogram is not None
+        began = resumed = perf_counter()
+        held = 0.0
         try:
-            return await self._call(item)
+            steps: Any = self._call(item).__await__()
+            step, argument = steps.send, None
+            while True:
+                try:
+                    suspended = step(argument)
+                except StopIteration as end:
+                    return end.value
+                finally:
+                    # An error that was thrown in has this frame in its traceback: a cycle.
+                    argument = None
+                    hold = perf_counter() - resumed
+                    held += hold
+                    if hold > histogram.longest_hold:
+                        histogram.longest_hold = hold
+                try:
+                    step, argument = steps.send, (yield suspended)
+                except GeneratorExit:
+                    steps.close()
+                    raise
+                except BaseException as error:  # noqa: ASYNC103, BLE001 - thrown into the call
+                    step, argument = steps.throw, error
+                resumed = perf_counter()
         finally:
             seconds = perf_counter() - began
             self._measured += 1
             self._total += seconds
             self._short = self._measured >= _FIRST and self._total < _LONG * self._measured
-            assert self._histogram is not None
-            self._histogram.add(seconds, self._weight if self._short else 1)
+            weight = self._weight if self._short else 1
+            # Only what is usual for short calls stands for the calls that were not measured: a
+            # pause of the system is one of its kind.
+            histogram.held += held + min(held, _LONG) * (weight - 1)
+            histogram.add(seconds, weight)

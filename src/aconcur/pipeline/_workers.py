@@ -15,10 +15,12 @@ from __future__ import annotations
 __all__ = ("Pace", "awaiting", "listed", "work")
 
 from collections import deque
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable, Generator
 from contextlib import nullcontext
+from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable
+from types import coroutine
 from typing import Any, Final, final
 
 import anyio
@@ -52,19 +54,22 @@ async def work(stage: Stage, number: int) -> None:
             deadline = stage.deadlines.for_worker() if stage.deadlines else None
             with deadline or nullcontext():
                 call = _composed(stage, deadline)
-                if stage.in_order:
-                    await _work_in_order(stage, call, deadline)
-                else:
-                    await _work(stage, call, deadline)
+                loop = _work_in_order if stage.in_order else _work
+                await loop(stage, call, deadline)
         elif stage.spec.kind == "batch":
             await _batch(stage)
         elif stage.spec.kind == "rate_limit":
             await _pace(stage)
         else:
             await _forward(stage, number)
+    except anyio.get_cancelled_exc_class() as error:
+        # Task groups keep a cancellation in a cycle, and its traceback all frames of the call.
+        error.__traceback__ = None
+        raise
     finally:
         stage.idle += 1
-    stage.worker_left()
+        left, stage = stage.worker_left, None  # type: ignore[assignment]
+    left()
 
 
 # ------------------------------------------------------------------- the call
@@ -102,7 +107,36 @@ def awaiting(spec: Spec) -> Call:
             raise CallerFailed(ValueError(NO_TIMEOUT.format(spec.name)))
         return result
 
-    return call
+    if spec.options.context != "item":
+        return call
+    outside = copy_context()
+
+    async def isolated(item: Any) -> Any:  # noqa: ANN401
+        return await _in_context(outside.copy(), call(item))
+
+    return isolated
+
+
+@coroutine
+def _in_context(context: Context, awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
+    """Drive an awaitable as ``await`` does (PEP 380), each step in the context."""
+    steps: Any = awaitable.__await__()
+    step, argument = steps.send, None
+    while True:
+        try:
+            suspended = context.run(step, argument)
+        except StopIteration as end:
+            return end.value
+        finally:
+            # An error that was thrown in has this frame in its traceback: a cycle.
+            argument = None
+        try:
+            step, argument = steps.send, (yield suspended)
+        except GeneratorExit:
+            steps.close()
+            raise
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - thrown into the awaitable
+            step, argument = steps.throw, error
 
 
 async def _filtered(stage: Stage, call: Call, item: object) -> object:
@@ -162,6 +196,9 @@ async def _work(stage: Stage, function: Call, deadline: Deadline | None) -> None
                 item = stage.source_failed(0, error)
             if item is END:
                 break
+            if item is DROPPED:  # recorded items were passed over
+                await stage.pause()
+                continue
         else:
             if queue.may_run_out():
                 if deadline is not None:
@@ -169,14 +206,12 @@ async def _work(stage: Stage, function: Call, deadline: Deadline | None) -> None
                 if not await stage.until_item(queue):
                     break
                 call = calls.choose()
-            item = queue.take()
-        if item is DROPPED:
-            result = item
-        else:
-            try:
-                result = await call(item)
-            except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
-                result = await apply_policy(stage, call, deadline, item, error)  # noqa: ASYNC102
+            if (item := queue.take()) is DROPPED:
+                continue
+        try:
+            result = await call(item)
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
+            result = await apply_policy(stage, call, deadline, item, error)  # noqa: ASYNC102
         if result is not DROPPED:
             results.append(result)
             stage.out += 1
@@ -234,6 +269,9 @@ async def _work_in_order(stage: Stage, function: Call, deadline: Deadline | None
                 item = stage.source_failed(0, error)
             if item is END:
                 break
+            if item is DROPPED:  # recorded items were passed over
+                await stage.pause()
+                continue
         else:
             if queue.may_run_out():
                 if deadline is not None:
@@ -244,39 +282,37 @@ async def _work_in_order(stage: Stage, function: Call, deadline: Deadline | None
                 if len(results) + len(slots) >= capacity:
                     queue.pass_on()
                     continue
-            item = queue.take()
-        if item is DROPPED:
-            slot, result = None, item
+            if (item := queue.take()) is DROPPED:
+                continue
+        if stage.first_out or slots:
+            slots.append(slot := [PENDING])
         else:
-            if stage.first_out or slots:
-                slots.append(slot := [PENDING])
-            else:
-                slot, stage.first_out = None, True
+            slot, stage.first_out = None, True
+        try:
+            result = await call(item)
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
             try:
-                result = await call(item)
-            except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
-                try:
-                    result = await apply_policy(stage, call, deadline, item, error)  # noqa: ASYNC102
-                except BaseException:
-                    stage.drop_slot(slot)
-                    raise
-            if slot is None:
-                stage.first_out = False
-                if one_for_one and result is not DROPPED:
-                    results.append(result)
-                    stage.out += 1
-                else:
-                    stage.emit_ready(result)
+                result = await apply_policy(stage, call, deadline, item, error)  # noqa: ASYNC102
+            except BaseException:
+                stage.drop_slot(slot)
+                raise
+        if slot is None:
+            stage.first_out = False
+            if one_for_one and result is not DROPPED:
+                results.append(result)
+                stage.out += 1
             else:
-                slot[0] = result
-                stage.settled += result is DROPPED
-            if slots and not stage.first_out:
-                while slots and (ready := slots[0][0]) is not PENDING:
-                    slots.popleft()
-                    stage.settled -= ready is DROPPED
-                    stage.emit_ready(ready)
-            if getters and results and not output.getter_woken:
-                output.wake_getter()
+                stage.emit_ready(result)
+        else:
+            slot[0] = result
+            stage.settled += result is DROPPED
+        if slots and not stage.first_out:
+            while slots and (ready := slots[0][0]) is not PENDING:
+                slots.popleft()
+                stage.settled -= ready is DROPPED
+                stage.emit_ready(ready)
+        if getters and results and not output.getter_woken:
+            output.wake_getter()
         if result is DROPPED:
             dropped += 1
             if not dropped & _STRIDE:

@@ -20,8 +20,8 @@ from aconcur.pipeline._stage import Call, Stage
 
 KeyOf: TypeAlias = Callable[[Any], Key]
 _LARGEST: Final = 2**63
-# Recorded items that are passed over before a worker looks whether other tasks want to run.
-_STRIDE: Final = 16
+# Recorded items that are passed over between two yields to other tasks: some 0.1 ms.
+_STRIDE: Final = 256
 
 
 @final

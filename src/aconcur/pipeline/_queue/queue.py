@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("Consumer", "Producer", "Queue", "QueueStatistics")
+__all__ = ("Consumer", "Producer", "Queue", "QueueStatistics", "has_reader")
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from operator import length_hint
-from typing import Generic, Self, TypeVar, final
+from typing import Any, Generic, Self, TypeVar, final
 
 from aconcur._core.validation import check_count
 from aconcur._core.wait_queue import WaitQueue, get_call_soon_threadsafe, wait_in
@@ -144,7 +144,7 @@ class Queue(Generic[T]):
                 the wait. The item was not put.
         """
         state = self._state
-        if len(state.items) >= state.high or state.put >= state.mark:
+        if (len(state.items) >= state.high or state.put >= state.mark) and not state.may_put():
             await state.until_room("put")
         if state.getters:
             state.add_and_wake(item)
@@ -169,6 +169,8 @@ class Queue(Generic[T]):
         else:
             state.items.append(item)
             state.put += 1
+            if state.put >= state.mark:
+                state.note_backlog()
 
     async def put_many(self, items: Iterable[T]) -> None:
         """Put items one after the other, as many at a time as there is room for.
@@ -186,7 +188,7 @@ class Queue(Generic[T]):
         """
         source, state = iter(items), self._state
         while length_hint(source, 1):
-            if len(state.items) >= state.high or state.put >= state.mark:
+            if (len(state.items) >= state.high or state.put >= state.mark) and not state.may_put():
                 await state.until_room("put_many")
             room = max(1, min(state.high - len(state.items), STRIDE))
             if state.fill(islice(source, room)) < room:
@@ -406,3 +408,9 @@ class Queue(Generic[T]):
         end = ThreadEnd(self._state, get_call_soon_threadsafe(), self.task_done, self._ends.remove)
         self._ends.append(end)
         return end
+
+
+def has_reader(queue: Queue[Any]) -> bool:
+    """Return whether a task reads the queue: has taken an item, waits for one, or is a consumer."""
+    state, seen = queue._state, queue.statistics()  # noqa: SLF001 - this is its module
+    return bool(seen.got or seen.consumers or state.getters or state.reserved_items)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 __all__ = ("STRIDE", "QueueClient", "QueueState")
 
+import asyncio
 import sys
 from collections import deque
 from collections.abc import Iterable
 from threading import get_ident
 from typing import Final, Generic, TypeVar, final
 
-from aconcur._core.loops import Loop, current_loop, has_ended
 from aconcur._core.wait_queue import WaitQueue, Wakeable, make_waiter, yield_to_others
 from aconcur.pipeline._errors import QueueClosed
 
@@ -22,6 +22,7 @@ T = TypeVar("T")
 # Puts and gets between two yields to other tasks. Measured: at 256 the yields cost 5 % of a put
 # and a get, at 64 15 %; 256 of them take less than 0.1 ms.
 STRIDE: Final = 256
+_LEAST: Final = 64
 
 
 @final
@@ -49,7 +50,6 @@ class QueueState(Generic[T]):
     """
 
     __slots__ = (
-        "_loop",
         "_thread",
         "_turn_put",
         "_turn_size",
@@ -74,11 +74,10 @@ class QueueState(Generic[T]):
         self.reserved_items = self.reserved_slots = 0
         self.put = 0  # items that were ever put
         self.closed = self.abandoned = False
-        self._loop: Loop | None = None  # of the tasks that wait
-        self._thread = 0
+        self._thread = 0  # of the loop whose tasks wait
         self._turn_put = self._turn_size = 0
         self.low = self.high = self.mark = 0
-        self._set_bounds()
+        self.set_bounds()
 
     # ------------------------------------------------------------- the turn
 
@@ -91,14 +90,19 @@ class QueueState(Generic[T]):
     def _begin_turn(self) -> None:
         self._turn_put, self._turn_size = self.put, len(self.items)
 
-    def _set_bounds(self) -> None:
+    def set_bounds(self) -> None:
         """Set the bounds of the quick path, from here."""
-        left = max(1, self._turn_left())
-        size = len(self.items)
+        left, size = self._turn_left(), len(self.items)
         self.high = self.limit - self.reserved_slots if self.accepts() else -1
-        # Half: each item that is put may be got before the next slow path.
-        self.mark = self.put + (left + 1) // 2
-        self.low = max(self.reserved_items, size - left)
+        # Half: each item that is put may be got before the next slow path. Not much less than a
+        # quarter of a turn: the slow path costs as much as two puts.
+        self.mark = self.put + (left >> 1 if left > _LEAST else _LEAST)
+        low = size - left if left > 1 else size - 1
+        self.low = max(self.reserved_items, low)
+
+    def note_backlog(self) -> None:
+        """Let the next get() look whether the turn is over: puts that cannot yield came before."""
+        self.low = max(self.reserved_items, len(self.items) - 1)
 
     async def _yield_if_due(self) -> None:
         if self._turn_left() <= 0:
@@ -121,23 +125,30 @@ class QueueState(Generic[T]):
         """Return the error of an operation for which it is too late."""
         return QueueClosed(operation, abandoned=self.abandoned and not self.closed)
 
+    def may_put(self) -> bool:
+        """Return whether there is room and the turn is not over; set the bounds if so."""
+        if len(self.items) < self.high and self._turn_left() > 0:
+            self.set_bounds()
+            return True
+        return False
+
     async def until_room(self, operation: str) -> None:
         """Return when the caller may put one item, in this step."""
         if self.accepts() and self.free() > 0:
             await self._yield_if_due()
         again = False
         while self.accepts() and self.free() <= 0:
-            if await self._park(self.putters, again=again):
+            if await self._park(self.putters, again):
                 self.reserved_slots -= 1
                 break
             again = True
         if not self.accepts():
             raise self.refuse(operation)
-        self._set_bounds()
+        self.set_bounds()
 
     def add_and_wake(self, item: T) -> None:
         """Put an item while tasks wait to get one."""
-        self.check_loop()
+        self.check_thread()
         self.items.append(item)
         self.put += 1
         self._reserve_item()
@@ -145,13 +156,15 @@ class QueueState(Generic[T]):
     def fill(self, items: Iterable[T]) -> int:
         """Add items; return how many. Those drawn before an error of ``items`` are added too."""
         if self.getters:
-            self.check_loop()
+            self.check_thread()
         drawn: list[T] = []
         try:
             drawn.extend(items)
         finally:
             self.items.extend(drawn)
             self.put += len(drawn)
+            if self.put >= self.mark:
+                self.note_backlog()
             self.reserve_items()
         return len(drawn)
 
@@ -174,20 +187,24 @@ class QueueState(Generic[T]):
             if self.at_end():
                 self.getters.wake_all()
                 raise self.refuse(operation)
-            if client is not None and client.stopped:
+            if client is None:
+                reserved = await self._park(self.getters, again)
+            elif client.stopped:
                 raise self.refuse(operation)
-            if await self._park(self.getters, again=again, client=client):
+            else:
+                reserved = await self._park_client(again, client)
+            if reserved:
                 self.reserved_items -= 1
                 if self.items:
                     break
             again = True
         if self.closed and len(self.items) == 1:
             self.getters.wake_all()  # the caller takes the last one
-        self._set_bounds()
+        self.set_bounds()
 
     def take_and_wake(self) -> T:
         """Take the first item while tasks wait for room."""
-        self.check_loop()
+        self.check_thread()
         item = self.items.popleft()
         self.reserve_slots()
         return item
@@ -195,7 +212,7 @@ class QueueState(Generic[T]):
     def take(self, count: int) -> list[T]:
         """Take out this many items, none of them reserved."""
         if self.putters:
-            self.check_loop()
+            self.check_thread()
         items = self.items
         if count == len(items):
             taken = list(items)
@@ -236,7 +253,8 @@ class QueueState(Generic[T]):
 
     def close(self) -> None:
         """Refuse further items; wake the tasks that this concerns."""
-        self._check_waiters()
+        if self.getters or self.putters:
+            self.check_thread()
         self.closed, self.high = True, -1
         self.putters.wake_all()
         if not self.items:
@@ -244,47 +262,59 @@ class QueueState(Generic[T]):
 
     def abandon(self) -> None:
         """Refuse further items until :meth:`adopt`."""
-        self._check_waiters()
+        if self.getters or self.putters:
+            self.check_thread()
         self.abandoned, self.high = True, -1
         self.putters.wake_all()
 
     def adopt(self) -> None:
         """Take items again: a consumer has come."""
         self.abandoned = False
-        self._set_bounds()
+        self.set_bounds()
 
     # ------------------------------------------------------------- waiting
 
-    async def _park(
-        self, lot: WaitQueue, *, again: bool = False, client: QueueClient | None = None
-    ) -> bool:
+    async def _park(self, lot: WaitQueue, again: bool) -> bool:
         """Wait to be woken; return whether something is reserved for the caller.
 
         Args:
             lot: where.
             again: in front of the others: the caller has waited before.
-            client: notes the waiter while it waits.
         """
-        self.enter_loop()
+        self.enter_thread()
         waiter = make_waiter()
         if again:
             lot.appendleft(waiter)
         else:
             lot.append(waiter)
-        if client is not None:
-            client.waiters.add(waiter)
         try:
             reserved = await waiter
         except BaseException:
             self.leave(lot, waiter)
             raise
+        self._turn_put, self._turn_size = self.put, len(self.items)
+        return reserved
+
+    async def _park_client(self, again: bool, client: QueueClient) -> bool:
+        """Wait for an item like :meth:`_park`, in a group that can be told to stop."""
+        self.enter_thread()
+        waiter = make_waiter()
+        if again:
+            self.getters.appendleft(waiter)
+        else:
+            self.getters.append(waiter)
+        client.waiters.add(waiter)
+        try:
+            reserved = await waiter
+        except BaseException:
+            self.leave(self.getters, waiter)
+            raise
         finally:
-            if client is not None:
-                client.waiters.discard(waiter)
-        # A client that stops wakes its waiters itself: they are still in the line.
-        if not reserved and client is not None and client.stopped and waiter in lot:
-            lot.remove(waiter)
-        self._begin_turn()
+            client.waiters.discard(waiter)
+        # stop() wakes a waiter that is still in the line.
+        if client.stopped and waiter in self.getters:
+            self.getters.remove(waiter)
+        self._turn_put, self._turn_size = self.put, len(self.items)
         return reserved
 
     def leave(self, lot: WaitQueue, waiter: Wakeable) -> None:
@@ -292,47 +322,44 @@ class QueueState(Generic[T]):
         reserved = lot.leave(waiter)
         if lot is self.getters:
             self.reserved_items -= reserved
-            self._set_bounds()
+            self.set_bounds()
             if len(self.items) > self.reserved_items or self.at_end():
                 lot.wake(False)
         else:
             self.reserved_slots -= reserved
-            self._set_bounds()
+            self.set_bounds()
             if self.accepts() and self.free() > 0:
                 lot.wake(False)
 
-    # ------------------------------------------------------------- the loop
+    # ----------------------------------------------------------- the thread
 
-    def check_loop(self) -> None:
+    def check_thread(self) -> None:
         """Refuse to wake tasks of a loop that does not run in this thread.
 
         Raises:
             RuntimeError: they are of another thread's loop, which would not notice.
         """
-        loop = current_loop()
-        if loop is self._loop or (loop is None and get_ident() == self._thread):
-            return
-        if self._loop is not None and has_ended(self._loop):
-            self._forget_waiters()
-        else:
-            raise RuntimeError(
-                "this queue is used in the event loop of another thread: call from_thread() there, "
-                "and use what it returns here"
-            )
+        if get_ident() != self._thread:
+            self._drop_stale_waiters()
+            if self.getters or self.putters:
+                raise RuntimeError(
+                    "this queue is used in the event loop of another thread: call from_thread() "
+                    "there, and use its result here"
+                )
 
-    def _check_waiters(self) -> None:
-        if self.getters or self.putters:
-            self.check_loop()
+    def enter_thread(self) -> None:
+        """Note the thread of the task that waits now; refuse the tasks of a second one."""
+        if (thread := get_ident()) != self._thread:
+            if self.getters or self.putters:
+                self.check_thread()
+            self._thread = thread
 
-    def enter_loop(self) -> None:
-        """Note the loop of the first task that waits; refuse tasks of a second one."""
-        if (loop := current_loop()) is not self._loop:
-            self._check_waiters()
-            self._loop, self._thread = loop, get_ident()
+    def _drop_stale_waiters(self) -> None:
+        """Drop tasks whose loop was closed while they waited: no one else will ever wake them."""
+        for line in (self.getters, self.putters):
+            while line and _is_stale(line[0]):
+                line.popleft()
 
-    def _forget_waiters(self) -> None:
-        """Drop the tasks of a loop that was closed while they waited."""
-        self.getters.clear()
-        self.putters.clear()
-        self.reserved_items = self.reserved_slots = 0
-        self._set_bounds()
+
+def _is_stale(waiter: Wakeable) -> bool:
+    return isinstance(waiter, asyncio.Future) and waiter.get_loop().is_closed()

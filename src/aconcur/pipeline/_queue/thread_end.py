@@ -338,7 +338,7 @@ class ThreadEnd(Generic[T]):
         self._finished = 0
 
     def _stand_in(self, lot: WaitQueue) -> _LineEntry:
-        self._state.enter_loop()
+        self._state.enter_thread()
         entry = _LineEntry(self._turn_came)
         lot.append(entry)
         return entry
