@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.extras import skip_without
 from tests.support.picture_server import Kind, kind_of, served
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +37,7 @@ def test_compare_one_lesson() -> None:
     assert all(re.fullmatch(r"coroutines \S+ +.+ +[\d.]+ ms", line) for line in lines)
 
 
+@skip_without("trio")
 def test_find_a_race() -> None:
     out = run("examples/find_a_race.py")
     assert "AssertionError: asked 2 times" in out
@@ -76,6 +78,7 @@ def test_rate_limited_client() -> None:
     assert re.match(r"60 of 60 customers in \d+\.\d s, 0 refused, at most \d+ requests", out)
 
 
+@skip_without("PIL", "httpx2")
 def test_thumbnails(tmp_path: Path) -> None:
     urls, journal = tmp_path / "urls", str(tmp_path / "run.db")
     bad = (Kind.MISSING, Kind.BROKEN, Kind.NO_PICTURE, Kind.BOMB, Kind.SLOW)

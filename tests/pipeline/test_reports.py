@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
 import pytest
 
+from aconcur.parallel import open_pool
 from aconcur.pipeline import (
     SKIP,
     THREADS,
@@ -75,6 +77,53 @@ async def test_raising_workers_helps_where_it_is_advised() -> None:
     assert "raise workers=1" in report.suggestion
     followed = await stage(wait, workers=4).run(range(12))
     assert followed.seconds < 0.75 * report.seconds
+
+
+async def test_short_calls_are_not_helped_by_workers_but_by_larger_items() -> None:
+    def double(item: int) -> int:
+        return 2 * item
+
+    def double_all(items: list[int]) -> list[int]:
+        return [double(item) for item in items]
+
+    report = await stage(double).run(range(20_000))
+    assert "more workers do not help; make the items larger" in report.suggestion
+    several = [[*range(first, first + 100)] for first in range(0, 20_000, 100)]
+    followed = await stage(double_all).run(several)
+    assert followed.seconds < 0.75 * report.seconds
+
+
+async def test_calls_that_compute_in_the_loop_are_not_helped_by_workers() -> None:
+    def compute(item: int) -> int:
+        return sum(range(item + 30_000))
+
+    for workers in (1, 4):
+        report = await stage(compute, workers=workers).run(range(50))
+        assert report.suggestion.startswith("compute holds the event loop, up to ")
+        assert "via= a pool of processes if it computes" in report.suggestion
+
+
+async def test_workers_that_wait_for_an_executor_are_advised_to_enlarge_it() -> None:
+    async def seconds(threads: int, workers: int) -> tuple[float, str]:
+        with ThreadPoolExecutor(threads) as executor:
+            report = await stage(blocks_in_a_thread, workers=workers, via=executor).run(range(8))
+        return report.seconds, report.suggestion
+
+    full, advice = await seconds(2, 4)
+    assert "its executor makes 2 calls at once: give it more" in advice
+    followed, advice = await seconds(4, 4)
+    assert followed < 0.75 * full
+    few, advice = await seconds(8, 2)
+    assert advice.endswith("raise workers=2: its executor makes 8 calls at once")
+    followed, _ = await seconds(8, 8)
+    assert followed < 0.75 * few
+
+
+async def test_a_pool_tells_how_many_calls_it_makes_at_once() -> None:
+    async with open_pool(2) as pool:
+        report = await stage(blocks_in_a_thread, workers=4, via=pool).run(range(6))
+    assert report.stages[0].executor_size == 2
+    assert "its executor makes 2 calls at once" in report.suggestion
 
 
 def test_the_latency_of_a_thread_is_the_calls_own_time() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import NoReturn
@@ -14,7 +16,9 @@ from typing import NoReturn
 import anyio
 import anyio.lowlevel
 
-from aconcur.parallel import Shared, open_pool
+from aconcur.parallel import COLLECT as COLLECT
+from aconcur.parallel import Pool, Shared, TaskCancelled, open_pool
+from aconcur.parallel import WorkerDied as WorkerDied
 
 
 class TwoArguments(Exception):  # noqa: N818
@@ -245,3 +249,91 @@ def map_inside(count: int) -> list[int]:
             return await pool.map(square, range(count)).collect()
 
     return anyio.run(inner)
+
+
+class Scale:
+    """Is made with a factor and called with a number."""
+
+    def __init__(self, factor: int = 1) -> None:
+        self.factor = factor
+
+    def __call__(self, number: int) -> int:
+        return self.factor * number
+
+
+def fail_always(_: object) -> NoReturn:
+    raise ValueError("always")
+
+
+def raise_a_group() -> NoReturn:
+    inner = ExceptionGroup("inner", [ValueError(1)])
+    raise ExceptionGroup("all kinds", [TwoArguments("two", code=5), Unpicklable(), inner])
+
+
+def accept(_: object) -> None:
+    """Do nothing with it."""
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def work_in_a_folder(parent: str) -> str:
+    """Hold a temporary folder for long; without a name do nothing."""
+    if parent:
+        with tempfile.TemporaryDirectory(dir=parent) as folder:
+            (Path(folder) / "inside").touch()
+            time.sleep(60)
+    return parent
+
+
+def refuse_to_end(_: str) -> None:
+    while True:
+        with suppress(TaskCancelled):
+            time.sleep(60)
+
+
+def signal_itself() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def log(number: int) -> None:
+    import logging
+
+    logger = logging.getLogger("tests.of.tasks")
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError:
+        logger.warning("at %s", number, exc_info=True, extra={"cannot": Lock()})
+    logger.debug("is not handled")
+
+
+def hold(path: str) -> Iterator[None]:
+    """Note when it is opened and closed: an initializer that holds a resource."""
+    with open(path, "a") as file:  # noqa: PTH123 - runs in a worker
+        file.write("opened ")
+    yield
+    with open(path, "a") as file:  # noqa: PTH123
+        file.write("closed ")
+
+
+def holds(number: int) -> bool:
+    """Return whether this worker has a shared value of this number."""
+    kept = sys.modules["aconcur._pool_worker.kept"]
+    try:
+        kept.kept(number)
+    except LookupError:
+        return False
+    return True
+
+
+async def assert_not_held(pool: Pool, number: int) -> None:
+    assert not await pool.run(holds, number)
+
+
+def initialized_with(value: object) -> bool:
+    return [value] == INITIALIZED

@@ -140,18 +140,19 @@ def _set_function_state(function: FunctionType, state: Any) -> None:  # noqa: AN
     seen = _VERSIONS.setdefault(id(namespace), {})
     for name, value in slots["__globals__"].items():
         version = versions.get(name)
-        if name not in namespace or (
-            name in versions and _differs(namespace[name], value, seen.get(name), version)
-        ):
+        known = name in namespace
+        if known and name in versions:
+            known = not _has_changed(namespace[name], value, seen.get(name), version)
+        if not known:
             namespace[name] = value
         seen[name] = version
     setter(function, (attributes, {**slots, "__globals__": {}}))
 
 
-def _differs(old: object, new: object, seen: object, version: object) -> bool:
-    """Return whether the sender has changed a global since it was last sent."""
+def _has_changed(old: object, new: object, seen: object, version: object) -> bool:
+    """Return whether the sender has changed a global since it was last sent, or since the fork."""
     if version is not None:
-        return seen != version
+        return seen is not None and seen != version
     if isinstance(old, FunctionType) and isinstance(new, FunctionType):
         return old.__code__ != new.__code__
     return old is not new

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from aconcur._pool_worker.codec import INLINE, Encoded
 from aconcur._pool_worker.failures import pack
-from aconcur._pool_worker.work import Answer, Page, encode_answer, work
+from aconcur._pool_worker.work import CELLS, Answer, Page, encode_answer, work
 
 Key: TypeAlias = tuple[int, int]
 """The process of a map, and the map's number there."""
@@ -142,7 +142,7 @@ class SentCall(NamedTuple):
 
 def new_page() -> Page:
     """Return a page that no other process reads."""
-    return memoryview(bytearray(5 * 8)).cast("q")
+    return memoryview(bytearray(8 * CELLS)).cast("q")
 
 
 @lru_cache(maxsize=8)

@@ -17,6 +17,7 @@ __all__ = (
     "INITIALIZE",
     "INLINE",
     "ITEMS",
+    "LOG",
     "NOTHING",
     "READY",
     "SHARE",
@@ -61,6 +62,7 @@ ANSWER: Final = 16
 UNREADABLE: Final = 17  # a chunk or a function could not be unpickled
 READY: Final = 18
 FAILED: Final = 19  # the initializer raised
+LOG: Final = 20  # a log record of a task
 
 U64: Final = Struct("<Q")
 

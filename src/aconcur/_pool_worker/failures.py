@@ -6,7 +6,7 @@ the parent cannot fail for a reason that was known here.
 
 from __future__ import annotations
 
-__all__ = ("Packed", "pack", "pickled", "type_name")
+__all__ = ("Packed", "PackedGroup", "pack", "pickled", "type_name")
 
 import _pickle as pickle
 
@@ -42,6 +42,13 @@ def rebuild(
     return error
 
 
+class PackedGroup:
+    """An ExceptionGroup some of whose exceptions cannot be pickled: each is packed alone."""
+
+    def __init__(self, kind: type[Any], message: str, members: list[Packed]) -> None:
+        self.kind, self.message, self.members = kind, message, members
+
+
 def pack(error: BaseException, *, skip: int = 1) -> Packed:
     """Return the exception in a form that can always be sent and always be read.
 
@@ -75,6 +82,12 @@ def pickled(error: BaseException) -> bytes | None:
                         continue
                     if same and type(again) is type(error):
                         return data
+    if isinstance(error, ExceptionGroup):
+        group = PackedGroup(type(error), error.message, [pack(e, skip=0) for e in error.exceptions])
+        try:
+            return pickle.dumps(group, 5)
+        except BaseException:  # noqa: BLE001 - a class that cannot be found
+            return pickle.dumps(PackedGroup(ExceptionGroup, group.message, group.members), 5)
     return None
 
 

@@ -7,6 +7,7 @@ __all__ = ("EXACT", "KEEP_GOING", "STAR", "serve")
 import _socket as socket
 import os
 import sys
+from _thread import allocate_lock
 from contextlib import suppress
 
 from aconcur._pool_worker.codec import (
@@ -17,6 +18,7 @@ from aconcur._pool_worker.codec import (
     FUNCTION,
     INITIALIZE,
     INLINE,
+    LOG,
     READY,
     SHARE,
     STOP,
@@ -34,6 +36,7 @@ from aconcur._pool_worker.codec import (
 )
 from aconcur._pool_worker.failures import pack
 from aconcur._pool_worker.kept import drop, keep
+from aconcur._pool_worker.logs import Levels, forward_logs
 from aconcur._pool_worker.main_module import sealed
 from aconcur._pool_worker.work import Answer, Page, encode_answer, work
 
@@ -56,6 +59,7 @@ def serve(
     nice: int,
     initialized: bool,
     initializer: tuple[Any, tuple[Any, ...]] | None,
+    levels: Levels | None,
 ) -> None:
     """Serve until STOP, or until the initializer has failed.
 
@@ -65,12 +69,15 @@ def serve(
         nice: added to this process's niceness.
         initialized: whether an INITIALIZE frame comes before all others.
         initializer: the initializer and its arguments, if they need not be sent.
+        levels: the levels of the parent's loggers; None: log records are not forwarded.
 
     Raises:
         EOFError: the pool's end was closed.
         OSError: the connection is broken.
     """
     worker = _Worker(sock, page)
+    if levels is not None:
+        forward_logs(worker.log, levels)
     if worker.start(nice, initialized, initializer):
         worker.run()
 
@@ -87,6 +94,13 @@ class _Worker:
         self._sock, self._page, self._pid = sock, page, os.getpid()
         self._inbox = Inbox(sock)
         self._functions: dict[int, Any] = {}
+        self._lock = allocate_lock()  # threads of a task may send log records
+        self._resource: Any = None
+
+    def log(self, message: Encoded) -> None:
+        """Send a log record. Callable in any thread."""
+        if os.getpid() == self._pid:
+            self._send(LOG, message)
 
     def start(
         self, nice: int, initialized: bool, initializer: tuple[Any, tuple[Any, ...]] | None
@@ -101,7 +115,9 @@ class _Worker:
                 initializer = self._value(frame)
             if initializer is not None:
                 function, arguments = initializer
-                function(*arguments)
+                self._resource = function(*arguments)
+                if hasattr(self._resource, "send"):  # a generator: it ends when the worker does
+                    next(self._resource)
                 del initializer, function, arguments
         except (EOFError, OSError) as error:
             if not self._connected():
@@ -115,7 +131,7 @@ class _Worker:
         return True
 
     def run(self) -> None:
-        """Serve until STOP."""
+        """Serve until STOP; then end the initializer, if it is a generator."""
         while (frame := self._next()).kind != STOP:
             if frame.kind == FORGET:
                 self._functions.pop(frame.job, None)
@@ -134,6 +150,8 @@ class _Worker:
             else:
                 self._do(frame, value)
                 del value
+        if hasattr(self._resource, "send"):
+            next(self._resource, None)
 
     def _next(self) -> Frame:
         while (frame := self._inbox.next()) is None:
@@ -214,7 +232,8 @@ class _Worker:
         self, kind: int, message: Encoded, job: int = 0, chunk: int = 0, seconds: float = 0
     ) -> None:
         first = header(kind, message, job, chunk, seconds=seconds)
-        if message.total <= INLINE:
-            self._sock.sendall(b"".join((first, *message.parts)))
-        else:
-            send_all(self._sock, [first, *message.parts])
+        with self._lock:
+            if message.total <= INLINE:
+                self._sock.sendall(b"".join((first, *message.parts)))
+            else:
+                send_all(self._sock, [first, *message.parts])

@@ -28,6 +28,7 @@ from struct import Struct
 
 from aconcur._pool_worker.codec import U64, SocketFile
 from aconcur._pool_worker.inherited import receive
+from aconcur._pool_worker.logs import Levels
 from aconcur._pool_worker.main_module import Origin, install
 from aconcur._pool_worker.on_import import on_import
 from aconcur._pool_worker.serve import serve
@@ -57,7 +58,7 @@ class Boot:
         main: the origin of the parent's ``__main__``.
         nice: added to its niceness.
         authkey: multiprocessing's, so that its managers accept the worker.
-        graceful: a cancelled task gets SIGTERM first, so that it can clean up.
+        levels: the levels of the parent's loggers; None: log records are not forwarded.
         initialized: whether an INITIALIZE frame follows.
         initializer: the initializer and its arguments, for a fork, which has them in memory.
         serves: this is the fork server, not a worker.
@@ -66,9 +67,9 @@ class Boot:
     __slots__ = (
         "argv",
         "authkey",
-        "graceful",
         "initialized",
         "initializer",
+        "levels",
         "main",
         "nice",
         "parent",
@@ -84,7 +85,7 @@ class Boot:
         main: Origin,
         nice: int,
         authkey: bytes,
-        graceful: bool,
+        levels: Levels | None,
         initialized: bool,
         serves: bool = False,
         initializer: tuple[Any, tuple[Any, ...]] | None = None,
@@ -95,7 +96,7 @@ class Boot:
         self.main: Origin = main
         self.nice: int = nice
         self.authkey: bytes = authkey
-        self.graceful: bool = graceful
+        self.levels: Levels | None = levels
         self.initialized: bool = initialized
         self.initializer: tuple[Any, tuple[Any, ...]] | None = initializer
         self.serves: bool = serves
@@ -117,7 +118,7 @@ _FIELDS: Final = (
     "main",
     "nice",
     "authkey",
-    "graceful",
+    "levels",
     "initialized",
     "serves",
 )
@@ -227,11 +228,18 @@ def _live(sock: socket.socket, boot: Boot) -> None:
     # Handled rather than ignored: the children of a task would inherit "ignored".
     signal.signal(signal.SIGINT, _ignore_ctrl_c)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTERM, interrupt if boot.graceful else signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, interrupt)
     sock.setblocking(True)
     page = _receive_page(sock)
     start_new_thread(_end_with_parent, (sock.fileno(), boot.parent))
-    serve(sock, page, nice=boot.nice, initialized=boot.initialized, initializer=boot.initializer)
+    serve(
+        sock,
+        page,
+        nice=boot.nice,
+        initialized=boot.initialized,
+        initializer=boot.initializer,
+        levels=boot.levels,
+    )
     _stopping = True
 
 

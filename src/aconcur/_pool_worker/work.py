@@ -10,14 +10,18 @@ from __future__ import annotations
 
 __all__ = (
     "CANCELLED",
+    "CELLS",
     "CHUNK",
     "FROM",
+    "INTERRUPTED",
     "SINCE",
     "UNTIL",
     "Page",
     "TaskCancelled",
+    "call_uninterrupted",
     "encode_answer",
     "interrupt",
+    "position",
     "work",
 )
 
@@ -44,6 +48,8 @@ CHUNK: Final = 1  # the number of the chunk in work
 FROM: Final = 2  # the first of its items in work
 UNTIL: Final = 3  # the item after the last one in work
 SINCE: Final = 4  # when work on them began, in ns of the monotonic clock; 0: not measured
+INTERRUPTED: Final = 5  # the number of the job whose task SIGTERM interrupts; the pool writes it
+CELLS: Final = 6
 
 # Seconds between two looks at the clock and the page. Measured: shorter intervals cost time.
 _BLOCK: Final = 0.0003
@@ -56,23 +62,43 @@ class TaskCancelled(BaseException):
     """
 
 
-# The number of the job whose function runs, and the page; for a signal handler.
-_running: tuple[int, Page] | None = None
+# The page, the job, the chunk and the results so far, while a function runs.
+_running: tuple[Page, int, int, list[Any]] | None = None
+
+
+_page: Page | None = None
+
+
+def position() -> tuple[int, int]:
+    """Return the number of the chunk whose function runs here, and the position of its item."""
+    if _running is None:
+        return 0, 0
+    return _running[2], len(_running[3])
 
 
 def interrupt(number: int, _frame: object) -> None:
     """Raise TaskCancelled in the running task, if the pool has cancelled it: a signal handler."""
     global _running
-    if _running is not None:
-        job, page = _running
-        if page[CANCELLED] == job:
-            _running = None
-            raise TaskCancelled
-        if page[CANCELLED]:  # a task that has ended meanwhile
-            return
-    # Another program has sent the signal.
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
+    if _running is not None and _running[0][INTERRUPTED] == _running[1]:
+        _running = None
+        raise TaskCancelled
+    if _page is None or not _page[INTERRUPTED]:  # another program has sent the signal
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    # Otherwise the task has just ended, or cannot be interrupted at this moment.
+
+
+def call_uninterrupted(function: Callable[[], None]) -> None:
+    """Call a function that must not stop half-way. It may be called in other threads as well."""
+    global _running
+    running, _running = _running, None
+    try:
+        function()
+    finally:
+        _running = running
+    if running is not None and running[0][INTERRUPTED] == running[1]:
+        _running = None
+        raise TaskCancelled
 
 
 Answer: TypeAlias = "tuple[list[Any], dict[int, Packed]]"
@@ -109,7 +135,8 @@ def work(
         The results of the items from the first on, with None for those that failed, and the
         errors by position; the seconds that it took.
     """
-    global _running
+    global _page, _running
+    _page = page
     call = starmap if star else map
     results: list[Any] = []
     errors: dict[int, Packed] = {}
@@ -126,7 +153,7 @@ def work(
         if exact:
             page[SINCE] = time.monotonic_ns()
         try:
-            _running = job, page
+            _running = page, job, chunk, results
             results.extend(call(function, items[at:until]))
             _running = None
             if len(results) < until:

@@ -26,7 +26,7 @@ from contextlib import suppress
 from reprlib import Repr
 from typing import Any, Final, TypeAlias
 
-from aconcur._pool_worker.failures import Packed, type_name
+from aconcur._pool_worker.failures import Packed, PackedGroup, type_name
 from aconcur.errors import AconcurError
 
 Reduced: TypeAlias = tuple[type[BaseException], tuple[Any, ...]]
@@ -286,6 +286,9 @@ def rebuilt(packed: Packed) -> Exception:
     if data is not None:
         try:
             error = pickle.loads(data)
+            if isinstance(error, PackedGroup):
+                members = [rebuilt(member) for member in error.members]
+                error = error.kind(error.message, members)
         except Exception as unreadable:  # noqa: BLE001 - the class exists only in the worker
             error.add_note(f"it cannot be made here: {unreadable!r}")
     error.__cause__ = RemoteTraceback(traceback)

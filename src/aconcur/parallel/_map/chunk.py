@@ -61,6 +61,7 @@ class Owner(Protocol):
     """A map or a call. It gets each of its chunks back once, by one of the first four methods."""
 
     number: int
+    function: Callable[..., Any]
     open: bool
 
     @property

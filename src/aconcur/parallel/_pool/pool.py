@@ -10,7 +10,8 @@ import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Generic, TypeVar, final, overload
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar, final, overload
 
 from aconcur._core.cpus import usable_cpus
 from aconcur._core.on_error import RAISE, OnError
@@ -18,6 +19,7 @@ from aconcur._core.validation import check_count, check_seconds
 from aconcur._pool_worker.main_module import is_being_read, origin_of_main
 from aconcur._pool_worker.shared import Shared
 from aconcur._pool_worker.start import Boot
+from aconcur.errors import UnsupportedPlatformError
 from aconcur.parallel._errors import RemoteError
 from aconcur.parallel._map.job import Job, MapOptions, OnProgress
 from aconcur.parallel._map.results import Results
@@ -25,9 +27,13 @@ from aconcur.parallel._map.source import zip_all
 from aconcur.parallel._pickling import Sender, can_run_main, check_function, has_cloudpickle
 from aconcur.parallel._pool.call import Call
 from aconcur.parallel._pool.launch import StartMethod, new_launcher
+from aconcur.parallel._pool.logs import log_levels
 from aconcur.parallel._pool.scheduler import Scheduler
 from aconcur.parallel._pool.statistics import PoolStatistics
 from aconcur.parallel._pool.supervisor import Supervisor
+
+# The current folder as this module was imported: most programs change it later, if at all.
+_FIRST_FOLDER: Final = Path.cwd()
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -331,6 +337,7 @@ async def open_pool(
     max_tasks_per_worker: int | None = None,
     nice: int = 0,
     grace: float = 0.0,
+    forward_logs: bool = True,
 ) -> AsyncIterator[Pool]:
     """Open a pool of worker processes. They start with the block, and none outlives it.
 
@@ -353,7 +360,8 @@ async def open_pool(
             for a process without other threads, because a lock that one of them holds stays locked
             in the copy. ``"spawn"`` is multiprocessing's, with its resource tracker. A frozen
             program can use ``"spawn"`` and ``"fork"`` only.
-        initializer: called in each worker before its first task.
+        initializer: called in each worker before its first task. If it is a generator function,
+            the code after its ``yield`` runs when the worker ends by itself.
         initargs: its arguments. They may contain queues, locks, events and shared values of
             ``multiprocessing.get_context("spawn")``, which then connect tasks to this process.
         max_tasks_per_worker: replace a worker after so many items and calls; None: never.
@@ -361,6 +369,9 @@ async def open_pool(
         grace: seconds in which a task may clean up after a cancellation or timeout, before its
             worker is killed. :class:`TaskCancelled` is raised in it, by SIGTERM, so a call in C
             that goes on is killed all the same.
+        forward_logs: hand the log records of tasks to this process's loggers. They get the
+            attributes ``item_index`` (None for ``run()``) and ``task`` (the function's name). The
+            levels of loggers are those that are set when the pool is opened.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -381,6 +392,7 @@ async def open_pool(
         max_tasks_per_worker=max_tasks_per_worker,
         nice=nice,
         grace=grace,
+        forward_logs=forward_logs,
     )
     supervisor.start()
     gently = False
@@ -400,6 +412,7 @@ def new_supervisor(
     max_tasks_per_worker: int | None = None,
     nice: int = 0,
     grace: float = 0.0,
+    forward_logs: bool = True,
 ) -> Supervisor:
     """Check the arguments of :func:`open_pool`, and return what keeps the workers."""
     for name, value in (("workers", workers), ("max_tasks_per_worker", max_tasks_per_worker)):
@@ -407,6 +420,8 @@ def new_supervisor(
             check_count(name, value, 1)
     if grace != 0:
         check_seconds("grace", grace)
+    if os.name != "posix":
+        raise UnsupportedPlatformError("open_pool()", "POSIX processes and sockets")
     if is_being_read():
         raise RuntimeError(
             "a worker runs __main__ to find a name that was pickled there: put the call that "
@@ -418,12 +433,12 @@ def new_supervisor(
     sender = Sender(by_name=by_name)
     boot = Boot(
         parent=os.getpid(),
-        path=list(sys.path),
+        path=_absolute_path(),
         argv=list(sys.argv),
         main=origin if sender.by_name else None,
         nice=nice,
         authkey=bytes(multiprocessing.current_process().authkey),
-        graceful=True,
+        levels=log_levels() if forward_logs else None,
         initialized=initializer is not None and start != "fork",
         initializer=None if initializer is None or start != "fork" else (initializer, initargs),
     )
@@ -433,3 +448,13 @@ def new_supervisor(
         message = sender.encode_initializer(initializer, initargs, fds)
     size = workers or usable_cpus()
     return Supervisor(size, launcher, sender, message, fds, max_tasks_per_worker, grace)
+
+
+def _absolute_path() -> list[str]:
+    """Return ``sys.path`` without entries that change their meaning with the current folder.
+
+    A program that was piped in, or run by ``python -c``, finds modules in its folder as ``""``.
+    """
+    # An absolute entry stays as it is. The two folders are the same in most programs.
+    folders = dict.fromkeys((_FIRST_FOLDER, Path.cwd()))
+    return list(dict.fromkeys(str(folder / entry) for entry in sys.path for folder in folders))

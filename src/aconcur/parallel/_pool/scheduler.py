@@ -24,6 +24,7 @@ from aconcur._pool_worker.codec import (
     FORGET,
     FUNCTION,
     ITEMS,
+    LOG,
     NOTHING,
     READY,
     SHARE,
@@ -42,6 +43,7 @@ from aconcur.parallel._map.job import Job
 from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.call import Call
 from aconcur.parallel._pool.cancel import Canceller
+from aconcur.parallel._pool.logs import handle_record
 from aconcur.parallel._pool.statistics import Counters
 from aconcur.parallel._pool.stealing import Stealing
 from aconcur.parallel._pool.timeouts import Timeouts
@@ -332,6 +334,9 @@ class Scheduler:
         self.pump()
 
     def _on_frame_of_no_chunk(self, worker: Worker, frame: Frame, value: Any) -> None:  # noqa: ANN401
+        if frame.kind == LOG:
+            handle_record(worker.in_flight, *value)
+            return
         if frame.kind == UNREADABLE:  # the function of a map
             for job in self._maps:
                 if job.number == frame.job:

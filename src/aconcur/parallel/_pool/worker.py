@@ -19,7 +19,7 @@ import anyio
 
 from aconcur._core.shielded import wait_readable, wait_readable_catching_cancel
 from aconcur._pool_worker.codec import NOTHING, STOP, Frame
-from aconcur._pool_worker.work import CANCELLED, CHUNK, FROM, SINCE, UNTIL, Page
+from aconcur._pool_worker.work import CANCELLED, CHUNK, FROM, INTERRUPTED, SINCE, UNTIL, Page
 from aconcur.parallel._map.chunk import Chunk, Death, Owner
 from aconcur.parallel._pool.connection import Connection
 from aconcur.parallel._pool.launch import Child
@@ -110,8 +110,10 @@ class Worker:
     # ------------------------------------------------------------------- the page
 
     def cancel(self, job: int) -> None:
-        """Ask it to give up a job's chunk after the current item."""
+        """Ask it to give up a job's chunk after the current item; 0: no longer."""
         self._page[CANCELLED] = job
+        if not job:
+            self._page[INTERRUPTED] = 0
 
     def _in_work(self, chunk: Chunk) -> tuple[int, int]:
         """Return which of the chunk's items it works on: from, to before; equal if none."""
@@ -145,6 +147,7 @@ class Worker:
         self.interrupted = chunk.number
         self.set_victim_of(chunk.owner)
         self.cancel(chunk.owner.number)
+        self._page[INTERRUPTED] = chunk.owner.number
         with suppress(ProcessLookupError):
             os.kill(self.child.pid, signal.SIGTERM)
 

@@ -1,0 +1,75 @@
+"""What may go wrong as workers start: each fault gets its error, or costs one process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from aconcur.parallel import StartMethod, WorkerStartError, open_pool
+from tests.support import parallel_tasks as tasks
+
+
+@pytest.mark.parametrize("start", ["exec", "forkserver"])
+async def test_a_frozen_program_is_not_started_again(
+    start: StartMethod, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {started}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(WorkerStartError, match=r"frozen program .* start='spawn' .*freeze_support"):
+        async with open_pool(1, start=start):
+            pass
+    assert not started.exists()
+
+
+async def test_a_frozen_program_may_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    async with open_pool(1, start="fork") as pool:
+        assert await pool.run(tasks.square, 3) == 9
+
+
+@pytest.mark.parametrize("start", ["exec", "forkserver"])
+async def test_an_unknown_interpreter_is_an_error_that_says_so(
+    start: StartMethod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", None)
+    with pytest.raises(WorkerStartError, match=r"sys\.executable is None"):
+        async with open_pool(1, start=start):
+            pass
+
+
+@pytest.mark.parametrize("size", [1, 10_000_000], ids=["small", "large initargs"])
+async def test_a_worker_that_ends_before_it_reads_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int
+) -> None:
+    mark, program = tmp_path / "mark", tmp_path / "python"
+    once = f"#!/bin/sh\nif [ ! -e {mark} ]; then touch {mark}; exit 1; fi\n"
+    program.write_text(f'{once}exec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    initargs = (b"x" * size,)
+    async with open_pool(1, initializer=tasks.accept, initargs=initargs) as pool:
+        with anyio.fail_after(60):
+            assert await pool.run(tasks.square, 3) == 9
+        now = pool.statistics()
+        assert (now.started, now.died) == (2, 1)
+
+
+async def test_a_large_argument_of_the_initializer_arrives_whole(start: StartMethod) -> None:
+    data = os.urandom(1000) * 1000
+    async with open_pool(2, start=start, initializer=tasks.initialize, initargs=(data,)) as pool:
+        assert await pool.run(tasks.initialized_with, data)
+
+
+async def test_a_system_without_posix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "name", "nt")
+    with pytest.raises(ImportError, match=r"open_pool\(\) needs POSIX"):
+        async with open_pool(1):
+            pass
