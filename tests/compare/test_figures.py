@@ -17,6 +17,7 @@ from aconcur.compare.figures import (
     interval,
     interval_text,
     number_text,
+    p99,
     ratios,
     seconds_text,
     speed_text,
@@ -113,6 +114,11 @@ def test_quartiles_are_in_order_and_within_the_rounds(numbers: list[float]) -> N
 )
 def test_numbers_are_short(number: float, text: str) -> None:
     assert number_text(number) == text
+
+
+def test_a_p99_needs_a_thousand_numbers() -> None:
+    assert math.isnan(p99(range(999)))
+    assert p99([*reversed(range(1000))]) == 990
 
 
 def test_times_and_memory_name_their_unit() -> None:

@@ -16,6 +16,7 @@ from aconcur.compare import colour, markdown, plain
 from aconcur.compare.document import (
     Arrows,
     Bullets,
+    Change,
     Code,
     CodePair,
     Figures,
@@ -235,11 +236,17 @@ def test_the_fault_table_shows_every_cell(lesson_with: LessonWith) -> None:
         assert "2 children, 1 thread left" in drawn
 
 
+def test_pipes_in_cells_do_not_break_a_table() -> None:
+    drawn = markdown.draw(TextTable("T", ("a", "b"), (("x", "`one | two`"),)))
+    assert drawn.splitlines()[-1] == r"| x | `one \| two` |"
+
+
 def test_a_terminal_gets_the_first_pair_and_is_told_of_the_rest(lesson_with: LessonWith) -> None:
     pair = LESSON_TOML[LESSON_TOML.index("[[pair]]") : LESSON_TOML.index("[[case]]")]
-    lesson = lesson_with(toml=FULL + "\n" + pair)
+    shown = pair.replace("note =", "page = true\nnote =")
+    lesson = lesson_with(toml=FULL.replace(pair, shown + shown))
     blocks = describe(lesson, None, hearts_only=True)
-    assert sum(isinstance(block, CodePair) for block in blocks) == 1
+    assert sum(isinstance(block, CodePair | Change) for block in blocks) == 1
     assert blocks[-1] == Footnote(
         "This is the first of 2 pairs of code. The rest: aconcur compare 99 --all"
     )

@@ -25,6 +25,7 @@ from aconcur.life import (
 from aconcur.life._engines.circuit import circuit
 from aconcur.life._engines.stripes import Stripes
 from aconcur.life._hashlife.engine import HashLife
+from tests.support.extras import skip_without
 from tests.support.life import by_the_book
 
 # 1 × 1 up, odd, wide, tall; around the 64 stripes, even ones and not.
@@ -224,6 +225,7 @@ def kind(engine: Engine) -> str:
     return type(engine).__name__
 
 
+@skip_without("numba", "numpy")
 def test_auto_takes_what_is_fastest_of_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = Grid(64, 64), Grid(512, 512)
     assert kind(make_engine(small)) == "BigInt"

@@ -140,7 +140,9 @@ def test_stands_in_the_middle_or_where_it_is_asked_for() -> None:
     assert GLIDER.at(5, -9).grid() == GLIDER.grid()
 
 
-@pytest.mark.parametrize(("size", "at"), [((3, 2), None), ((9, 9), (7, 0)), ((9, 9), (0, -1))])
+@pytest.mark.parametrize(
+    ("size", "at"), [((3, 2), None), ((9, 9), (7, 0)), ((9, 9), (0, -1)), ((9, 9), (0, 7))]
+)
 def test_what_does_not_fit_is_refused(size: tuple[int, int], at: tuple[int, int] | None) -> None:
     with pytest.raises(PatternSizeError, match=r"'glider'.* does not fit into \d × \d cells"):
         GLIDER.grid(*size, at=at)

@@ -81,6 +81,15 @@ async def test_an_animation_shows_each_generation(tmp_path: Path, name: str, sca
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize(("ms", "shown"), [(1, 20), (14, 20), (26, 30), (65_535, 65_540)])
+async def test_a_gif_shows_frames_for_hundredths_of_a_second_but_at_least_the_shortest_delay(
+    tmp_path: Path, ms: int, shown: int
+) -> None:
+    await animate(Stream(GRIDS), tmp_path / "a.gif", ms=ms)
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.info["duration"] == shown
+
+
 async def test_the_parts_of_an_animated_png_are_whole(tmp_path: Path) -> None:
     await animate(Stream(GRIDS), tmp_path / "a.png")
     file = io.BytesIO((tmp_path / "a.png").read_bytes())

@@ -410,6 +410,6 @@ async def test_a_second_consumer_at_a_time_is_refused() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask)
         await asks.wait()
-        with pytest.raises(anyio.BusyResourceError):
+        with anyio.fail_after(20), pytest.raises(anyio.BusyResourceError):
             await anext(stream)
         tasks.cancel_scope.cancel()

@@ -49,7 +49,7 @@ from aconcur._core.wait_queue import (
     waiter_factory,
 )
 from aconcur.pipeline._buffer import Buffer
-from aconcur.pipeline._callers import ThreadTeam, in_executor, in_pool
+from aconcur.pipeline._callers import ThreadTeam, in_executor, in_pool, size_of
 from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._source import AHEAD, AsyncFeed, Input, QueueSource
@@ -291,6 +291,7 @@ def _reachable(stage: Stage, stack: ExitStack) -> Call:
     spec = stage.spec
     if spec.via is None:
         return awaiting(spec)
+    stage.executor_size = size_of(spec.via)
     if spec.via is THREADS:
         measures = stage.histogram.add, stage.queueing.add
         soon, workers = get_call_soon_threadsafe(), spec.options.workers

@@ -16,7 +16,7 @@ __all__ = ("Expected", "Running", "open_stages")
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, Literal, NamedTuple, TypeVar, final
+from typing import Literal, NamedTuple, final
 
 import anyio
 import anyio.abc
@@ -33,10 +33,7 @@ from aconcur.process._secret import Secret, plain_bytes
 from aconcur.process._stage import Stage, render_shell_line
 from aconcur.process._stdin import as_view
 
-P = TypeVar("P", bound=Pattern)
-
-# Bytes that one receive() returns at most, by default.
-_MOST_RECEIVED: Final = 1 << 16
+_MOST_RECEIVED = 1 << 16
 
 
 class Expected(NamedTuple):
@@ -269,7 +266,7 @@ class Running(anyio.abc.ByteStream):
 
     async def expect(
         self,
-        answers: Mapping[P, bytes | str | Secret | None],
+        answers: Mapping[Pattern, bytes | str | Secret | None],
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - its error tells what came
     ) -> Expected:
@@ -333,7 +330,6 @@ class Running(anyio.abc.ByteStream):
         """
         await anyio.lowlevel.checkpoint()
         self._drained = True
-        self._stdout.take_all()
         self._discard(self._stdout)
 
     # As a byte stream of anyio
