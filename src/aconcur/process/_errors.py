@@ -263,11 +263,12 @@ def _interpreter_fault(stage: Stage) -> str:
         return ""
     if not line.startswith(b"#!"):
         return "it needs a loader or a library that is not there: see ldd(1)"
-    interpreter = line[2:].rstrip(b"\n").strip(b" \t").decode("utf-8", "backslashreplace")
-    if interpreter.endswith("\r"):
+    shebang = line.rstrip(b"\n").decode("utf-8", "backslashreplace")
+    interpreter = shebang[2:].strip(" \t")
+    if shebang.endswith("\r"):
         return (
-            f"its first line, {line.rstrip(b'\n').decode('utf-8', 'backslashreplace')!r}, ends in a "
-            "carriage return: convert its line ends, for example with dos2unix"
+            f"its first line, {shebang!r}, ends in a carriage return: convert its line ends, for "
+            "example with dos2unix"
         )
     name = shlex.quote((interpreter.split() or [""])[0])
     return f"its interpreter {name} was not found: install it, or correct the first line"
