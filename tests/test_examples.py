@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -48,6 +49,28 @@ def test_thread_producer() -> None:
     out = run("examples/thread_producer.py", "2000")
     assert out.startswith("2000 readings, 20 averages: ")
     assert "average" in out
+
+
+def test_web_jobs(tmp_path: Path) -> None:
+    pytest.importorskip("starlette")
+    store = tmp_path / "jobs.txt"
+    script = """
+import anyio, httpx2
+from examples.web_jobs import app
+
+async def main():
+    async with app.router.lifespan_context(app):
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app)) as client:
+            for job in ("one", "poison", "two"):
+                print((await client.post("http://app/jobs", content=job)).status_code)
+
+anyio.run(main)
+"""
+    environment = {**os.environ, "JOBS": str(store)}
+    command = [sys.executable, "-c", script]
+    out = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert out.stdout.split()[:2] == ["202", "202"], out.stderr
+    assert set(store.read_text().split()) == {"one", "two"}
 
 
 def test_rate_limited_client() -> None:

@@ -163,7 +163,7 @@ async def test_progress_counts_what_is_finished_and_not_what_is_begun() -> None:
             await anyio.wait_all_tasks_blocked()
             assert shown(run.report) == (0, 20)
             go.set()
-            while await run.take():
+            async for _ in run:
                 pass
             assert shown(run.report) == (20, 20)
 
