@@ -1,4 +1,4 @@
-"""What is compiled goes on beside the loop, and nobody has to wait for it."""
+"""Compilations run in a thread; a cancelled waiter leaves at once."""
 
 from __future__ import annotations
 

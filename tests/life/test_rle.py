@@ -24,7 +24,7 @@ GLIDER = [(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
 
 @pytest.fixture(params=["numpy", "by hand"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> object:
-    """Read with numpy and without: what is read must not tell the difference."""
+    """Read with numpy and without: both read the same."""
     by_numpy = request.param == "numpy"
     monkeypatch.setattr("aconcur.life._formats.rle_body._use_numpy", lambda _: by_numpy)
     return request.param

@@ -16,8 +16,10 @@ from aconcur.life import (
     Census,
     Cycle,
     EngineName,
+    Generation,
     Grid,
     Rule,
+    Simulation,
     Topology,
     classic,
     cycle,
@@ -350,6 +352,54 @@ def test_cancelled_at_every_step(
         monkeypatch.setattr(pace, "TOO_LONG_TO_HOLD", -1.0)
     cut = Cut()
     cancel_everywhere(cut.run, backend=backend, invariant=cut.balance, grace=1.0).check()
+
+
+class Jump:
+    """A jump that is cancelled anywhere, and repeated afterwards."""
+
+    async def run(self) -> None:
+        self.life = simulate(SOUP, every=3, stop=9)
+        self.reached = (await self.life.advance_to(5)).number
+        self.seen = [generation.number async for generation in self.life]
+
+    def balance(self) -> None:
+        async def rest() -> Generation:
+            return await self.life.advance_to(9)
+
+        assert anyio.run(rest) == (9, by_the_book(SOUP, Rule("life"), 9))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("threaded", [False, True])
+def test_advance_to_cancelled_at_every_step_can_be_repeated(
+    backend: Backend, threaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "BUDGET", 0.0)
+    if threaded:
+        monkeypatch.setattr(pace, "TOO_LONG_TO_HOLD", -1.0)
+    jump = Jump()
+    cancel_everywhere(jump.run, backend=backend, invariant=jump.balance, grace=1.0).check()
+
+
+async def two_jumps() -> None:
+    lives = [simulate(SOUP) for _ in range(2)]
+    reached: list[Generation] = []
+
+    async def jump(life: Simulation) -> None:
+        reached.append(await life.advance_to(2))
+
+    async with anyio.create_task_group() as group:
+        for life in lives:
+            group.start_soon(jump, life)
+    assert reached == [(2, by_the_book(SOUP, Rule("life"), 2))] * 2
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_two_jumps_at_once_under_every_schedule(
+    backend: Literal["asyncio", "trio"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "BUDGET", 0.0)
+    explore(two_jumps, backend=backend, bound=2).check()
 
 
 # Cycles.
