@@ -7,6 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.extras import skip_without
+
+pytestmark = skip_without("trio")  # the marks run a test on both back-ends
+
 HEAD = """
 import anyio
 import pytest

@@ -42,8 +42,10 @@ PREFACE = """\
 # Comparison
 
 Six systems from a well-known chapter on concurrency in Python, each on threads, generators or
-`Popen`, and beside it on `async`/`await`, on asyncio alone and with aconcur. Every line of code is
-quoted from a file that runs. The originals follow one reader's notes on items 36 to 41.
+`Popen`, and beside it on `async`/`await`, on asyncio alone and with aconcur. The originals follow
+one reader's notes on items 36 to 41. Three more systems (76 to 78) are what later editions add: a
+server, a program that moves step by step, a responsive event loop. Every line of code is quoted
+from a file that runs.
 
 - **Times** are medians. A speed is the baseline's time divided by the version's: above 1 is faster.
   It is the median of the ratios of at least nine rounds, and it is shown only if the 95 % interval
@@ -248,7 +250,7 @@ def _(block: CodeBlock) -> str:
 
 @draw.register
 def _(block: TextTable) -> str:
-    return "\n\n".join([_title(block), _rows(block, "---")])
+    return "\n\n".join(filter(None, [_title(block), _rows(block, "---")]))
 
 
 def _fenced(text: str) -> str:
@@ -266,6 +268,8 @@ def _(block: Figures) -> str:
 
 
 def _title(block: Figures | TextTable) -> str:
+    if not block.title:
+        return ""
     return f"**{block.title[:1].upper()}{block.title[1:]}.** {block.foot}".rstrip()
 
 

@@ -1,6 +1,6 @@
 r"""Read an output of a pipe of commands on behalf of a block: pieces, lines, frames, events.
 
-The states of what was read
+Where data waits
     The bytes that were read and not yet handed out are in one of two buffers: as lines
     (``_lines``, for ``lines()`` and ``line_batches()`` with ``b"\n"``, the fastest), or as they
     came (``_raw``, for all other ways). The ways may alternate: each moves what it finds in the
@@ -131,7 +131,7 @@ class StreamReader:
             await anyio.sleep(left)
 
     def prepare_lines(self) -> bool:
-        """Make lines ready from what has come, without waiting; return whether there are any."""
+        """Make lines ready without waiting, if data has come; return whether there are any."""
         lines = self.lines
         self._move_to_lines()
         if lines.ready or lines.refill():

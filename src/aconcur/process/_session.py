@@ -177,7 +177,7 @@ class Running(anyio.abc.ByteStream):
         output, also for a line of 1 GiB; so is the memory in the longest line.
 
         Args:
-            end: what ends a line, or several alternatives: ``b"\0"`` for ``find -print0``,
+            end: the bytes that end a line, or several alternatives: ``b"\0"`` for ``find -print0``,
                 ``(b"\n", b"\r")`` for programs that show their progress.
             stage: whose output, from 0; None: the last stage.
             stream: ``"stderr"`` for the stage's stderr, if its command has ``stderr=PIPE`` or
@@ -232,7 +232,7 @@ class Running(anyio.abc.ByteStream):
         r"""Return so many bytes of the output: the body after a ``Content-Length``.
 
         Raises:
-            OutputEnded: the output ends before; its ``partial`` is still there to be read.
+            OutputEnded: the output ends before; its ``partial`` can still be read.
             ValueError: ``count`` is negative.
 
         **Cancelled**: no byte is lost.
@@ -253,13 +253,13 @@ class Running(anyio.abc.ByteStream):
             timeout: seconds to wait; None: no limit.
 
         Raises:
-            OutputEnded: the output ends before; its ``partial`` is still there to be read.
-            TimeoutError: the pattern did not come in time. What came is still there to be read.
+            OutputEnded: the output ends before; its ``partial`` can still be read.
+            TimeoutError: the pattern did not come in time. The output so far can still be read.
 
         **Cancelled**: no byte is lost.
 
-        Cost: bytes are searched for once; for a regular expression, what has come is searched
-        again whenever more comes.
+        Cost: linear for bytes. A regular expression searches all pending output again whenever
+        more comes.
         """
         _, text = await self._read_until_any((end,), timeout)
         return text
@@ -278,15 +278,15 @@ class Running(anyio.abc.ByteStream):
                 await running.expect({b"passphrase": Secret("…\n")}, timeout=5)
 
         Args:
-            answers: a pattern, as for :meth:`read_until`, to what is written; None: nothing.
+            answers: a pattern, as for :meth:`read_until`, to the bytes to write; None: none.
             timeout: seconds to wait for a pattern; None: no limit.
 
         Returns:
             The pattern that matched, and the output up to it.
 
         Raises:
-            OutputEnded: the output ends before; its ``partial`` is still there to be read.
-            TimeoutError: no pattern came in time. What came is still there to be read.
+            OutputEnded: the output ends before; its ``partial`` can still be read.
+            TimeoutError: no pattern came in time. The output so far can still be read.
             InputClosed: the first stage reads no more.
 
         **Cancelled**: no byte of the output is lost; a part of the answer may have been written.
@@ -377,7 +377,7 @@ class Running(anyio.abc.ByteStream):
             Every stage's status and stderr. Raises nothing for a stage that failed: the block's
             end does that.
 
-        **Cancelled**: the commands run on; what was discarded is lost.
+        **Cancelled**: the commands run on; discarded output is lost.
         """
         self._waited = True
         self._discard_unread()
