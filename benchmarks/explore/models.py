@@ -133,27 +133,31 @@ async def wake_up_lost_to_a_cancelled(mended: bool) -> None:
 @published("aiohttp #4562: a waiter stands in a line that was dropped")
 async def waiter_in_a_dropped_line(mended: bool) -> None:
     lines: dict[str, deque[asyncio.Future[None]]] = {}
-    served = 0
+    added, served = asyncio.Event(), 0
 
     async def connect() -> None:
         nonlocal served
         line = lines.setdefault("host", deque())
-        waiter = future()
         await asyncio.sleep(0)
         if mended:
             line = lines.setdefault("host", deque())
+        waiter = future()
         line.append(waiter)
+        added.set()
         await waiter
         served += 1
 
     async def release() -> None:
-        for _ in range(12):
-            line = lines.get("host")
-            if line:
+        while served < 2:
+            await added.wait()
+            added.clear()
+            line = lines.get("host", deque())
+            while line:
                 line.popleft().set_result(None)
-            if line is not None and not line:
-                del lines["host"]
+            lines.pop("host", None)
             await asyncio.sleep(0)
+            if served == 2:
+                return
 
     await all_of(connect(), connect(), release())
 
