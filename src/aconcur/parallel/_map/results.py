@@ -83,6 +83,20 @@ class Results(Generic[R]):
         finally:
             job.close()
 
+    async def take_part(self) -> list[R]:
+        """Return the next results that are ready; an empty list at the end.
+
+        For callers that await once for many results. The map starts with the first call.
+
+        **Cancelled**: nothing was taken; :meth:`aclose` ends the map.
+        """
+        return await (self._job or self._begin()).take()
+
+    async def aclose(self) -> None:
+        """End the map, and wait until its input is closed. It may be called again."""
+        if self._job is not None:
+            await _end(self._job)
+
     def _begin(self) -> Job:
         if self._job is not None:
             raise RuntimeError("these results were asked for before: call map() again")

@@ -152,7 +152,7 @@ class Pool:
         timeout: float | None = None,
         on_error: OnError = RAISE,
         retries: int = 0,
-        progress: OnProgress | None = None,
+        progress: OnProgress | bool | None = None,
         grace: float | None = None,
     ) -> Results[R]: ...
 
@@ -168,7 +168,7 @@ class Pool:
         timeout: float | None = None,
         on_error: OnError = RAISE,
         retries: int = 0,
-        progress: OnProgress | None = None,
+        progress: OnProgress | bool | None = None,
         grace: float | None = None,
     ) -> Results[R]: ...
 
@@ -183,7 +183,7 @@ class Pool:
         timeout: float | None = None,
         on_error: OnError = RAISE,
         retries: int = 0,
-        progress: OnProgress | None = None,
+        progress: OnProgress | bool | None = None,
         grace: float | None = None,
     ) -> Results[R]:
         """Call ``fn(item)`` for all items in the workers, and iterate over the results.
@@ -219,7 +219,8 @@ class Pool:
                 leaves failed items out; COLLECT also keeps them in ``results.failures``.
             retries: how often a failed item is tried again, at once.
             progress: called with the number of items done and of all items (None if it is not
-                known), at most ten times a second, and at the end.
+                known), at most ten times a second, and at the end. True: show a bar in a terminal
+                (with the extra ``cli``), otherwise lines on stderr.
             grace: seconds in which an item may clean up before its worker is killed, as for
                 :meth:`run`.
 
