@@ -63,11 +63,11 @@ async def test_what_must_not_or_cannot_act_here_is_a_remote_error(
     assert await pool.run(tasks.square, 3) == 9
 
 
-@pytest.mark.parametrize("value", [tasks.Incomparable(), tasks.Unequal()])
-async def test_an_exception_may_hold_what_has_no_equal(pool: Pool, value: object) -> None:
+@pytest.mark.parametrize("kind", [tasks.Incomparable, tasks.Unequal])
+async def test_an_exception_may_hold_what_has_no_equal(pool: Pool, kind: type[object]) -> None:
     with pytest.raises(LookupError) as caught:
-        await pool.run(tasks.raise_it, LookupError(value))
-    assert type(caught.value.args[0]) is type(value)
+        await pool.run(tasks.raise_it, LookupError(kind()))
+    assert type(caught.value.args[0]) is kind
     assert not pool.statistics().died
 
 
