@@ -159,6 +159,7 @@ class Job:
         self._ready = deque[Part]()
         self._early: dict[int, Part] = {}
         self._next = 0
+        self._numbered = False
         self._readers = WaitQueue()
         self._failing = False  # the error that ends the map is in the output
         self._delivered = 0  # results that the consumer has, or is about to take one by one
@@ -403,8 +404,14 @@ class Job:
 
     # ---------------------------------------------------------------- output
 
+    def number_results(self) -> None:
+        """Deliver each result with the position of its item. To be called before the first take."""
+        self._numbered = True
+
     def _put(self, start: int, part: Part) -> None:
         """Put the outcome of the items from position ``start`` on."""
+        if self._numbered and not isinstance(part, FailedSlot):
+            part = [*enumerate(part, start)]
         if part == []:
             pass
         elif not self._options.ordered:

@@ -55,6 +55,18 @@ class Results(Generic[R]):
         """
         return start_unhooked(_each(self._begin()))
 
+    def indexed(self) -> AsyncGenerator[tuple[int, R], None]:
+        """Start the map, and iterate over pairs of an item's position in the input and its result.
+
+        For ``ordered=False``, where results come in another order than their items.
+
+        Raises:
+            RuntimeError: it was started before.
+        """
+        job = self._begin()
+        job.number_results()
+        return start_unhooked(_each(job))
+
     async def collect(self) -> list[R]:
         """Return all results as a list.
 
