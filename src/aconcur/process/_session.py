@@ -218,7 +218,7 @@ class Running(anyio.abc.ByteStream):
 
         **Cancelled**: no line is lost; another iterator goes on.
 
-        Cost: about 1.3 × :meth:`lines`.
+        Cost: about twice that of :meth:`lines`, for the tuple that each line comes in.
         """
         readers = [self._stdout] if self._stdout.stream is not None else []
         for stage, stream in self._driver.stderrs.items():
@@ -330,6 +330,7 @@ class Running(anyio.abc.ByteStream):
         """
         await anyio.lowlevel.checkpoint()
         self._drained = True
+        self._stdout.take_all()
         self._discard(self._stdout)
 
     # As a byte stream of anyio
