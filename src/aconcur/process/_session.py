@@ -16,7 +16,7 @@ __all__ = ("Expected", "Running", "open_stages")
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Literal, NamedTuple, final
+from typing import Final, Literal, NamedTuple, TypeVar, final
 
 import anyio
 import anyio.abc
@@ -33,7 +33,10 @@ from aconcur.process._secret import Secret, plain_bytes
 from aconcur.process._stage import Stage, render_shell_line
 from aconcur.process._stdin import as_view
 
-_MOST_RECEIVED = 1 << 16
+P = TypeVar("P", bound=Pattern)
+
+# Bytes that one receive() returns at most, by default.
+_MOST_RECEIVED: Final = 1 << 16
 
 
 class Expected(NamedTuple):
@@ -266,7 +269,7 @@ class Running(anyio.abc.ByteStream):
 
     async def expect(
         self,
-        answers: Mapping[Pattern, bytes | str | Secret | None],
+        answers: Mapping[P, bytes | str | Secret | None],
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - its error tells what came
     ) -> Expected:
