@@ -18,6 +18,7 @@ from aconcur.compare.document import (
     Bullets,
     Change,
     Code,
+    CodeBlock,
     CodePair,
     Figures,
     Footnote,
@@ -210,7 +211,7 @@ def test_of_two_rounds_no_speed_and_no_verdict_is_shown(lesson_with: LessonWith)
     record = replace(record, cases=(replace(record.cases[0], versions=few),))
     [case] = only(Figures, lesson, record)
     assert isinstance(case, Figures)
-    assert [row[2] for row in case.rows] == ["baseline", "too few rounds"]
+    assert [row[2] for row in case.rows] == ["baseline", "no clear difference"]
     assert "no difference is claimed" in case.foot
     assert verdict(lesson, record) == ()
 
@@ -318,6 +319,13 @@ def test_in_markdown_two_halves_float_and_references_keep_their_underscores(
     assert drawn.count('<table align="left">') == 2
     assert "<code>__main__.py::A</code>" in drawn
     assert drawn.endswith('<br clear="all">')
+
+
+@pytest.mark.parametrize("lesson", load_lessons(), ids=lambda lesson: lesson.name)
+def test_the_toolkit_is_shown_in_twenty_lines(lesson: Lesson) -> None:
+    blocks = [block for block in describe(lesson, None) if isinstance(block, CodeBlock)]
+    assert any("aconcur" in block.title for block in blocks)
+    assert all(len(block.code.text.splitlines()) <= 20 for block in blocks)
 
 
 @pytest.mark.parametrize("lesson", load_lessons(), ids=lambda lesson: lesson.name)

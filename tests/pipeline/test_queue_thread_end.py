@@ -198,7 +198,7 @@ async def test_threads_and_tasks_share_slow_work() -> None:
             group.start_soon(anyio.to_thread.run_sync, work_in_thread)
             group.start_soon(work)
     assert sum(done) == 40
-    assert min(done) >= 8
+    assert min(done) >= 4
 
 
 async def test_an_unbounded_queue_never_blocks_a_thread() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -42,7 +43,7 @@ async def test_a_stage_that_blocks_the_loop_is_named_and_the_advice_helps() -> N
     assert "held loop" in str(report)
     followed = await stage(blocks_in_a_thread, workers=4, via=THREADS).run(range(8))
     assert followed.seconds < 0.75 * report.seconds
-    assert followed.stages[0].longest_hold < 0.02
+    assert followed.stages[0].longest_hold == 0
 
 
 async def test_a_plain_function_that_blocks_the_loop_is_named() -> None:
@@ -62,8 +63,8 @@ async def test_attempts_are_counted_and_waits_before_them_are_not_work() -> None
     report = await stage(flaky, retry=Retry(3, backoff=0.02)).run(range(5))
     [account] = report.stages
     assert account.retried == 10
-    assert account.backed_off > 0.7
-    assert account.busy < 0.3
+    assert account.backed_off > 0.5
+    assert account.busy < 0.5
     assert "10 of 15 attempts failed" in report.suggestion
     assert str(report).splitlines()[0].split().count("retried") == 1
 
@@ -127,11 +128,20 @@ async def test_a_pool_tells_how_many_calls_it_makes_at_once() -> None:
 
 
 def test_the_latency_of_a_thread_is_the_calls_own_time() -> None:
-    report = stage(blocks_in_a_thread, workers=2, via=THREADS).run_sync(range(12))
+    took: list[float] = []
+
+    def call(item: int) -> int:
+        began = time.perf_counter()
+        blocks_in_a_thread(item)
+        took.append(time.perf_counter() - began)
+        return item
+
+    report = stage(call, workers=2, via=THREADS).run_sync(range(12))
     [account] = report.stages
     assert account.latency is not None
     assert account.queueing is not None
-    assert 0.025 <= account.latency.p50 <= 0.045
+    # A thread is handed two items at a time: the wait in line is as long as a call.
+    assert account.latency.p50 < 1.4 * statistics.median(took)
     assert account.queueing.p50 >= 0.015
     assert "queued p50" in str(report)
 

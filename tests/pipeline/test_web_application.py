@@ -94,7 +94,7 @@ class Load:
 @pytest.mark.parametrize(
     "anyio_backend", [BACKENDS["asyncio"]], ids=["client on asyncio"], indirect=True
 )
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("server", SERVERS)
 async def test_every_accepted_job_is_stored_once_or_refused(server: str, tmp_path: Path) -> None:
     store = tmp_path / "jobs.txt"
