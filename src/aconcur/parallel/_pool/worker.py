@@ -53,7 +53,7 @@ class Worker:
     ) -> None:
         self.child: Child = child
         self.connection: Connection = Connection(sock, partial(on_frame, self), limiter)
-        self.in_flight: deque[Chunk] = deque()
+        self.in_flight = deque[Chunk]()
         """The chunks that it has; it works on the first."""
         self.known: set[int] = set()
         """The maps whose function it has."""
