@@ -112,6 +112,13 @@ def golly(bgolly: str, file: Path, n: int) -> float:
     return (float(stamps[-1][0]) - float(stamps[0][0])) * 1e6 / n
 
 
+def golly_version(bgolly: str) -> str:
+    """Return Golly's name and version, which every run of bgolly prints."""
+    done = subprocess.run([bgolly, "--help"], capture_output=True, text=True, check=False)
+    found = re.search(r"This is bgolly (\S+)", done.stdout)
+    return f"Golly {found[1]}" if found else "Golly"
+
+
 def on_torus(soup: Grid, folder: str) -> Path:
     """Write a soup to a file that Golly reads as a torus."""
     file = Path(folder, f"{soup.height}.rle")
@@ -163,7 +170,7 @@ def _torus(folder: str) -> None:
         if session is not None:
             cases["lifelib, on the plane"] = partial(lifelib, session, cells, fast)
         if bgolly := shutil.which("bgolly"):
-            cases["Golly"] = partial(golly, bgolly, on_torus(soup, folder), slow * 4)
+            cases[golly_version(bgolly)] = partial(golly, bgolly, on_torus(soup, folder), slow * 4)
         if size == 4096:
             words = np.ones(size * size // 64, np.uint64)
             cases["copying the bits"] = cost(partial(copy, words, 40), 40)

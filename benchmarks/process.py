@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
 
 
 async def shell(line: str) -> None:
-    """Run a line in sh, waited for by a thread: the loop is no part of the figure."""
+    """Run a line in sh, waited for by a thread, so that the figure does not depend on the loop."""
     await anyio.to_thread.run_sync(lambda: subprocess.run(["sh", "-c", line], check=True, **QUIET))
 
 

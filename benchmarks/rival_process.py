@@ -25,8 +25,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
-from aconcur._core.pidfd import open_exit_fd
-
 Rival: TypeAlias = Callable[[], AbstractContextManager[Callable[[], float]]]
 """Opens what is measured; gives a function that runs a round of it and returns what that cost."""
 Rivals: TypeAlias = Mapping[str, Rival]
@@ -68,7 +66,7 @@ class RivalProcess:
                 stderr=self._printed,
                 start_new_session=True,
             )
-        self._ended = open_exit_fd(self._process.pid)
+        self._ended = os.pidfd_open(self._process.pid)
         self._closed = False
 
     def __enter__(self) -> Self:

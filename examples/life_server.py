@@ -40,7 +40,7 @@ class Newest:
         self._changed = asyncio.Event()
 
     def put(self, generation: Generation) -> None:
-        """Wake everybody who waits for a newer one."""
+        """Publish a generation and wake every task that waits for a newer one."""
         grid = generation.grid
         cells = grid.bits.to_bytes((grid.height * grid.width + 7) // 8, "little")
         self._number = generation.number
@@ -49,25 +49,25 @@ class Newest:
         changed.set()
 
     async def after(self, number: int) -> tuple[int, bytes]:
-        """Wait for a generation behind this one; return the newest."""
+        """Wait for a generation after this one; return the newest."""
         while self._number <= number:
             await self._changed.wait()
         return self._number, self._frame
 
 
 async def live(generations: AsyncIterable[Generation], newest: Newest, rate: float) -> None:
-    """Put so many generations a second where the viewers find them."""
+    """Publish so many generations a second."""
     clock = asyncio.get_running_loop().time
     due = clock()
     async for generation in generations:
         newest.put(generation)
-        # Who falls behind does not hurry afterwards.
+        # After a late generation the next ones come no faster than usual.
         due = max(due + 1 / rate, clock())
         await asyncio.sleep(due - clock())
 
 
 async def watch(viewer: ServerConnection, newest: Newest, bounds: Bounds) -> None:
-    """Send a viewer the newest generation, again and again, as fast as he takes them."""
+    """Send a viewer the newest generation again and again, as fast as it takes them."""
     number = -1
     with suppress(ConnectionClosed):
         await viewer.send(json.dumps({"height": bounds.height, "width": bounds.width}))
@@ -91,16 +91,16 @@ def answer(_: ServerConnection, request: Request) -> Response | None:
 async def run(
     generations: AsyncIterable[Generation], bounds: Bounds, rate: float, port: int
 ) -> None:
-    """Serve until interrupted; print the address when there is one."""
+    """Serve until interrupted; print the address once the port is open."""
     newest = Newest()
 
     async def welcome(viewer: ServerConnection) -> None:
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(watch(viewer, newest, bounds))
             await viewer.wait_closed()
-            watching.cancel()  # it may be waiting for a generation that never comes
+            watching.cancel()  # the simulation may have ended
 
-    # Cells are bits already: to compress them for each viewer would cost more than it saves.
+    # Cells are bits: compressing them for each viewer would cost more than it saves.
     async with (
         serve(welcome, "127.0.0.1", port, process_request=answer, compression=None) as server,
         asyncio.TaskGroup() as tasks,

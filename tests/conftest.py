@@ -88,14 +88,17 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ctrl_c_is_heard() -> Iterator[None]:
-    """Let Ctrl-C interrupt this process and every child.
+def signals_are_heard() -> Iterator[None]:
+    """Let Ctrl-C interrupt this process and every child, and a hang-up end them.
 
-    A shell starts background jobs with SIGINT ignored, and children inherit that.
+    A shell starts background jobs with SIGINT ignored, nohup(1) starts its command with SIGHUP
+    ignored, and children inherit that.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    on_ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)
+    on_hang_up = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, on_ctrl_c)
+    signal.signal(signal.SIGHUP, on_hang_up)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.extras import skip_without
 from tests.support.picture_server import Kind, kind_of, served
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +37,7 @@ def test_compare_one_lesson() -> None:
     assert all(re.fullmatch(r"coroutines \S+ +.+ +[\d.]+ ms", line) for line in lines)
 
 
+@skip_without("trio")
 def test_find_a_race() -> None:
     out = run("examples/find_a_race.py")
     assert "AssertionError: asked 2 times" in out
@@ -48,11 +51,34 @@ def test_thread_producer() -> None:
     assert "average" in out
 
 
+def test_web_jobs(tmp_path: Path) -> None:
+    pytest.importorskip("starlette")
+    store = tmp_path / "jobs.txt"
+    script = """
+import anyio, httpx2
+from examples.web_jobs import app
+
+async def main():
+    async with app.router.lifespan_context(app):
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app)) as client:
+            for job in ("one", "poison", "two"):
+                print((await client.post("http://app/jobs", content=job)).status_code)
+
+anyio.run(main)
+"""
+    environment = {**os.environ, "JOBS": str(store)}
+    command = [sys.executable, "-c", script]
+    out = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert out.stdout.split()[:2] == ["202", "202"], out.stderr
+    assert set(store.read_text().split()) == {"one", "two"}
+
+
 def test_rate_limited_client() -> None:
     out = run("examples/rate_limited_client.py", "60")
     assert re.match(r"60 of 60 customers in \d+\.\d s, 0 refused, at most \d+ requests", out)
 
 
+@skip_without("PIL", "httpx2")
 def test_thumbnails(tmp_path: Path) -> None:
     urls, journal = tmp_path / "urls", str(tmp_path / "run.db")
     bad = (Kind.MISSING, Kind.BROKEN, Kind.NO_PICTURE, Kind.BOMB, Kind.SLOW)

@@ -14,7 +14,16 @@ from tests.support.imports import ROOT
 from tests.support.known import check
 
 PAGE: Final = ROOT / "docs" / "guarantees.md"
-PACKAGES: Final = ("errors", "lock", "process", "pipeline", "parallel", "life", "testing")
+PACKAGES: Final = (
+    "aconcur",
+    "aconcur.errors",
+    "aconcur.life",
+    "aconcur.lock",
+    "aconcur.parallel",
+    "aconcur.pipeline",
+    "aconcur.process",
+    "aconcur.testing",
+)
 ROW: Final = re.compile(r"\| (?P<names>`[^|]+`) \| (?P<promise>[^|]+) \| (?P<tests>[^|]+) \|")
 REASONED: Final = re.compile(r"^- (?P<names>`.+?`): .+", re.MULTILINE)
 
@@ -28,7 +37,7 @@ class Promise(NamedTuple):
 
 def section(package: str) -> str:
     """Return the part of the page that is about one package."""
-    _, _, rest = PAGE.read_text(encoding="utf-8").partition(f"\n## aconcur.{package}\n")
+    _, _, rest = PAGE.read_text(encoding="utf-8").partition(f"\n## {package}\n")
     return rest.partition("\n## ")[0]
 
 
@@ -68,6 +77,6 @@ def test_every_public_name_is_listed_with_a_promise_or_a_reason() -> None:
         listed = {name.partition(".")[0] for promise in promises(package) for name in promise.names}
         for line in REASONED.finditer(section(package)):
             listed |= set(code(line["names"]))
-        public = set(import_module(f"aconcur.{package}").__all__)
-        offences += [(package, f"aconcur.{package}.{name}") for name in public ^ listed]
+        public = set(import_module(package).__all__)
+        offences += [(package.rpartition(".")[2], f"{package}.{name}") for name in public ^ listed]
     check("names without a guarantee", offences)

@@ -1,4 +1,4 @@
-"""The life server: what viewers get, and what a slow one costs the others."""
+"""The life server: viewers get true generations, and a slow one delays no other."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def serving(*arguments: str) -> Iterator[str]:
 
 @contextmanager
 def viewing(address: str, *, buffer: int | None = None) -> Iterator[ClientConnection]:
-    """Connect a viewer, if need be one whose system takes in little ahead of it."""
+    """Connect a viewer, with a small receive buffer if it is to be a slow one."""
     host, _, port = address.partition(":")
     line = socket.socket()
     if buffer is not None:
@@ -57,14 +57,14 @@ def viewing(address: str, *, buffer: int | None = None) -> Iterator[ClientConnec
 
 
 def frame(viewer: ClientConnection) -> tuple[int, int]:
-    """Return the number and the cells of the next generation that a viewer is sent."""
+    """Return the number and the cells of the next generation that a viewer receives."""
     data = viewer.recv(timeout=PATIENCE)
     assert isinstance(data, bytes)
     return int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "little")
 
 
 class Truth:
-    """The same pattern, lived here."""
+    """The same pattern, computed here."""
 
     def __init__(self, name: str, bounds: Bounds) -> None:
         self._engine = make_engine(classic(name).inside(bounds))
@@ -90,7 +90,7 @@ def test_every_viewer_sees_true_generations_in_their_order() -> None:
                 last = number
 
 
-def test_a_slow_viewer_skips_and_holds_up_nobody() -> None:
+def test_a_slow_viewer_skips_generations_and_delays_no_other() -> None:
     arguments = ("acorn", "--torus", "1024x1024", "--rate", "300")
     with (
         serving(*arguments) as address,
@@ -99,7 +99,7 @@ def test_a_slow_viewer_skips_and_holds_up_nobody() -> None:
     ):
         quick.recv(timeout=PATIENCE)
         seen = 0
-        # The slow one reads nothing while far more goes by than all buffers on its way hold.
+        # The slow viewer reads nothing while far more frames pass than all buffers hold.
         while seen < 200:
             seen, _ = frame(quick)
         slow.recv(timeout=PATIENCE)
@@ -145,9 +145,7 @@ def test_a_wrong_command_line_is_refused(arguments: list[str], why: str) -> None
     assert why in done.stderr
 
 
-@pytest.mark.skipif(
-    find_browser() is None, reason="no Chromium on this machine: nobody looked at the page"
-)
+@pytest.mark.skipif(find_browser() is None, reason="Chromium is not installed")
 def test_a_browser_shows_true_generations(tmp_path: Path) -> None:
     """Read number and pixels from the page when it has drawn the 20th generation or a later one."""
     look = """

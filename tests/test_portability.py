@@ -54,7 +54,7 @@ print(4)
 """,
 }
 # A scenario of aconcur.testing starts event loops by itself.
-RUN = "\nimport anyio\nanyio.run(main, backend={backend!r})\n"
+RUN = "\nimport aconcur\naconcur.run(main, backend={backend!r})\n"
 
 
 def without_posix(code: str) -> subprocess.CompletedProcess[str]:

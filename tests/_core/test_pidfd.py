@@ -17,20 +17,16 @@ from aconcur._core.pidfd import open_exit_fd
 from tests.support.states import BOUND, until_sync
 
 
-def absent(_: int) -> int:
-    raise AttributeError("pidfd_open")
-
-
-def failing(code: int) -> Callable[[int], int]:
-    def pidfd_open(_: int) -> int:
+def failing(code: int) -> Callable[..., int]:
+    def pidfd_open(*_: int) -> int:
         raise OSError(code, os.strerror(code))
 
     return pidfd_open
 
 
-WAYS = {
-    "pidfd": None,
-    "no pidfd_open": absent,
+WAYS: dict[str, Callable[..., int] | None] = {
+    "pidfd": getattr(os, "pidfd_open", None),
+    "no pidfd_open": None,
     "older kernel": failing(errno.ENOSYS),
     "sandbox": failing(errno.EPERM),
 }
@@ -40,6 +36,8 @@ WAYS = {
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param is not None:
         monkeypatch.setattr(os, "pidfd_open", request.param, raising=False)
+    else:
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
 
 
 @pytest.fixture
@@ -86,7 +84,7 @@ async def test_event_loop_waits_for_the_descriptor(child: subprocess.Popen[bytes
 def test_child_that_was_reaped_elsewhere_has_ended(
     child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "pidfd_open", absent, raising=False)
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
     child.kill()
     child.wait()
     fd = open_exit_fd(child.pid)
@@ -108,7 +106,7 @@ def test_thread_that_cannot_start_leaves_no_descriptor(
     def no_thread(*_: object, **__: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(os, "pidfd_open", absent, raising=False)
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
     monkeypatch.setattr("aconcur._core.pidfd.Thread.start", no_thread)
     before = free_descriptor()
     with pytest.raises(RuntimeError, match="can't start"):

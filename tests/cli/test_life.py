@@ -202,7 +202,7 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
 
 
 @pytest.mark.parametrize("where", [("--torus", "40x30"), ("--box", "40x30"), ("--plane",)])
-def test_rule_and_place_are_what_is_asked_for(where: tuple[str, ...]) -> None:
+def test_options_set_the_rule_and_the_field(where: tuple[str, ...]) -> None:
     done = life("replicator", "--generations", "60", "--every", "60", "--rule", "highlife", *where)
     last = json.loads(done.stdout.splitlines()[-1])
     bounds = Bounds("torus" if where[0] == "--torus" else "box", 40, 30)
@@ -257,7 +257,7 @@ def test_writes_a_generation_as_a_pattern(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["rle", "mc"])
-def test_what_is_said_of_a_pattern_goes_with_it(tmp_path: Path, suffix: str) -> None:
+def test_words_rule_and_field_are_kept(tmp_path: Path, suffix: str) -> None:
     said = Pattern(
         classic("glider").cells(),
         "highlife",
@@ -297,7 +297,7 @@ def test_a_pattern_may_come_out_of_a_pipe() -> None:
     assert json.loads(done.stdout)["population"] == 5, done.stderr
 
 
-def test_a_directory_is_no_pattern(tmp_path: Path) -> None:
+def test_a_directory_is_refused(tmp_path: Path) -> None:
     done = life(tmp_path)
     assert done.code == 2
     assert "is a directory, and there is no pattern" in done.stderr
@@ -319,7 +319,7 @@ def test_draws_generations(
             assert picture.size == (2 * size[0], 2 * size[1])
 
 
-def test_what_grows_beyond_a_screen_is_cut_off_and_said(tmp_path: Path) -> None:
+def test_a_pattern_larger_than_a_screen_is_cropped_with_a_note(tmp_path: Path) -> None:
     done = life("glider", "--generations", "8000", "--every", "8000", "--to", tmp_path / "a.apng")
     assert done.code == 0
     assert done.stderr.startswith(
@@ -327,7 +327,7 @@ def test_what_grows_beyond_a_screen_is_cut_off_and_said(tmp_path: Path) -> None:
     )
 
 
-def test_lists_what_it_knows() -> None:
+def test_list_prints_every_name() -> None:
     lines = life("--list").stdout.splitlines()
     assert [line.split()[0] for line in lines] == list(classics())
     assert "gosper-glider-gun  Gun of period 30: a glider, five cells, each time." in lines
@@ -368,7 +368,7 @@ def test_a_wrong_command_line_is_refused(arguments: list[str], why: str) -> None
         ("o!", ["--torus", "99999999999x99999999999"], "cells is too large to lay out"),
     ],
 )
-def test_what_cannot_be_done_is_said_without_a_traceback(
+def test_a_failure_is_one_line_without_a_traceback(
     tmp_path: Path, text: str, arguments: list[str], why: str
 ) -> None:
     (tmp_path / "a.rle").write_text(text)

@@ -80,3 +80,26 @@ def test_the_digest_sees_code_not_comments(folder: Path) -> None:
     assert normalized_digest(file) == before
     file.write_text(SOURCE.replace("return a", "return -a"))
     assert normalized_digest(file) != before
+
+
+def test_a_bare_quotation_has_no_docstring_and_no_words_for_checkers(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(
+        'class A:\n    """Say what it is.\n\n    At length.\n    """\n\n'
+        "    def run(self):  # noqa: ANN201 - why\n"
+        '        """Run."""\n'
+        "        return 1  # type: ignore[return]\n\n"
+        '    def only(self):\n        """A body of its own."""\n'
+    )
+    assert excerpt(tmp_path, "code.py::A", bare=True) == (
+        (
+            "class A:\n    def run(self):\n        return 1\n\n"
+            '    def only(self):\n        """A body of its own."""'
+        ),
+    )
+
+
+def test_docstrings_do_not_count_for_a_digest(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.py", tmp_path / "two.py"
+    one.write_text('"""A."""\n\ndef f():\n    """B."""\n    return 1\n')
+    two.write_text('"""C,\nat length."""\n\n# D\ndef f():\n    return 1\n')
+    assert normalized_digest(one) == normalized_digest(two)

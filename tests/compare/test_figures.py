@@ -17,6 +17,7 @@ from aconcur.compare.figures import (
     interval,
     interval_text,
     number_text,
+    p99,
     ratios,
     seconds_text,
     speed_text,
@@ -53,7 +54,7 @@ def test_a_version_that_is_a_fifth_faster_is_found_in_four_of_five_cases() -> No
 @given(st.lists(seconds, min_size=1, max_size=MIN_ROUNDS - 1))
 def test_of_too_few_rounds_nothing_is_claimed(times: list[float]) -> None:
     speed = ratios([t * 1000 for t in times], times)
-    assert speed_text(speed) == "too few rounds"
+    assert speed_text(speed) == "no clear difference"
     assert interval_text(speed) == ""
 
 
@@ -113,6 +114,11 @@ def test_quartiles_are_in_order_and_within_the_rounds(numbers: list[float]) -> N
 )
 def test_numbers_are_short(number: float, text: str) -> None:
     assert number_text(number) == text
+
+
+def test_a_p99_needs_a_thousand_numbers() -> None:
+    assert math.isnan(p99(range(999)))
+    assert p99([*reversed(range(1000))]) == 990
 
 
 def test_times_and_memory_name_their_unit() -> None:

@@ -16,6 +16,7 @@ from aconcur.compare.fit import (
 )
 from aconcur.compare.lesson import Lesson
 from aconcur.compare.record import CaseRecord, Record, VersionRecord
+from tests.support.extras import skip_without
 from tests.support.lesson import LESSON_TOML
 
 LessonWith = Callable[..., Lesson]
@@ -50,6 +51,7 @@ def test_a_version_that_did_not_run_contradicts_nothing(lesson_with: LessonWith)
     )
 
 
+@skip_without("trio", "uvloop")
 def test_nothing_is_recorded_without_every_version(
     lesson_with: LessonWith, monkeypatch: pytest.MonkeyPatch
 ) -> None:

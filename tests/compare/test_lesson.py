@@ -95,8 +95,9 @@ def test_a_baseline_runs_everywhere(lesson_with: LessonWith) -> None:
         lesson_with(toml=toml)
 
 
-def test_the_chapter_has_six_lessons_in_order() -> None:
-    assert [lesson.item for lesson in load_lessons()] == [36, 37, 38, 39, 40, 41]
+def test_there_are_nine_lessons_in_order() -> None:
+    items = [lesson.item for lesson in load_lessons()]
+    assert items == [36, 37, 38, 39, 40, 41, 76, 77, 78]
 
 
 @pytest.mark.parametrize("asked", [["39"], ["queue"], ["70"], ["queue", "39", "70"]])
@@ -124,4 +125,5 @@ def test_every_point_of_the_notes_has_a_row() -> None:
         41: {"1", "2", "3", "4", "steps", "precondition 1", "precondition 2"},
     }
     for lesson in load_lessons():
-        assert {bullet.id for bullet in lesson.bullets} == points[lesson.item]
+        # The notes end with item 41.
+        assert {bullet.id for bullet in lesson.bullets} == points.get(lesson.item, set())

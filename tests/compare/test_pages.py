@@ -16,7 +16,9 @@ from aconcur.compare import colour, markdown, plain
 from aconcur.compare.document import (
     Arrows,
     Bullets,
+    Change,
     Code,
+    CodeBlock,
     CodePair,
     Figures,
     Footnote,
@@ -209,7 +211,7 @@ def test_of_two_rounds_no_speed_and_no_verdict_is_shown(lesson_with: LessonWith)
     record = replace(record, cases=(replace(record.cases[0], versions=few),))
     [case] = only(Figures, lesson, record)
     assert isinstance(case, Figures)
-    assert [row[2] for row in case.rows] == ["baseline", "too few rounds"]
+    assert [row[2] for row in case.rows] == ["baseline", "no clear difference"]
     assert "no difference is claimed" in case.foot
     assert verdict(lesson, record) == ()
 
@@ -235,11 +237,17 @@ def test_the_fault_table_shows_every_cell(lesson_with: LessonWith) -> None:
         assert "2 children, 1 thread left" in drawn
 
 
+def test_pipes_in_cells_do_not_break_a_table() -> None:
+    drawn = markdown.draw(TextTable("T", ("a", "b"), (("x", "`one | two`"),)))
+    assert drawn.splitlines()[-1] == r"| x | `one \| two` |"
+
+
 def test_a_terminal_gets_the_first_pair_and_is_told_of_the_rest(lesson_with: LessonWith) -> None:
     pair = LESSON_TOML[LESSON_TOML.index("[[pair]]") : LESSON_TOML.index("[[case]]")]
-    lesson = lesson_with(toml=FULL + "\n" + pair)
+    shown = pair.replace("note =", "page = true\nnote =")
+    lesson = lesson_with(toml=FULL.replace(pair, shown + shown))
     blocks = describe(lesson, None, hearts_only=True)
-    assert sum(isinstance(block, CodePair) for block in blocks) == 1
+    assert sum(isinstance(block, CodePair | Change) for block in blocks) == 1
     assert blocks[-1] == Footnote(
         "This is the first of 2 pairs of code. The rest: aconcur compare 99 --all"
     )
@@ -311,6 +319,13 @@ def test_in_markdown_two_halves_float_and_references_keep_their_underscores(
     assert drawn.count('<table align="left">') == 2
     assert "<code>__main__.py::A</code>" in drawn
     assert drawn.endswith('<br clear="all">')
+
+
+@pytest.mark.parametrize("lesson", load_lessons(), ids=lambda lesson: lesson.name)
+def test_the_toolkit_is_shown_in_twenty_lines(lesson: Lesson) -> None:
+    blocks = [block for block in describe(lesson, None) if isinstance(block, CodeBlock)]
+    assert any("aconcur" in block.title for block in blocks)
+    assert all(len(block.code.text.splitlines()) <= 20 for block in blocks)
 
 
 @pytest.mark.parametrize("lesson", load_lessons(), ids=lambda lesson: lesson.name)

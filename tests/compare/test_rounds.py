@@ -56,6 +56,18 @@ async def test_a_growth_measures_every_size(lesson_with: LessonWith) -> None:
 
 
 @on_one_loop
+async def test_a_quick_page_leaves_out_all_that_it_does_not_show(lesson_with: LessonWith) -> None:
+    second = LESSON_TOML[LESSON_TOML.index("[[case]]") :].replace('"add"', '"again"')
+    lesson = lesson_with(toml=LESSON_TOML + second + TABLE_TOML)
+    steps: list[MeasurementStep] = []
+    quick = await measure(lesson, quick=True, page_only=True, on_step=steps.append)
+    assert ([case.id for case in quick.cases], quick.tables) == (["add"], ())
+    assert len(steps) == steps[0].total
+    whole = await measure(lesson, page_only=True)
+    assert ([case.id for case in whole.cases], whole.tables) == (["add", "again"], ())
+
+
+@on_one_loop
 async def test_steps_count_every_run_and_begin_each_round_elsewhere(
     lesson_with: LessonWith,
 ) -> None:

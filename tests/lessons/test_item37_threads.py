@@ -33,6 +33,7 @@ from hypothesis import strategies as st
 from aconcur.lessons.item37_threads import costs, original, rebuilt, toolkit, work
 from aconcur.lessons.item37_threads.server import echo_server
 from tests.support.backends import BACKENDS
+from tests.support.extras import skip_without
 
 LESSON = "item37_threads"
 PACKAGE = f"aconcur.lessons.{LESSON}"
@@ -756,6 +757,7 @@ def start(version: str, *options: str) -> subprocess.Popen[bytes]:
         ("toolkit", ["asyncio", "trio"]),
     ],
 )
+@skip_without("trio")
 def test_alone_prints_a_row_a_version(version: str, rows: list[str]) -> None:
     out, err = start(version, "--size", "2").communicate(timeout=50)
     lines = out.decode().splitlines()
@@ -787,3 +789,15 @@ def test_ctrl_c_ends_all(
         _, err = running.communicate(timeout=50)
     assert running.returncode == 130
     assert err == f"python -m {PACKAGE}.{version}: interrupted\n".encode()
+
+
+def test_reserved_memory_of_a_thread_does_not_depend_on_their_number() -> None:
+    code = (
+        "import sys; from aconcur.lessons.item37_threads.costs import units;"
+        "print(units(int(sys.argv[1]), 0)['thread']['reserved KiB'])"
+    )
+    few, many = (
+        float(subprocess.check_output([sys.executable, "-c", code, str(count)], text=True))
+        for count in (20, 200)
+    )
+    assert few == pytest.approx(many, rel=0.05)

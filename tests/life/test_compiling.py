@@ -1,4 +1,4 @@
-"""What is compiled goes on beside the loop, and nobody has to wait for it."""
+"""Compilations run in a thread; a cancelled waiter leaves at once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def begun(work: Slow) -> None:
     await anyio.to_thread.run_sync(work.begun.wait)
 
 
-async def test_whoever_waits_can_leave_and_come_back(slow: Slow) -> None:
+async def test_a_cancelled_waiter_leaves_at_once_and_may_come_back(slow: Slow) -> None:
     what = Compilation(slow)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ensure_compiled, what)
@@ -67,7 +67,7 @@ async def test_whoever_waits_can_leave_and_come_back(slow: Slow) -> None:
     assert slow.times == 1
 
 
-async def test_what_went_wrong_is_raised_and_tried_again(slow: Slow) -> None:
+async def test_a_failed_compilation_raises_its_error_and_is_tried_again(slow: Slow) -> None:
     slow.error = LookupError("no compiler today")
     slow.may_end.set()
     for times in (1, 2):
@@ -100,7 +100,7 @@ async def test_a_simulation_that_compiles_can_be_cancelled_and_goes_on(
 
 
 @pytest.mark.parametrize("start", [SOUP, classic("glider")], ids=["torus", "plane"])
-async def test_an_engine_of_ones_own_is_compiled_beside_the_loop(
+async def test_an_engine_of_your_own_is_compiled_in_a_thread(
     start: Grid | Pattern, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiling, "_jobs", {})
@@ -110,7 +110,7 @@ async def test_an_engine_of_ones_own_is_compiled_beside_the_loop(
     assert engine.compilation in compiling._jobs
 
 
-def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_numba_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "_jobs", {})
     monkeypatch.setitem(sys.modules, "aconcur.life._hashlife.node_tables", None)
     with pytest.raises(MissingRequirementError, match=r"numba.*install aconcur\[life\]"):

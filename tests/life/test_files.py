@@ -61,7 +61,7 @@ def full_disk(size: int) -> Iterator[None]:
         ("a.mc", f"[M2]\n4 {_NO_END} 0 0 0"),
     ],
 )
-def test_a_number_without_end_is_refused_where_it_stands(
+def test_a_number_of_too_many_digits_is_refused_at_its_place(
     name: str, text: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_text(text)
@@ -84,6 +84,21 @@ def test_the_content_tells_it_where_the_name_does_not(tmp_path: Path, suffix: st
     write(GLIDER, tmp_path / f"glider{suffix}")
     renamed = (tmp_path / f"glider{suffix}").rename(tmp_path / "glider.txt")
     assert read(renamed) == GLIDER
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("glider.cells", "#C a glider\nx = 3, y = 3\nbo$2bo$3o!\n"),
+        ("glider.rle", "!Name: Glider\n.O.\n..O\nOOO\n"),
+        ("glider.lif", "bo$2bo$3o!\n"),
+        ("glider.life", "x = 3, y = 3\nbo$2bo$3o!\n"),
+        ("glider", ".O.\n..O\nOOO\n"),
+    ],
+)
+def test_the_content_overrules_a_wrong_name(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert sorted(read(tmp_path / name).cells()) == sorted(GLIDER.cells())
 
 
 def test_life_106_is_known_by_its_first_line(tmp_path: Path) -> None:
@@ -149,7 +164,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, suffix: str) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_unknown_ending_is_no_format_to_write(tmp_path: Path) -> None:
+def test_an_unknown_ending_is_refused_for_writing(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"'glider.txt' must end in one of .rle, .cells.* or that and .gz"
     ):
@@ -165,7 +180,7 @@ def test_an_unknown_ending_is_no_format_to_write(tmp_path: Path) -> None:
         "[M2] (here)\n#N a\u2028b\n#O c\x85d\n#C \x1ce\x0bf \n*$",
     ],
 )
-def test_words_with_strange_ends_of_lines_are_one_line(tmp_path: Path, text: str) -> None:
+def test_line_ends_that_only_unicode_knows_become_spaces(tmp_path: Path, text: str) -> None:
     suffix = ".cells" if text.startswith("!") else ".rle"
     (tmp_path / f"a{suffix}").write_text(text, encoding="utf-8")
     pattern = read(tmp_path / f"a{suffix}")

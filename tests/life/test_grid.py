@@ -41,7 +41,7 @@ def test_it_reads_and_writes_text() -> None:
     assert repr(Grid(1, 2, 1, top=3, left=-4)) == "<Grid 1 × 2 at (3, -4): 1 alive>"
 
 
-def test_where_it_is_belongs_to_it() -> None:
+def test_grids_at_different_places_differ() -> None:
     assert Grid(1, 1, 1) != Grid(1, 1, 1, top=1)
     assert list(Grid(2, 2, 0b1001, top=-5, left=7).cells()) == [(-5, 7), (-4, 8)]
     assert Grid(1, 1) != "."
@@ -55,7 +55,7 @@ def test_where_it_is_belongs_to_it() -> None:
         ("OO\nO#", "a cell is one of 'O[*]._', not '#': row 1, column 1"),
     ],
 )
-def test_text_that_is_no_grid_is_refused(text: str, message: str) -> None:
+def test_text_of_another_form_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         Grid.from_text(text)
 
@@ -86,7 +86,7 @@ def test_a_random_grid_has_about_the_density_asked_for(density: float) -> None:
     assert grid.population / 65536 == pytest.approx(density, abs=0.01)
 
 
-def test_a_density_that_is_none_is_refused() -> None:
+def test_a_density_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"density must be from 0 to 1, not 1\.5"):
         Grid.random(1, 1, density=1.5)
 

@@ -43,7 +43,7 @@ def looked_at(engine: Engine) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("rule", [LIFE, Rule("B36/S23"), *rules(5)], ids=str)
-def test_both_forms_are_one(rule: Rule) -> None:
+def test_both_forms_agree(rule: Rule) -> None:
     chance = Random(str(rule))
     for _ in range(3):
         start, n = soup(chance), chance.randint(0, 100)
@@ -56,7 +56,7 @@ def test_both_forms_are_one(rule: Rule) -> None:
             assert machine.snapshot() == python.snapshot()
 
 
-def test_only_the_form_in_machine_code_lets_other_threads_run() -> None:
+def test_only_the_compiled_form_releases_the_gil() -> None:
     assert not HashLife(classic("glider")).nogil
     assert HashLife(classic("glider"), compiled=True).nogil
 
@@ -70,7 +70,9 @@ def test_tables_grow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("steps", [1 << 10, 3])
-def test_what_is_not_needed_is_left_behind(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+def test_full_tables_are_cleaned_and_snapshots_stay_valid(
+    monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
     python = HashLife(classic("r-pentomino"))
     python.step(1103)
     monkeypatch.setattr(tables, "FEW", TINY)
@@ -95,7 +97,9 @@ def test_what_is_not_needed_is_left_behind(monkeypatch: pytest.MonkeyPatch, step
     assert set(first.cells()) == set(classic("r-pentomino").cells()), "a snapshot has changed"
 
 
-def test_what_takes_more_memory_than_there_is_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_an_error_that_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(tables, "FEW", TINY)
     monkeypatch.setattr(tables, "MOST_BYTES", BYTES * sum(TINY))
     engine = HashLife(Grid.random(100, 100, seed=1), compiled=True)
@@ -108,7 +112,7 @@ def test_what_takes_more_memory_than_there_is_says_so(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_a_step_without_any_time_comes_to_an_end(compiled: bool) -> None:
+def test_a_step_with_no_time_at_all_still_makes_progress(compiled: bool) -> None:
     engine, calls = HashLife(classic("acorn"), compiled=compiled), 0
     while not engine.step_within(4096, 0 if compiled else 0.002):
         calls += 1
@@ -119,7 +123,7 @@ def test_a_step_without_any_time_comes_to_an_end(compiled: bool) -> None:
     assert engine.snapshot() == straight.snapshot()
 
 
-def test_another_step_than_the_one_that_was_left_lives_right() -> None:
+def test_another_step_after_an_interrupted_one_is_right() -> None:
     engine = HashLife(classic("acorn"), compiled=True)
     assert engine.step_within(4096, 0) == 0
     assert engine.step_within(2048, 0) == 0
@@ -140,7 +144,7 @@ def test_populations_beyond_a_machine_word(compiled: bool) -> None:
     assert (seen.top, seen.left, seen.population) == (1 << 68, 1 << 68, 5)
 
 
-def test_the_plane_of_the_machine_has_an_end() -> None:
+def test_the_compiled_plane_has_a_largest_size() -> None:
     engine = HashLife(classic("glider"), compiled=True)
     with pytest.raises(OverflowError, match=r"the plane is 2\*\*250 cells wide, and no more"):
         engine.step(1 << 260)
@@ -148,7 +152,7 @@ def test_the_plane_of_the_machine_has_an_end() -> None:
 
 
 @pytest.mark.parametrize("at", [(0, 0), (2**61 - 3, -(2**61)), (-(2**40), 2**50)])
-def test_patterns_far_out_live_where_they_are(at: tuple[int, int]) -> None:
+def test_patterns_far_from_the_origin_keep_their_place(at: tuple[int, int]) -> None:
     glider = classic("glider").at(*at)
     engine = make_engine(glider, engine="numba")
     engine.step(4)

@@ -22,12 +22,12 @@ def test_reads_cells_in_any_order() -> None:
 
 @UNHURRIED
 @given(cells, words)
-def test_what_is_written_reads_back(given: frozenset[tuple[int, int]], comment: str) -> None:
+def test_a_written_pattern_reads_back(given: frozenset[tuple[int, int]], comment: str) -> None:
     pattern = Pattern(given, comments=[comment])
     assert read_life106(write_life106(pattern)) == pattern
 
 
-def test_a_row_of_a_trillion_cells_is_no_list() -> None:
+def test_a_row_of_a_trillion_cells_is_refused_for_writing() -> None:
     with pytest.raises(PatternSizeError, match="write RLE or macrocell"):
         write_life106(Pattern.from_runs([(0, 0, 10**12)]))
 
@@ -44,7 +44,7 @@ def test_a_row_of_a_trillion_cells_is_no_list() -> None:
         ("#Life 1.06\n1 2\n0 9999999999999999999\n1 3\n", 3, 1, "is too far out"),
     ],
 )
-def test_what_is_wrong_is_named(text: str, line: int, column: int, why: str) -> None:
+def test_the_wrong_line_is_named(text: str, line: int, column: int, why: str) -> None:
     with pytest.raises(PatternError) as refused:
         read_life106(text)
     assert (refused.value.line, refused.value.column) == (line, column)

@@ -56,11 +56,11 @@ def test_equal_squares_are_written_once() -> None:
 
 @UNHURRIED
 @given(patterns)
-def test_what_is_written_reads_back(pattern: Pattern) -> None:
+def test_a_written_pattern_reads_back(pattern: Pattern) -> None:
     assert read_macrocell(write_macrocell(pattern)) == pattern
 
 
-def test_nothing_is_a_pattern_too() -> None:
+def test_an_empty_pattern_reads_back() -> None:
     assert write_macrocell(Pattern()).splitlines()[-1] == "4 0 0 0 0"
     assert read_macrocell("[M2]\n$\n") == Pattern()
     assert read_macrocell("[M2] (golly 4.2)\n#R B3/S23\n") == Pattern()
@@ -146,7 +146,7 @@ def test_too_many_squares_are_not_written(monkeypatch: pytest.MonkeyPatch) -> No
         ("[M2]\n#R B9/S\n$\n", 2, 4, "rule 'B9/S' asks for 9"),
     ],
 )
-def test_what_is_wrong_is_named(text: str, line: int, column: int, why: str) -> None:
+def test_the_wrong_place_is_named(text: str, line: int, column: int, why: str) -> None:
     with pytest.raises(PatternError) as refused:
         read_macrocell(text, source="a.mc")
     assert (refused.value.line, refused.value.column) == (line, column)

@@ -25,7 +25,7 @@ from tests.support.patterns import UNHURRIED, cells, patterns
 GLIDER = Pattern([(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)], name="glider")
 
 
-def test_says_what_it_is() -> None:
+def test_repr_and_sizes() -> None:
     assert repr(GLIDER) == "<Pattern 'glider': 5 cells in 3 × 3, B3/S23>"
     assert repr(Pattern([(-1, 4)], "B2/S")) == "<Pattern: 1 cells in 1 × 1 at (-1, 4), B2/S>"
     assert (GLIDER.height, GLIDER.width, GLIDER.offset, GLIDER.population) == (3, 3, (0, 0), 5)
@@ -140,8 +140,12 @@ def test_stands_in_the_middle_or_where_it_is_asked_for() -> None:
     assert GLIDER.at(5, -9).grid() == GLIDER.grid()
 
 
-@pytest.mark.parametrize(("size", "at"), [((3, 2), None), ((9, 9), (7, 0)), ((9, 9), (0, -1))])
-def test_what_does_not_fit_is_refused(size: tuple[int, int], at: tuple[int, int] | None) -> None:
+@pytest.mark.parametrize(
+    ("size", "at"), [((3, 2), None), ((9, 9), (7, 0)), ((9, 9), (0, -1)), ((9, 9), (0, 7))]
+)
+def test_a_grid_that_is_too_small_is_refused(
+    size: tuple[int, int], at: tuple[int, int] | None
+) -> None:
     with pytest.raises(PatternSizeError, match=r"'glider'.* does not fit into \d × \d cells"):
         GLIDER.grid(*size, at=at)
 
@@ -198,7 +202,7 @@ def test_too_far_out_is_refused(cell: tuple[int, int]) -> None:
         GLIDER.at(*cell)
 
 
-def test_words_are_lines() -> None:
+def test_words_of_several_lines_are_refused() -> None:
     with pytest.raises(ValueError, match="a comment must be one line without spaces around it"):
         Pattern(comments=["a\nb"])
     with pytest.raises(ValueError, match="a name must be one line"):
@@ -206,7 +210,7 @@ def test_words_are_lines() -> None:
 
 
 @pytest.mark.parametrize("side", [10**6, 10**11])
-def test_a_grid_that_no_memory_holds_is_refused_before_it_is_made(side: int) -> None:
+def test_a_grid_larger_than_memory_is_refused_before_it_is_made(side: int) -> None:
     with pytest.raises(GridTooLargeError, match=f"{side} × {side} cells is too large"):
         GLIDER.grid(side, side)
 
@@ -243,7 +247,7 @@ def test_a_huge_sparse_grid_without_a_tree_is_refused() -> None:
         Pattern.from_grid(Grid.from_source(Far()))  # type: ignore[arg-type]
 
 
-def test_what_flew_too_far_out_is_refused() -> None:
+def test_a_pattern_beyond_the_largest_coordinate_is_refused() -> None:
     glider = make_engine(GLIDER, engine="hashlife")
     glider.step(2**80)
     with pytest.raises(PatternSizeError, match="too far out"):

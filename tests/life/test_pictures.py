@@ -81,6 +81,15 @@ async def test_an_animation_shows_each_generation(tmp_path: Path, name: str, sca
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize(("ms", "shown"), [(1, 20), (14, 20), (26, 30), (65_535, 65_540)])
+async def test_a_gif_shows_frames_for_hundredths_of_a_second_but_at_least_the_shortest_delay(
+    tmp_path: Path, ms: int, shown: int
+) -> None:
+    await animate(Stream(GRIDS), tmp_path / "a.gif", ms=ms)
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.info["duration"] == shown
+
+
 async def test_the_parts_of_an_animated_png_are_whole(tmp_path: Path) -> None:
     await animate(Stream(GRIDS), tmp_path / "a.png")
     file = io.BytesIO((tmp_path / "a.png").read_bytes())
@@ -113,7 +122,7 @@ async def test_a_window_keeps_the_frames_of_a_plane_alike(tmp_path: Path) -> Non
         ("a.gif", {"ms": 65_536}, "ms must be from 1 to 65535, not 65536"),
     ],
 )
-async def test_what_cannot_be_is_refused(
+async def test_wrong_arguments_are_refused(
     tmp_path: Path, name: str, options: dict[str, int], why: str
 ) -> None:
     with pytest.raises(ValueError, match=why):
@@ -121,7 +130,7 @@ async def test_what_cannot_be_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-async def test_no_generation_is_no_animation(tmp_path: Path) -> None:
+async def test_an_empty_stream_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no generation to draw"):
         await animate(Stream([]), tmp_path / "a.gif")
     assert not list(tmp_path.iterdir())
@@ -129,7 +138,7 @@ async def test_no_generation_is_no_animation(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.png", "a.gif"])
 @pytest.mark.parametrize("where", ["on_frame", "the stream", "packing"])
-async def test_what_fails_is_raised_as_it_is_and_leaves_no_file(
+async def test_an_error_is_raised_as_it_is_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, where: str
 ) -> None:
     def fail(*_: object) -> None:
@@ -182,7 +191,7 @@ async def test_without_pillow_gif_names_the_extra(
 
 @pytest.mark.parametrize("numba", [False, True])
 @pytest.mark.parametrize("density", [0, 0.1, 0.5, 1])
-async def test_a_gif_is_the_same_whoever_packs_it(
+async def test_pillow_and_the_kernel_write_the_same_gif(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numba: bool, density: float
 ) -> None:
     """The larger ones fill the table of phrases, which then begins anew."""
@@ -199,7 +208,7 @@ async def test_a_gif_is_the_same_whoever_packs_it(
                 assert np.array_equal(alive, expected)
 
 
-def test_machine_code_packs_what_numba_is_there_for_anyway_or_is_worth_it(
+def test_the_kernel_is_used_if_numba_is_imported_or_worth_importing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "numba", sys)
@@ -211,7 +220,7 @@ def test_machine_code_packs_what_numba_is_there_for_anyway_or_is_worth_it(
     assert not _use_numba(1 << 28)
 
 
-def test_looks_that_cannot_be_are_refused() -> None:
+def test_a_wrong_scale_or_colour_is_refused() -> None:
     with pytest.raises(ValueError, match="scale must be from 1 to 64, not 0"):
         Look(0)
     with pytest.raises(ValueError, match="a colour must have the form #rrggbb, not 'red'"):

@@ -36,7 +36,7 @@ def test_is_written_as_others_write_it() -> None:
 
 @UNHURRIED
 @given(patterns)
-def test_what_is_written_reads_back_but_for_place_and_field(pattern: Pattern) -> None:
+def test_a_written_pattern_reads_back_except_for_place_and_field(pattern: Pattern) -> None:
     if pattern.height * (pattern.width + 1) > 1 << 30:
         with pytest.raises(PatternSizeError, match="write RLE instead"):
             write_cells(pattern)
@@ -54,7 +54,7 @@ def test_what_is_written_reads_back_but_for_place_and_field(pattern: Pattern) ->
     assert kept == pattern
 
 
-def test_what_is_wrong_is_named_with_line_and_column() -> None:
+def test_the_wrong_place_is_named_by_line_and_column() -> None:
     with pytest.raises(PatternError, match=r"a.cells, line 3, column 2: 'o' is not a cell"):
         read_cells("!x\n.O\n.o\n", source="a.cells")
     with pytest.raises(PatternError, match=r"pattern, line 1, column 8: rule 'B' is neither"):

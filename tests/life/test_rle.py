@@ -24,7 +24,7 @@ GLIDER = [(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
 
 @pytest.fixture(params=["numpy", "by hand"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> object:
-    """Read with numpy and without: what is read must not tell the difference."""
+    """Read with numpy and without: both read the same."""
     by_numpy = request.param == "numpy"
     monkeypatch.setattr("aconcur.life._formats.rle_body._use_numpy", lambda _: by_numpy)
     return request.param
@@ -96,6 +96,7 @@ PLACED = [
     ("#CXRLE Pos=-5,-4\nx = 3, y = 3, rule = B3/S23:P10,8\nbo$2bo$3o!", (0, 0)),
     ("#CXRLE Gen=7 Pos=1,-2\nx = 9, y = 9, rule = B3/S23:T11,9\nbo$2bo$3o!", (2, 6)),
     ("#r 23/3:T10,8\nbo$2bo$3o!", (4, 5)),
+    ("#P 1 1\nx = 3, y = 3, rule = B3/S23:P10,8\nbo$2bo$3o!", (3, 4)),
 ]
 
 
@@ -177,7 +178,7 @@ def test_old_words_for_rule_and_place() -> None:
 
 @UNHURRIED
 @given(patterns)
-def test_what_is_written_reads_back(pattern: Pattern) -> None:
+def test_a_written_pattern_reads_back(pattern: Pattern) -> None:
     text = write_rle(pattern)
     assert read_rle(text) == pattern
     assert read_rle(text.encode()) == pattern
@@ -259,7 +260,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "line", "column", "why"), WRONG)
-def test_what_is_wrong_is_named_with_line_and_column(
+def test_the_wrong_place_is_named_by_line_and_column(
     text: str, line: int, column: int, why: str
 ) -> None:
     with pytest.raises(PatternError) as refused:

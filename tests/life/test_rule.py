@@ -42,7 +42,7 @@ def test_either_side_may_be_empty_or_have_zero(text: str, canonical: str | None)
 
 @UNHURRIED
 @given(counts, counts)
-def test_what_is_written_reads_back(born: frozenset[int], survives: frozenset[int]) -> None:
+def test_a_written_rule_reads_back(born: frozenset[int], survives: frozenset[int]) -> None:
     rule = Rule.of(born, survives)
     assert (rule.born, rule.survives) == (born, survives)
     assert Rule(str(rule)) == rule
@@ -76,7 +76,7 @@ def test_rules_that_differ_are_not_equal() -> None:
         ("B٣/S23", "is neither"),
     ],
 )
-def test_what_is_no_rule_is_refused_with_its_text_and_the_reason(text: str, why: str) -> None:
+def test_a_wrong_notation_is_refused_with_its_text_and_the_reason(text: str, why: str) -> None:
     with pytest.raises(RuleError) as refused:
         Rule(text)
     assert f"rule {text!r} {why}" in str(refused.value)
@@ -115,12 +115,12 @@ def test_a_rule_of_another_family_is_refused_by_the_family_s_name(text: str, fam
     assert str(refused.value).startswith(expected)
 
 
-def test_what_is_no_text_is_no_rule() -> None:
+def test_an_argument_of_another_type_is_refused() -> None:
     with pytest.raises(TypeError, match="a rule must be a str like 'B3/S23', not 23"):
         Rule(23)  # type: ignore[arg-type]
 
 
-def test_counts_that_no_cell_has_are_refused() -> None:
+def test_impossible_counts_are_refused() -> None:
     with pytest.raises(RuleError, match="9 live neighbours"):
         Rule.of([9], [])
     with pytest.raises(RuleError):

@@ -16,8 +16,10 @@ from aconcur.life import (
     Census,
     Cycle,
     EngineName,
+    Generation,
     Grid,
     Rule,
+    Simulation,
     Topology,
     classic,
     cycle,
@@ -132,7 +134,9 @@ async def test_a_census_counts_and_keeps_nothing() -> None:
     ("options", "message"),
     [({"every": 0}, "every must be at least 1, not 0"), ({"stop": -1}, "at least 0, not -1")],
 )
-def test_nonsense_is_refused_at_once(options: dict[str, Any], message: str) -> None:
+def test_numbers_out_of_range_are_refused_at_the_call(
+    options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         simulate(SOUP, **options)
     with pytest.raises(ValueError, match=message):
@@ -141,7 +145,7 @@ def test_nonsense_is_refused_at_once(options: dict[str, Any], message: str) -> N
 
 @pytest.mark.parametrize("option", ["every", "stop"])
 @pytest.mark.parametrize("value", [1.5, 2.0, "3"])
-def test_what_is_no_whole_number_is_named(option: str, value: object) -> None:
+def test_fractions_of_generations_are_refused_at_the_call(option: str, value: object) -> None:
     options: dict[str, Any] = {option: value}
     message = re.escape(f"{option} must be a whole number, not {value!r}")
     with pytest.raises(TypeError, match=message):
@@ -150,7 +154,7 @@ def test_what_is_no_whole_number_is_named(option: str, value: object) -> None:
         generations(Fake(), **options)
 
 
-async def test_no_part_of_a_generation_is_lived() -> None:
+async def test_fractions_of_generations_are_refused_by_cycle_and_engines() -> None:
     part: Any = 0.5
     with pytest.raises(TypeError, match=r"limit must be a whole number, not 0\.5"):
         await cycle(SOUP, limit=part)
@@ -216,7 +220,7 @@ async def test_one_visit_to_a_thread_takes_chunks_of_growing_size(
     assert len(engine.threads) == 1
 
 
-async def test_the_loop_has_its_turn_once_a_millisecond(clock: Iterator[list[float]]) -> None:
+async def test_other_tasks_run_once_a_millisecond(clock: Iterator[list[float]]) -> None:
     (step,) = clock
     step[0] = pace.BUDGET * 1.5
     engine = Fake()
@@ -234,7 +238,9 @@ async def test_short_generations_are_lived_in_growing_chunks(
     assert engine.chunks == [1, 2, 4, 8, 16, 32, 37]
 
 
-async def test_a_short_rest_makes_no_chunk_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_short_last_chunk_does_not_shorten_the_next_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(pace, "perf_counter", lambda: 0.0)
     engine = Fake()
     async for _ in generations(engine, every=10, stop=40):
@@ -286,7 +292,7 @@ async def test_a_leap_on_the_plane_can_be_cancelled(engine: EngineName) -> None:
     assert scope.cancelled_caught
 
 
-async def test_what_was_lived_before_a_cancellation_is_not_lost() -> None:
+async def test_generations_before_a_cancellation_are_kept() -> None:
     life, straight = simulate(SOUP, every=10**5), make_engine(SOUP)
     await anext(life)
     with anyio.move_on_after(0.02):
@@ -348,6 +354,54 @@ def test_cancelled_at_every_step(
     cancel_everywhere(cut.run, backend=backend, invariant=cut.balance, grace=1.0).check()
 
 
+class Jump:
+    """A jump that is cancelled anywhere, and repeated afterwards."""
+
+    async def run(self) -> None:
+        self.life = simulate(SOUP, every=3, stop=9)
+        self.reached = (await self.life.advance_to(5)).number
+        self.seen = [generation.number async for generation in self.life]
+
+    def balance(self) -> None:
+        async def rest() -> Generation:
+            return await self.life.advance_to(9)
+
+        assert anyio.run(rest) == (9, by_the_book(SOUP, Rule("life"), 9))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("threaded", [False, True])
+def test_advance_to_cancelled_at_every_step_can_be_repeated(
+    backend: Backend, threaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "BUDGET", 0.0)
+    if threaded:
+        monkeypatch.setattr(pace, "TOO_LONG_TO_HOLD", -1.0)
+    jump = Jump()
+    cancel_everywhere(jump.run, backend=backend, invariant=jump.balance, grace=1.0).check()
+
+
+async def two_jumps() -> None:
+    lives = [simulate(SOUP) for _ in range(2)]
+    reached: list[Generation] = []
+
+    async def jump(life: Simulation) -> None:
+        reached.append(await life.advance_to(2))
+
+    async with anyio.create_task_group() as group:
+        for life in lives:
+            group.start_soon(jump, life)
+    assert reached == [(2, by_the_book(SOUP, Rule("life"), 2))] * 2
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_two_jumps_at_once_under_every_schedule(
+    backend: Literal["asyncio", "trio"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "BUDGET", 0.0)
+    explore(two_jumps, backend=backend, bound=2).check()
+
+
 # Cycles.
 
 
@@ -392,7 +446,7 @@ async def test_a_soup_on_a_torus_repeats_itself_in_the_end() -> None:
     assert len(set(seen)) == len(seen)
 
 
-async def test_what_never_repeats_within_the_limit_has_no_cycle() -> None:
+async def test_a_pattern_that_does_not_repeat_within_the_limit_has_no_cycle() -> None:
     assert await cycle(classic("gosper-glider-gun"), limit=40) is None
     with pytest.raises(ValueError, match="limit must be at least 0, not -1"):
         await cycle(SOUP, limit=-1)
@@ -410,6 +464,6 @@ async def test_a_second_consumer_at_a_time_is_refused() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask)
         await asks.wait()
-        with pytest.raises(anyio.BusyResourceError):
+        with anyio.fail_after(20), pytest.raises(anyio.BusyResourceError):
             await anext(stream)
         tasks.cancel_scope.cancel()

@@ -103,14 +103,14 @@ def test_a_field_that_does_not_exist_is_refused(bounds: Bounds, why: str) -> Non
         classic("glider").inside(bounds)
 
 
-def test_a_grid_that_is_not_square_is_no_sphere() -> None:
+def test_a_sphere_needs_a_square_grid() -> None:
     with pytest.raises(ValueError, match="a sphere must be as high as it is wide"):
         make_engine(Grid(3, 4), topology="sphere")
 
 
 @pytest.mark.skipif(shutil.which("bgolly") is None, reason="Golly's bgolly is not installed")
 @pytest.mark.parametrize("suffix", [".rle", ".mc", ".rle.gz"])
-def test_golly_agrees_on_what_becomes_of_random_fields(tmp_path: Path, suffix: str) -> None:
+def test_golly_agrees_on_random_fields(tmp_path: Path, suffix: str) -> None:
     chance = Random(suffix)
     for number in range(40):
         height, width = chance.randint(1, 12), chance.randint(1, 12)

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import anyio
 import pytest
+import trio
 from anyio.lowlevel import checkpoint
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -578,7 +579,8 @@ def test_a_value_held_by_a_task_whose_loop_was_closed_is_an_error(kind: Kind) ->
             await loop.create_future()
 
     async def ask() -> None:
-        await guarded.update(add_one)
+        async with asyncio.timeout(BOUND):
+            await guarded.update(add_one)
 
     task = loop.create_task(hold(), name="lost")
     task._log_destroy_pending = False  # type: ignore[attr-defined]
@@ -667,11 +669,22 @@ async def test_leaving_a_block_of_another_running_task_raises_and_takes_nothing(
     assert await guarded.update(add_one) == 2
 
 
+def running_task() -> object:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return trio.lowlevel.current_task()
+
+
 @every_kind
 async def test_a_block_may_be_left_after_its_task_has_ended(kind: Kind) -> None:
     guarded = kind(0)
 
+    kept: list[object] = []
+
     async def enter() -> None:
+        # Not collected yet: it has ended all the same.
+        kept.append(running_task())
         await guarded.__aenter__()
 
     async with anyio.create_task_group() as group:

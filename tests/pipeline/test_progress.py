@@ -18,6 +18,7 @@ from aconcur.pipeline import SKIP, Journal, PipelineReport, ProgressLines, Queue
 from aconcur.pipeline._report import Recent
 from aconcur.testing import cancel_everywhere, explore
 from tests.pipeline.test_accounts import account
+from tests.support.extras import skip_without
 from tests.support.pseudo_terminal import PseudoTerminal, open_pseudo_terminal
 from tests.support.states import until
 
@@ -247,6 +248,7 @@ def ended(terminal: PseudoTerminal) -> int:
     return status
 
 
+@skip_without("rich")
 def test_a_terminal_sees_bars() -> None:
     with open_pseudo_terminal(*program()) as terminal:
         assert ended(terminal) == 0
@@ -259,6 +261,7 @@ def test_a_terminal_sees_bars() -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@skip_without("rich")
 def test_the_terminal_is_given_back_after_ctrl_c(backend: str) -> None:
     with open_pseudo_terminal(*program(sleep=60, backend=backend)) as terminal:
         terminal.wait_for_text("50/60 items")
@@ -270,6 +273,7 @@ def test_the_terminal_is_given_back_after_ctrl_c(backend: str) -> None:
     assert "KeyboardInterrupt" in terminal.screen[terminal.screen.index(SHOWN) :]
 
 
+@skip_without("rich")
 def test_the_terminal_is_given_back_after_a_cancellation() -> None:
     with open_pseudo_terminal(*program(sleep=60, limit=0.3)) as terminal:
         assert ended(terminal) == 0

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import TypeVar
 
 import anyio
+import anyio.to_thread
 import pytest
 
-from aconcur.pipeline import Queue, QueueClosed, ThreadEnd
+from aconcur.pipeline import Queue, QueueClosed, QueueEmpty, QueueFull, ThreadEnd
 from tests.support.states import until
 
+T = TypeVar("T")
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -167,3 +171,90 @@ def test_a_loop_that_has_ended_is_a_closed_queue() -> None:
             end.put(1)
         with pytest.raises(QueueClosed):
             end.get()
+
+
+# ------------------------------------------------------------- no more than asked
+
+
+async def test_threads_and_tasks_share_slow_work() -> None:
+    queue, done = Queue[int](), [0, 0]
+    for item in range(40):
+        queue.put_nowait(item)
+    queue.close()
+
+    async def work() -> None:
+        async for _ in queue:
+            await anyio.sleep(0.005)
+            done[1] += 1
+
+    with queue.from_thread() as end:
+
+        def work_in_thread() -> None:
+            for _ in end:
+                time.sleep(0.005)
+                done[0] += 1
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.to_thread.run_sync, work_in_thread)
+            group.start_soon(work)
+    assert sum(done) == 40
+    assert min(done) >= 4
+
+
+async def test_an_unbounded_queue_never_blocks_a_thread() -> None:
+    queue = Queue[int]()
+    with queue.from_thread() as end:
+        thread = threading.Thread(target=end.put_many, args=(range(1000),))
+        thread.start()
+        # The loop does not run meanwhile.
+        thread.join(30)
+        assert not thread.is_alive()
+    assert queue.qsize() == 1000
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    return await anyio.to_thread.run_sync(call)
+
+
+async def test_a_thread_can_put_and_get_without_waiting() -> None:
+    queue = Queue[int](2)
+    with queue.from_thread() as end:
+
+        def use() -> list[int]:
+            with pytest.raises(QueueEmpty):
+                end.get_nowait()
+            end.put_nowait(1)
+            end.put_nowait(2)
+            with pytest.raises(QueueFull, match="all 2 slots are taken"):
+                end.put_nowait(3)
+            return [end.get_nowait(), end.get_nowait()]
+
+        assert await in_thread(use) == [1, 2]
+        queue.close()
+        with pytest.raises(QueueClosed):
+            await in_thread(end.get_nowait)
+        with pytest.raises(QueueClosed):
+            await in_thread(lambda: end.put_nowait(1))
+
+
+async def test_a_thread_can_wait_for_a_time() -> None:
+    queue = Queue[int](1)
+    with queue.from_thread() as end:
+        with pytest.raises(QueueEmpty):
+            await in_thread(lambda: end.get(timeout=0.01))
+        await queue.put(1)
+        assert await in_thread(lambda: end.get(timeout=30)) == 1
+        # The item that came too late for the first get() is not lost, and not held.
+        queue.put_nowait(2)
+        assert await queue.get() == 2
+
+        def fill() -> int:
+            put = 0
+            with suppress(QueueFull):
+                for put in range(100):
+                    end.put(put, timeout=0.01)
+            return put
+
+        assert 1 <= await in_thread(fill) <= 67
+        with pytest.raises(ValueError, match="timeout must be at least 0"):
+            end.get(timeout=-1)

@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import assert_type
 
+from aconcur.parallel import open_pool
 from aconcur.pipeline import (
     COLLECT,
     THREADS,
+    Consumer,
     Failure,
     Fed,
     Journal,
@@ -19,6 +21,7 @@ from aconcur.pipeline import (
     Queue,
     Retry,
     Run,
+    StageOptions,
     stage,
 )
 from aconcur.process import Command
@@ -72,6 +75,17 @@ def chains(executor: Executor, dead: Queue[Failure]) -> None:
     assert_type(second.filter(measure, on_error=report), Pipeline[str, Path])
     assert_type(second.batch(10, max_wait=1.5), Pipeline[str, list[Path]])
     assert_type(first | stage(len), Pipeline[str, int])
+
+
+async def on_a_pool(sizes: Pipeline[str, Path], queue: Queue[int]) -> None:
+    async with open_pool(2) as pool:
+        assert_type(sizes.map(measure, via=pool), Pipeline[str, int])
+        assert_type(stage(measure, via=pool, context="item"), Pipeline[Path, int])
+    options: StageOptions = {"workers": 4, "buffer": 64}
+    assert_type(stage(download, **options), Pipeline[str, bytes])
+    with queue.consumer() as consumer, queue.from_thread() as end:
+        assert_type(consumer, Consumer)
+        assert_type(end.get(timeout=1), int)
 
 
 def moving(texts: Pipeline[str, str], pages: Pipeline[str, bytes], queue: Queue[bytes]) -> None:

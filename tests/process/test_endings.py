@@ -14,12 +14,12 @@ import anyio.lowlevel
 import pytest
 
 from aconcur.process import PIPE, Command, CommandFailed, CommandTimeout
-from aconcur.process._driver import DEFAULT_GRACE
 from tests.support.backends import on_asyncio
 from tests.support.commands import IGNORES_TERM, descriptors, lives, noted_pids, python, sh
 from tests.support.states import until
 
 BIG = bytes(1 << 20)
+DEFAULT_GRACE = 2.0
 
 
 def stubborn(folder: Path) -> Command:

@@ -6,14 +6,24 @@ import copy
 import logging
 import pickle
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from aconcur.process import Command, CommandError, CommandStartError, Secret
+from aconcur.process import Command, CommandError, CommandPipe, CommandStartError, Secret
 from tests.support.commands import python
 
 HUSH = "hush-hush"
+
+
+class Hidden(str):
+    """Text whose own repr, in the frame of the test, does not show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "hidden"
 
 
 @pytest.mark.parametrize("value", [HUSH, HUSH.encode()], ids=["str", "bytes"])
@@ -94,3 +104,48 @@ async def test_an_error_after_a_spell_of_pickling_is_the_same() -> None:
         2,
         "no-such-program",
     )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda hidden: Command("true", env={"KEY": Secret(f"{hidden}\0")}),
+        lambda hidden: Command("true", env={"KEY": Secret(f"{hidden}\ud800")}),
+        lambda hidden: Command("true").with_(env={"KEY": Secret(f"{hidden}\0")}),
+        lambda hidden: Command("true", env={"KEY": Secret(hidden), "": "x"}),
+        lambda hidden: Command("true", Secret(hidden)),  # type: ignore[arg-type]
+        lambda hidden: Secret([hidden]),  # type: ignore[arg-type]
+    ],
+    ids=["NUL", "surrogate", "with_", "beside a wrong name", "argument", "type"],
+)
+def test_a_refused_one_is_in_no_frame(make: Callable[[Hidden], object]) -> None:
+    with pytest.raises((ValueError, TypeError)) as caught:
+        make(Hidden(HUSH))
+    error = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert HUSH not in "".join(error.format())
+    assert caught.value.__context__ is None
+
+
+def test_a_command_that_was_refused_has_a_repr() -> None:
+    with pytest.raises(TypeError) as caught:
+        Command("true", 5)  # type: ignore[arg-type]
+    error = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "<Command, not initialised>" in "".join(error.format())
+    assert repr(CommandPipe.__new__(CommandPipe)) == "<CommandPipe, not initialised>"
+
+
+async def test_an_interrupt_amid_a_start_does_not_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(BaseException):
+        pass
+
+    def popen(*_: object, **__: object) -> None:
+        raise Interrupted
+
+    command = Command("true", env={"KEY": Secret(HUSH)})
+    await Command("true").run()
+    monkeypatch.setattr("subprocess.Popen", popen)
+    with pytest.raises(Interrupted) as caught:
+        await command.run()
+    monkeypatch.undo()
+    error = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert HUSH not in "".join(error.format())

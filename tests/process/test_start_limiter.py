@@ -8,6 +8,7 @@ from typing import cast
 import anyio
 
 from aconcur.process._spawn import Started, start_in_turn
+from tests.support.states import until
 
 
 class FakeStart:
@@ -39,8 +40,7 @@ async def test_who_is_cancelled_in_line_starts_nothing_and_waits_for_nobody() ->
         async with anyio.create_task_group() as group:
             group.start_soon(run)
             group.start_soon(run)
-            while len(begun) < 3:
-                await anyio.sleep(0.001)
+            await until(lambda: len(begun) >= 3)
             with anyio.CancelScope() as scope:
                 group.start_soon(_cancel, scope)
                 await start_in_turn(start)

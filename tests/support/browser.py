@@ -1,4 +1,4 @@
-"""A headless Chromium, told what to do over its DevTools protocol."""
+"""A headless Chromium, controlled by its DevTools protocol."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Page:
         return said
 
     def value(self, script: str) -> Any:  # noqa: ANN401 - whatever the script makes
-        """Return what an expression is, once its promise is kept."""
+        """Return the value of an expression, awaited if it is a promise."""
         said = self.tell(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
@@ -67,13 +67,13 @@ class Page:
         return result["value"]
 
     def picture(self) -> bytes:
-        """Return what the page looks like, as PNG."""
+        """Return a screenshot of the page as PNG."""
         return base64.b64decode(self.tell("Page.captureScreenshot", format="png")["data"])
 
 
 @contextmanager
 def open_page(browser: str, url: str) -> Iterator[Page]:
-    """Show a page in a browser of its own, and forget all that it wrote."""
+    """Show a page in a new browser with a temporary profile."""
     # A socket's path has 107 characters at most: pytest's temporary folders are too deep.
     with (
         TemporaryDirectory(prefix="browser", dir="/tmp", ignore_cleanup_errors=True) as folder,

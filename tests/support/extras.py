@@ -59,6 +59,8 @@ def missing_in_report(text: str) -> str | None:
 
 def missing_parameter(value: object) -> str | None:
     """Return the optional module that a test's parameter names and that is absent, or None."""
+    if not isinstance(value, str | tuple):  # comparing other objects may raise
+        return None
     for module in OPTIONAL:
         if (value == module or value == BACKENDS.get(module)) and find_spec(module) is None:
             return module

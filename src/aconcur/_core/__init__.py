@@ -9,8 +9,8 @@ The parts
     Waiting: ``wait_queue`` suspends and wakes tasks on asyncio and trio, ``loops`` names the
     current task and its loop, ``shielded`` waits where a cancel must not cut the wait short,
     ``scoped_tasks`` and ``background_task`` run tasks beside a block, and ``unhooked`` starts async
-    generators that close without a loop. What needs trio stands in a module of its own, which is
-    imported only where trio runs.
+    generators that close without a loop. Code that needs trio stands in separate modules, which
+    are imported only where trio runs.
 
     The system: ``pidfd`` tells when a child has ended, ``guardian`` ends commands whose program was
     killed, ``pipe_budget`` enlarges pipes within a share, ``cpus`` counts processors,

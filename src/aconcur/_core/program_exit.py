@@ -22,7 +22,11 @@ _STREAMS: Final = (
 )
 
 
-_SAID: Final[dict[int, str]] = {signal.SIGINT: "interrupted", signal.SIGHUP: "hung up"}
+# Windows has no SIGHUP.
+_SAID: Final[dict[int, str]] = {
+    signal.SIGINT: "interrupted",
+    getattr(signal, "SIGHUP", 0): "hung up",
+}
 
 
 @contextmanager

@@ -23,7 +23,11 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
-EXIT_CODES: Final = {signal.SIGTERM: 143, signal.SIGHUP: 129}
+EXIT_CODES: Final = {
+    number: 128 + number
+    # Windows has no SIGHUP.
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+}
 """The exit code of a program that such a signal ended: 128 and its number, as shells tell it."""
 
 _received: list[int] = []
@@ -94,13 +98,14 @@ def _ctrl_c_handled() -> Iterator[None]:
     Shells start background jobs of a script with SIGINT ignored. An event loop then installs no
     handler, and SIGTERM could only raise KeyboardInterrupt in the middle of an arbitrary task.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    mask = getattr(signal, "pthread_sigmask", None)  # not on Windows, whose shells ignore nothing
+    if mask is None or signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT})
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # discards a pending SIGINT
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        mask(signal.SIG_SETMASK, before)

@@ -126,7 +126,8 @@ def _show(lessons: Sequence[Lesson], chosen: argparse.Namespace) -> None:
     with open_screen() as screen:
         for lesson in lessons:
             try:
-                record = _measure(lesson, screen, quick=chosen.quick)
+                page_only = not (chosen.all or chosen.json)
+                record = _measure(lesson, screen, quick=chosen.quick, page_only=page_only)
                 if chosen.json:
                     data[lesson.name] = as_json(record)
                 else:
@@ -145,8 +146,11 @@ def _show(lessons: Sequence[Lesson], chosen: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def _measure(lesson: Lesson, screen: Screen, *, quick: bool) -> Record:
-    return anyio.run(partial(measure, lesson, quick=quick, on_step=screen.step))
+def _measure(
+    lesson: Lesson, screen: Screen, *, quick: bool = False, page_only: bool = False
+) -> Record:
+    measuring = partial(measure, lesson, quick=quick, page_only=page_only, on_step=screen.step)
+    return anyio.run(measuring)
 
 
 def _record(asked: Sequence[str]) -> None:
@@ -162,7 +166,7 @@ def _record(asked: Sequence[str]) -> None:
     with open_screen() as screen:
         for lesson in lessons:
             try:
-                record = _measure(lesson, screen, quick=False)
+                record = _measure(lesson, screen)
                 refuse_unsteady(lesson, record)
                 faults = run_faults(lesson, screen.note)
             except AconcurError as error:

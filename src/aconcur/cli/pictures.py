@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 T = TypeVar("T")
-# Guesses at what is still a picture: 50 megapixels take 150 MB when decoded.
+# Guesses at the largest real picture: 50 megapixels take 150 MB when decoded.
 MAX_BYTES: Final = 32 * 2**20
 MAX_PIXELS: Final = 50_000_000
 _KINDS: Final = ("JPEG", "PNG", "WEBP", "GIF")

@@ -31,7 +31,7 @@ from aconcur.compare.document import (
     Plot,
     TextTable,
 )
-from aconcur.compare.figures import NO_DIFFERENCE, TOO_FEW
+from aconcur.compare.figures import NO_DIFFERENCE
 from aconcur.compare.plain import beside, fits, listed
 
 CODE = "bold cyan"
@@ -174,7 +174,7 @@ def _table(figures: Figures) -> RenderableType:
 
 
 def _cell_style(cell: str) -> str:
-    if cell in {NO_DIFFERENCE, TOO_FEW, "baseline"}:
+    if cell in {NO_DIFFERENCE, "baseline"}:
         return "dim"
     return "bold green" if cell.endswith(" ×") and float(cell[:-2].replace(" ", "")) > 1 else ""
 

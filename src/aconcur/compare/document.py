@@ -333,9 +333,14 @@ def _code(lesson: Lesson, pair: Pair, *, as_change: bool) -> CodePair | Change:
 def verdict(lesson: Lesson, record: Record) -> tuple[str, ...]:
     """Return the wording of each finding that the record's figures choose.
 
-    A finding whose case has fewer than nine rounds, or whose version did not run, says nothing.
+    A finding says nothing if its case was not measured in nine rounds, or its version did not run.
     """
-    chosen = (_wording(finding, record.case(finding.case)) for finding in lesson.findings)
+    measured = {case.id: case for case in record.cases}
+    chosen = (
+        _wording(finding, measured[finding.case])
+        for finding in lesson.findings
+        if finding.case in measured
+    )
     return tuple(filter(None, chosen))
 
 

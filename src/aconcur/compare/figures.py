@@ -53,7 +53,6 @@ MIN_ROUNDS: Final = 9
 """The fewest rounds of which a difference is claimed."""
 MIN_FOR_P99: Final = 1000
 NO_DIFFERENCE: Final = "no clear difference"
-TOO_FEW: Final = "too few rounds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +99,7 @@ def ratios(baseline: Sequence[float], times: Sequence[float]) -> Spread:
 
 
 def speed_text(speed: Spread) -> str:
-    """Write a speed, or that no difference may be claimed."""
-    if math.isinf(speed.high):
-        return TOO_FEW
+    """Write a speed, or that no difference may be claimed, as of too few rounds."""
     if speed.low <= 1 <= speed.high:
         return NO_DIFFERENCE
     return f"{number_text(speed.middle)} ×"

@@ -28,7 +28,7 @@ def read_lookup() -> tuple[Answer, ...]:
     path = Path(lessons.__file__).with_name("lookup.toml")
     said = tomllib.loads(path.read_text(encoding="utf-8"))
     return tuple(
-        Answer(module, tuple(row[0].split()), row[1], row[2])
+        Answer(module, tuple(row[0].split(" ")), row[1], row[2])
         for module, rows in said.items()
         for row in rows
     )
@@ -44,4 +44,4 @@ def lookup_tables() -> Iterator[TextTable]:
             if one.module == module
         )
         columns = (f"you have, of `{module}`", "you write in asyncio", "with aconcur")
-        yield TextTable(f"`{module}`", columns, rows)
+        yield TextTable("", columns, rows)

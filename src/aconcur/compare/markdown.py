@@ -42,16 +42,19 @@ PREFACE = """\
 # Comparison
 
 Six systems from a well-known chapter on concurrency in Python, each on threads, generators or
-`Popen`, and beside it on `async`/`await`, on asyncio alone and with aconcur. Every line of code is
-quoted from a file that runs. The originals follow one reader's notes on items 36 to 41.
+`Popen`, and beside it on `async`/`await`, on asyncio alone and with aconcur. The originals follow
+one reader's notes on items 36 to 41. Three more systems (76 to 78) are what later editions add: a
+server, a program that moves step by step, a responsive event loop. Every line of code is quoted
+from a file that runs.
 
 - **Times** are medians. A speed is the baseline's time divided by the version's: above 1 is faster.
   It is the median of the ratios of at least nine rounds, and it is shown only if the 95 % interval
   of that median excludes 1. Two equal versions get a figure in at most 5 % of comparisons.
 - **CPU** includes children that have ended. **Memory** is how far the first run raised the peak of
   the process. **Threads** and **children** are those that one run starts.
-- **Faults** are runs: each cell was produced by the command below its table. "runs on" means that
-  the process still ran after 5 seconds; everything left was then killed.
+- **Faults** are runs: a command beside each table shows one cell. "runs on" means that the process
+  still ran after 5 seconds; everything left was then killed. A helper process that a library keeps
+  for the life of the program, such as aconcur's guardian, is not counted while the program runs.
 
 `aconcur compare 39` measures on your machine; `aconcur compare 39 --all` shows all code.
 
@@ -248,7 +251,7 @@ def _(block: CodeBlock) -> str:
 
 @draw.register
 def _(block: TextTable) -> str:
-    return "\n\n".join([_title(block), _rows(block, "---")])
+    return "\n\n".join(filter(None, [_title(block), _rows(block, "---")]))
 
 
 def _fenced(text: str) -> str:
@@ -266,6 +269,8 @@ def _(block: Figures) -> str:
 
 
 def _title(block: Figures | TextTable) -> str:
+    if not block.title:
+        return ""
     return f"**{block.title[:1].upper()}{block.title[1:]}.** {block.foot}".rstrip()
 
 

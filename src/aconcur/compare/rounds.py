@@ -27,7 +27,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ async def measure(
     lesson: Lesson,
     *,
     quick: bool = False,
+    page_only: bool = False,
     seed: int | None = None,
     on_step: Callable[[MeasurementStep], None] = lambda _: None,
 ) -> Record:
@@ -95,6 +96,8 @@ async def measure(
         lesson: what to measure.
         quick: small inputs, two rounds a case, one a table, no growth. Such a record is good for
             comparing answers; two rounds are too few to claim a difference.
+        page_only: leave out tables that only the full view shows and, if ``quick``, all cases but
+            the first.
         seed: the same seed makes the same input; a random one by default.
         on_step: called before every run.
 
@@ -107,6 +110,8 @@ async def measure(
     check_needs(lesson.needs)
     machine = describe_machine()
     seed = random.randrange(1 << 32) if seed is None else seed
+    if page_only:
+        lesson = _page_of(lesson, quick=quick)
     plan = _Plan(lesson, quick, seed, on_step)
     with tempfile.TemporaryDirectory(prefix="aconcur-") as folder:
         plan.folder = folder
@@ -114,6 +119,16 @@ async def measure(
         tables = [await plan.run_table(table) for table in lesson.tables]
         grown = [] if quick else [await plan.run_case(case) for case in _sizes(lesson.growth)]
     return Record(machine, lesson.digests(), tuple(cases), tuple(tables), tuple(grown))
+
+
+def _page_of(lesson: Lesson, *, quick: bool) -> Lesson:
+    """Return the lesson with only the cases and tables that its page shows or judges."""
+    return replace(
+        lesson,
+        # A verdict may depend on any case, but a quick run has none.
+        cases=lesson.cases[:1] if quick else lesson.cases,
+        tables=tuple(table for table in lesson.tables if table.on_page),
+    )
 
 
 def _sizes(growth: Growth | None) -> Iterator[Case]:

@@ -41,6 +41,7 @@ from typing import Generic, TypeVar, final
 from weakref import ref
 
 from aconcur._core.loops import Loop, Task, name_of
+from aconcur._core.loops import has_ended as loop_has_ended
 
 T = TypeVar("T")
 
@@ -66,14 +67,15 @@ class Entry:
         return name_of(owner) if owner is not None else "a lost task"
 
     def has_ended(self) -> bool:
-        """Return whether the task or thread has ended or was collected."""
+        """Return whether the task or thread has ended, was collected, or lost its loop."""
         owner = self.owner()
         if owner is None:
             return True
         if isinstance(owner, Thread):
             return not owner.is_alive()
         if isinstance(owner, asyncio.Task):
-            return owner.done()
+            # While a lost task is collected, Python 3.15 still lets the reference lead to it.
+            return owner.done() or (self.loop is not None and loop_has_ended(self.loop))
         # trio gives a task no other sign of its end.
         return inspect.iscoroutine(owner.coro) and owner.coro.cr_frame is None
 

@@ -8,7 +8,7 @@ Rule 3: a call in a thread runs in its own copy of the context in which the run 
 
 from __future__ import annotations
 
-__all__ = ("CallerFailed", "ThreadTeam", "Through", "in_executor", "in_pool")
+__all__ = ("CallerFailed", "ThreadTeam", "Through", "in_executor", "in_pool", "size_of")
 
 import asyncio
 from collections import deque
@@ -27,7 +27,7 @@ import anyio
 
 from aconcur._core.loops import thread_context
 from aconcur._core.wait_queue import CallSoon, Waiter, make_waiter, waiter_factory
-from aconcur.pipeline._spec import Runner
+from aconcur.pipeline._spec import Runner, Via
 
 if TYPE_CHECKING:
     from aconcur.process import Runnable
@@ -238,6 +238,14 @@ def in_executor(
         return pending.outcome()
 
     return call
+
+
+def size_of(via: Via) -> int | None:
+    """Return how many calls an executor or a pool makes at once, if it can tell."""
+    if isinstance(via, Executor):
+        return getattr(via, "_max_workers", None)
+    statistics = getattr(via, "statistics", None)
+    return None if statistics is None else getattr(statistics(), "workers", None)
 
 
 def _take_answer(call: _PendingCall, deliveries: _Deliveries, future: Future[Any]) -> None:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from aconcur.pipeline._buffer import DROPPED
 from aconcur.pipeline._callers import CallerFailed
 from aconcur.pipeline._errors import ItemCancelledError, own_cancellation
-from aconcur.pipeline._queue.queue import Queue
+from aconcur.pipeline._queue.queue import Queue, has_reader
 from aconcur.pipeline._spec import COLLECT, RAISE, SKIP, Failure, Retry
 
 if TYPE_CHECKING:
@@ -162,14 +162,12 @@ async def _react(stage: Stage, failure: Failure) -> Any:  # noqa: ANN401
 
 
 async def _put_failure(queue: Queue[Failure], failure: Failure, stage: Stage) -> None:
-    if queue.full():
-        seen = queue.statistics()
-        if not (seen.got or seen.consumers or seen.waiting_to_get or seen.closed):
-            raise RuntimeError(
-                f"stage {stage.spec.name!r} waits for room in its on_error= queue, which is full "
-                f"({seen.size}) and which no task has read yet: create it without maxsize, or read "
-                "it during the run, inside its consumer() block"
-            )
+    if queue.full() and not queue.statistics().closed and not has_reader(queue):
+        raise RuntimeError(
+            f"stage {stage.spec.name!r} waits for room in its on_error= queue, which is full "
+            f"({queue.maxsize}) and which no task has read yet: create it without maxsize, or read "
+            "it during the run, inside its consumer() block"
+        )
     await queue.put(failure)
 
 

@@ -20,8 +20,13 @@ _HEADS: Final = (
     *("stage", "workers", "in", "out", "filtered", "failed", "cancelled", "inside", "retried"),
     *("items/s", "busy", "starved", "blocked", "p50", "p99", "queued p50", "held loop"),
 )
-# Seconds from which on a stage that holds the loop is told so: other tasks notice it.
+# Seconds from which on the table shows how long a call held the loop: other tasks notice it.
 _LONG_HOLD: Final = 0.01
+# Seconds from which on a call is worth sending to a process, which costs 0.1 ms: a guess.
+_LONG_CALL: Final = 0.0005
+# Seconds below which a call costs less than what surrounds it.
+_SHORT_CALL: Final = 50e-6
+_FEWER_ITEMS: Final = "more workers do not help; make the items larger, such as lists"
 # Reports from which a current rate is computed: 3 s of them.
 _LOOKS: Final = 30
 
@@ -91,6 +96,8 @@ class StageReport:
     sampled, as for ``latency``."""
     longest_hold: float = 0.0
     """The most seconds for which a call held the event loop without letting other tasks run."""
+    executor_size: int | None = None
+    """Calls that its executor or pool makes at once; None: unknown, or as many as workers."""
 
     @property
     def busy(self) -> float:
@@ -147,13 +154,9 @@ class PipelineReport:
         found = self.bottleneck
         if not any(stage.entered for stage in self.stages):
             return "there was nothing to do"
+        if sum(stage.held_loop * stage.seconds for stage in self.stages) >= _BUSY * self.seconds:
+            return _advice_of_a_busy_loop(self.stages)
         for stage in self.stages:
-            if stage.held_loop >= _BUSY and stage.longest_hold >= _LONG_HOLD:
-                return (
-                    f"{stage.name} holds the event loop, up to {_time(stage.longest_hold)} at a "
-                    "time, and all else waits: make it a plain function and run it via=THREADS, or "
-                    "via= a pool of processes if it computes"
-                )
             if stage.backed_off >= _BUSY:
                 tries = stage.retried + stage.out + stage.filtered + stage.failed
                 return (
@@ -172,10 +175,9 @@ class PipelineReport:
             neighbours += ", upstream blocked"
         if number + 1 < len(self.stages) and self.stages[number + 1].starved >= _BUSY:
             neighbours += ", downstream starved"
-        advice = f"raise workers={found.workers}, or use an executor of processes if it computes"
-        if found.limits:
-            advice = "it lets no more through"
-        return f"{found.name} is the bottleneck: {found.busy:.0%} busy{neighbours}; {advice}"
+        return (
+            f"{found.name} is the bottleneck: {found.busy:.0%} busy{neighbours}; {_advice(found)}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures, as JSON has them."""
@@ -252,6 +254,40 @@ class PipelineReport:
             f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
             f"<p>{escape(self._summary())}</p>"
         )
+
+
+def _advice_of_a_busy_loop(stages: Sequence[StageReport]) -> str:
+    """Return what to do if the event loop is the bottleneck: no number of workers helps there."""
+    found = max(stages, key=lambda stage: stage.held_loop * stage.seconds)
+    share = found.held_loop * found.seconds / max(1, found.entered + found.retried)
+    if share >= _LONG_CALL:
+        return (
+            f"{found.name} holds the event loop, up to {_time(found.longest_hold)} at a time, and "
+            "all else waits: make it a plain function and run it via=THREADS if it blocks, or via= "
+            "a pool of processes if it computes"
+        )
+    return (
+        f"the event loop is the bottleneck, most of all in {found.name}, whose calls take "
+        f"{_time(share)}: {_FEWER_ITEMS}"
+    )
+
+
+def _advice(found: StageReport) -> str:
+    """Return what to do about a stage that is the bottleneck."""
+    if found.limits:
+        return "it lets no more through"
+    if found.latency is not None and found.latency.p90 < _SHORT_CALL:
+        return f"its calls take {_time(found.latency.p50)}: {_FEWER_ITEMS}"
+    if found.executor_size is None:
+        return f"raise workers={found.workers}, or use an executor of processes if it computes"
+    if found.executor_size > found.workers:
+        return (
+            f"raise workers={found.workers}: its executor makes {found.executor_size} calls at once"
+        )
+    return (
+        f"its executor makes {found.executor_size} calls at once: give it more; more workers would "
+        "only wait"
+    )
 
 
 _OPTIONAL: Final = ("retried", "queued p50", "held loop")

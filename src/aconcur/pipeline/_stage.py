@@ -100,6 +100,7 @@ class Stage:
         self.call: Call = spec.function
         self.input_failed: Callable[[int, Exception], None] = _raise
         self.deadlines: Deadlines | None = None
+        self.executor_size: int | None = None
         self.tracker: StageTracker | None = None  # with a journal
         self.out = self.filtered = self.failed = self.cancelled = self.retried = 0
         self.emitted = 0
@@ -358,6 +359,7 @@ class Stage:
             backed_off=min(1.0, backed_off),
             held_loop=min(1.0, self.histogram.held / seconds) if seconds > 0 else 0.0,
             longest_hold=self.histogram.longest_hold,
+            executor_size=self.executor_size,
         )
 
 
@@ -470,5 +472,7 @@ class Sampled:
             self._total += seconds
             self._short = self._measured >= _FIRST and self._total < _LONG * self._measured
             weight = self._weight if self._short else 1
-            histogram.held += held * weight
+            # Only what is usual for short calls stands for the calls that were not measured: a
+            # pause of the system is one of its kind.
+            histogram.held += held + min(held, _LONG) * (weight - 1)
             histogram.add(seconds, weight)

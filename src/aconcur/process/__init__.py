@@ -23,6 +23,7 @@ __all__ = (
     "CommandNotFound",
     "CommandPipe",
     "CommandStartError",
+    "CommandStopped",
     "CommandTimeout",
     "Completed",
     "Expected",
@@ -40,6 +41,7 @@ __all__ = (
     "Tee",
     "TransferProgress",
     "run_many",
+    "shell_line",
 )
 
 import os as _os
@@ -59,6 +61,7 @@ from aconcur.process._errors import CommandFailed as CommandFailed
 from aconcur.process._errors import CommandNotEnded as CommandNotEnded
 from aconcur.process._errors import CommandNotFound as CommandNotFound
 from aconcur.process._errors import CommandStartError as CommandStartError
+from aconcur.process._errors import CommandStopped as CommandStopped
 from aconcur.process._errors import CommandTimeout as CommandTimeout
 from aconcur.process._errors import InputClosed as InputClosed
 from aconcur.process._errors import OutputEnded as OutputEnded
@@ -81,3 +84,4 @@ from aconcur.process._run_many import run_many as run_many
 from aconcur.process._secret import Secret as Secret
 from aconcur.process._session import Expected as Expected
 from aconcur.process._session import Running as Running
+from aconcur.process._shell_line import shell_line as shell_line

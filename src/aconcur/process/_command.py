@@ -6,15 +6,17 @@ __all__ = ("Command", "CommandPipe", "Runnable")
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Literal, final
+
+import anyio
 
 from aconcur.process._driver import DEFAULT_GRACE, DEFAULT_LINGER, OnProgress, OnStage, Options
 from aconcur.process._pty import Size
 from aconcur.process._redirect import CAPTURE, PIPE, Input, Output, Stderr, Wiring
 from aconcur.process._results import Completed
-from aconcur.process._run import run_stages
+from aconcur.process._run import refuse_running_loop, run_stages
 from aconcur.process._session import Running, open_stages
 from aconcur.process._stage import Argument, EnvValue, Limits, Stage, render_shell_line
 
@@ -51,7 +53,7 @@ def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 class Runnable(ABC):
-    """What can be run: a :class:`Command` or a :class:`CommandPipe`."""
+    """The base of :class:`Command` and :class:`CommandPipe`: it can be run."""
 
     __slots__ = ()
 
@@ -178,6 +180,74 @@ class Runnable(ABC):
         )
         return await run_stages(self._stages, options)
 
+    def run_sync(
+        self,
+        *,
+        input: Input = None,  # noqa: A002
+        output: Output = CAPTURE,
+        check: bool = True,
+        timeout: float | None = None,
+        grace: float = DEFAULT_GRACE,
+        linger: float | None = DEFAULT_LINGER,
+        max_output: int | None = None,
+        until_last: bool = False,
+    ) -> Completed:
+        """Run the commands to their end from code that is not async: a script, a Django view.
+
+        The same as :meth:`run`, in an event loop of its own.
+
+        Raises:
+            RuntimeError: an event loop runs in this thread: await :meth:`run` there.
+            Exception: as for :meth:`run`.
+
+        Cost: 0.5 ms more than :meth:`run`, for the loop.
+        """
+        options = Options(
+            input=input,
+            output=output,
+            check=check,
+            timeout=timeout,
+            grace=grace,
+            linger=linger,
+            max_output=max_output,
+            until_last=until_last,
+        )
+        refuse_running_loop("run_sync()", "await run()")
+        return anyio.run(run_stages, self._stages, options)
+
+    def lines_sync(
+        self,
+        *,
+        input: Input = None,  # noqa: A002
+        check: bool = True,
+        grace: float = DEFAULT_GRACE,
+        linger: float | None = DEFAULT_LINGER,
+        until_last: bool = False,
+    ) -> Generator[bytes]:
+        """Iterate over the output's lines from code that is not async.
+
+        ::
+
+            for line in Command("journalctl", "-f").lines_sync():
+                if b"error" in line:
+                    break
+
+        A thread runs an event loop meanwhile. Leaving the loop early ends the commands, as leaving
+        the block of :meth:`open` does, as soon as the generator is closed: at once with ``break``
+        in CPython.
+
+        Raises:
+            RuntimeError: an event loop runs in this thread: use :meth:`open` there.
+            Exception: as for :meth:`open`.
+
+        Cost: 2 ms a call for the thread and its loop, 0.1 ms for each batch of lines.
+        """
+        options = Options(
+            input=input, output=PIPE, check=check, grace=grace, linger=linger, until_last=until_last
+        )
+        refuse_running_loop("lines_sync()", "use open() and lines()")
+        return _lines_sync(self._stages, options)
+
     def open(
         self,
         *,
@@ -248,6 +318,22 @@ class Runnable(ABC):
             pty=pty,
         )
         return open_stages(self._stages, options)
+
+
+def _lines_sync(stages: tuple[Stage, ...], options: Options) -> Generator[bytes]:
+    from anyio.from_thread import start_blocking_portal  # a fifth of this package's import time
+
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(open_stages(stages, options)) as running,
+    ):
+        batches = running.line_batches()
+
+        async def next_batch() -> list[bytes]:
+            return await anext(batches, [])
+
+        while batch := portal.call(next_batch):
+            yield from batch
 
 
 @final
@@ -358,7 +444,7 @@ class Command(Runnable):
         rlimits: Limits | None = _UNCHANGED,
         start_new_session: bool = _UNCHANGED,
     ) -> Command:
-        """Return a command that differs in what is given.
+        """Return a command with other values for the given parameters.
 
         ``args`` are all arguments after the program. The variables of ``env`` are added to those of
         this command, or replace them; None drops them all. Every other parameter replaces its
@@ -436,7 +522,7 @@ class CommandPipe(Runnable):
         self._commands = commands
 
     def with_(self, **options: Any) -> CommandPipe:  # noqa: ANN401
-        """Return a pipe whose commands all differ in what is given: see :meth:`Command.with_`."""
+        """Return a pipe of the commands that :meth:`Command.with_` makes of each."""
         return CommandPipe(*(command.with_(**options) for command in self._commands))
 
     @property

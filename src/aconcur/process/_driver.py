@@ -55,9 +55,9 @@ from aconcur._core.shielded import (
     wait_readable_catching_cancel,
 )
 from aconcur._core.validation import check_count, check_plain_function, check_seconds
-from aconcur.process._errors import CommandNotEnded
+from aconcur.process._errors import CommandNotEnded, CommandStopped
 from aconcur.process._process_group import Exit
-from aconcur.process._pty import Size, checked_size
+from aconcur.process._pty import Size, checked_size, has_terminal
 from aconcur.process._redirect import (
     CAPTURE,
     Input,
@@ -92,6 +92,8 @@ _LARGE_READ: Final = 1 << 18
 _TURN: Final = 0.002
 # Seconds between two calls of on_progress. A guess: what an eye can follow.
 _TICK: Final = 0.1
+# Seconds between two looks whether a stage was stopped: no descriptor tells that.
+_STOP_CHECK: Final = 0.5
 # Seconds that a process may take to die of SIGKILL. Longer ones hang in the kernel.
 _DEATH: Final = 10.0
 # Seconds of the first sleep while killed grandchildren die; each is twice the one before.
@@ -243,7 +245,7 @@ class Driver:
         self._last_is_over: bool = False
         self._kill_at: float | None = None
         self._error: Exception | None = None
-        self._began = self._heard = self._ticked = perf_counter()
+        self._began = self._heard = self._ticked = self._looked = perf_counter()
         self._seconds: float = 0.0
         self._final: TransferProgress | None = None
 
@@ -290,7 +292,7 @@ class Driver:
             for fd in pipes.values():
                 os.close(fd)
         self._started = started
-        self._began = self._heard = self._ticked = perf_counter()
+        self._began = self._heard = self._ticked = self._looked = perf_counter()
         for place, fd in enumerate(started.group.exit_fds):
             self._selector.register(fd, selectors.EVENT_READ, partial(self._on_exit, place))
             self._running += 1
@@ -395,6 +397,8 @@ class Driver:
             moments.append(self._ticked + _TICK)
         if self._kill_at is not None:
             moments.append(self._kill_at)
+        if self._running and has_terminal():
+            moments.append(self._looked + _STOP_CHECK)
         if not self._running and self.options.linger is not None:
             moments.append(self._heard + self.options.linger)
         return max(0.0, min(moments) - perf_counter()) if moments else None
@@ -419,9 +423,27 @@ class Driver:
         if self._kill_at is not None and perf_counter() >= self._kill_at and self._started:
             self._kill_at = None
             self._started.group.signal(signal.SIGKILL)
+        if self._running and has_terminal() and perf_counter() >= self._looked + _STOP_CHECK:
+            self._looked = perf_counter()
+            self._report_stops()
         if self.options.on_progress is not None and perf_counter() >= self._ticked + _TICK:
             self._ticked = perf_counter()
             self.tell_progress()
+
+    def _report_stops(self) -> None:
+        """Look whether stages were stopped. Those that wait for our terminal would do so for ever.
+
+        Raises:
+            CommandStopped: a stage of a process group of its own wants the terminal.
+        """
+        group = self.started.group
+        for place, stage in enumerate(self.stages):
+            number = group.stop_signal(place)
+            if number in {signal.SIGTTIN, signal.SIGTTOU} and group.own:
+                raise CommandStopped(stage.shown_args, number)
+            if number is not None:
+                name = signal.Signals(number).name
+                _log.warning("%s was stopped by %s: SIGCONT continues it", self._line(place), name)
 
     def _feed(self) -> None:
         """Write more of the input, and decide what to wait for until the next time."""
@@ -502,7 +524,7 @@ class Driver:
 
     @property
     def started(self) -> Started:
-        """What runs."""
+        """The stages that run, and the ends of their pipes."""
         assert self._started is not None
         return self._started
 
@@ -586,7 +608,7 @@ class Driver:
             if (left := last - perf_counter()) <= 0:
                 break
             interrupted = await self._serve_quietly(left) or interrupted
-        self._step_quietly()  # what was written last
+        self._step_quietly()  # reads the last output
         return interrupted
 
     def _ask_to_end(self, started: Started) -> None:
@@ -637,7 +659,7 @@ class Driver:
     # Results
 
     def completed(self) -> Completed:
-        """Return how the stages ended and what was captured. All have ended, or none started."""
+        """Return how the stages ended, and the captured output. All have ended, or none started."""
         exits: list[Exit | None] = [None] * len(self.stages)
         if self._started is not None:
             exits = [*map(self._started.group.exit_of, range(len(self.stages)))]
@@ -700,7 +722,7 @@ class Driver:
             self._line(place),
             started.group.pids[place],
             found.returncode if found is not None else None,
-            perf_counter() - self._began,
+            self._heard - self._began,
         )
         self._tell(self.options.on_end, "ended", event)
 

@@ -8,6 +8,7 @@ __all__ = (
     "CommandNotEnded",
     "CommandNotFound",
     "CommandStartError",
+    "CommandStopped",
     "CommandTimeout",
     "InputClosed",
     "OutputEnded",
@@ -19,6 +20,7 @@ import errno
 import os
 import shlex
 import shutil
+import signal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from aconcur.errors import AconcurError
@@ -52,7 +54,7 @@ class CommandFailed(CommandError):  # noqa: N818 - the field's word
             where = f" (stage {completed.stages.index(stage) + 1} of {len(completed.stages)})"
         super().__init__(f"{shown(stage.args)}{where} {_reason(completed, stage)}")
         self.completed: Completed = completed
-        """What was read, and every stage's status and stderr."""
+        """The captured output, and every stage's status and stderr."""
 
     def __reduce__(self) -> Reduced:
         return type(self), (self.completed,)
@@ -92,7 +94,7 @@ class CommandTimeout(CommandError, TimeoutError):  # noqa: N818 - the field's wo
         super().__init__(f"{line} was ended after {seconds:g} s: allow more with timeout=")
         self.seconds: float = seconds
         self.completed: Completed = completed
-        """What was read until then, and how the stages ended. A status of None: that stage had not
+        """The output until then, and how the stages ended. A status of None: that stage had not
         been started, since a named pipe was not open at its other end."""
 
     def __reduce__(self) -> Reduced:
@@ -116,13 +118,33 @@ class CommandNotEnded(CommandError):  # noqa: N818 - the field's word
             f"runs as another user: end it as that user, for example with sudo kill {numbers}"
         )
         self.completed: Completed = completed
-        """What is known. The status of a stage that runs on is None."""
+        """The output and the statuses; the status of a stage that runs on is None."""
         self.pids: tuple[int, ...] = pids
         """The processes that run on."""
         self.grace: float = grace
 
     def __reduce__(self) -> Reduced:
         return type(self), (self.completed, self.pids, self.grace)
+
+
+class CommandStopped(CommandError):  # noqa: N818 - the field's word
+    """Raised when the system has stopped a command that wants our terminal; all have been ended.
+
+    A command in a process group of its own may not read the terminal (SIGTTIN), nor change it
+    (SIGTTOU). Without this error its run would never end.
+    """
+
+    def __init__(self, args: tuple[str, ...], number: int) -> None:
+        name = signal.Signals(number).name
+        super().__init__(
+            f"{shown(args)} was stopped by {name}, since it wants the terminal: lend it with "
+            "input=INHERIT, or make one with open(pty=True)"
+        )
+        self._command = args
+        self.signal: int = number
+
+    def __reduce__(self) -> Reduced:
+        return type(self), (self._command, self.signal)
 
 
 class OutputTooLarge(CommandError):  # noqa: N818 - the field's word
@@ -150,7 +172,7 @@ class OutputEnded(CommandError, EOFError):  # noqa: N818 - the field's word
         self._command = args
         self._wanted = wanted
         self.partial: bytes = partial
-        """What came before the end. It is still there to be read."""
+        """The output before the end. It can still be read."""
 
     def __reduce__(self) -> Reduced:
         return type(self), (self._command, self._wanted, self.partial)
@@ -241,11 +263,12 @@ def _interpreter_fault(stage: Stage) -> str:
         return ""
     if not line.startswith(b"#!"):
         return "it needs a loader or a library that is not there: see ldd(1)"
-    interpreter = line[2:].rstrip(b"\n").strip(b" \t").decode("utf-8", "backslashreplace")
-    if interpreter.endswith("\r"):
+    shebang = line.rstrip(b"\n").decode("utf-8", "backslashreplace")
+    interpreter = shebang[2:].strip(" \t")
+    if shebang.endswith("\r"):
         return (
-            f"its first line, {line.rstrip().decode('utf-8', 'backslashreplace')!r}, ends in a "
-            "carriage return: convert its line ends, for example with dos2unix"
+            f"its first line, {shebang!r}, ends in a carriage return: convert its line ends, for "
+            "example with dos2unix"
         )
     name = shlex.quote((interpreter.split() or [""])[0])
     return f"its interpreter {name} was not found: install it, or correct the first line"

@@ -103,7 +103,7 @@ class ProcessGroup:
         return self.own and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
 
     def has_vanished(self) -> bool:
-        """Return whether another part of the program has reaped the leader, and none is left."""
+        """Return whether another part of the program has reaped the whole group."""
         try:
             os.killpg(self.id, 0)
         except ProcessLookupError:

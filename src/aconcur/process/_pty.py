@@ -9,6 +9,7 @@ __all__ = (
     "OurTerminal",
     "Size",
     "checked_size",
+    "has_terminal",
     "on_terminal",
     "open_terminal",
     "our_terminal",
@@ -23,6 +24,7 @@ import struct
 import termios
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final, TypeAlias, final
 
 Size: TypeAlias = tuple[int, int]
@@ -76,6 +78,16 @@ def open_terminal(size: Size) -> tuple[int, int]:
         os.close(theirs)
         raise
     return ours, theirs
+
+
+@cache
+def has_terminal() -> bool:
+    """Return whether this process has a controlling terminal, which may stop its children."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def resize(fd: int, size: Size) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("run_stages",)
+__all__ = ("refuse_running_loop", "run_stages")
 
 import anyio
 
+from aconcur._core.loops import current_loop
 from aconcur.process._driver import Driver, Options
 from aconcur.process._errors import CommandFailed, CommandTimeout, OutputTooLarge
 from aconcur.process._redirect import Wiring
@@ -40,3 +41,13 @@ def _check_pipes(stages: tuple[Stage, ...], options: Options) -> None:
     for stage in stages:
         if stage.stderr is Wiring.PIPE:
             raise ValueError("stderr=PIPE only works with open(): use CAPTURE, or a function")
+
+
+def refuse_running_loop(name: str, remedy: str) -> None:
+    """Refuse to block a thread in which an event loop runs.
+
+    Raises:
+        RuntimeError: one runs here.
+    """
+    if current_loop() is not None:
+        raise RuntimeError(f"{name} would block the event loop of this thread: {remedy} instead")

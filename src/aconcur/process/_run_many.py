@@ -96,7 +96,7 @@ class Outcomes(AsyncIterator[Outcome]):
     async def __anext__(self) -> Outcome:
         """Return the next outcome.
 
-        **Cancelled**: none is lost; ask again.
+        **Cancelled**: no outcome is lost; ask again.
 
         Raises:
             StopAsyncIteration: all have been returned.

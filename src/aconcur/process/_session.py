@@ -16,7 +16,7 @@ __all__ = ("Expected", "Running", "open_stages")
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Literal, NamedTuple, final
+from typing import Final, Literal, NamedTuple, TypeVar, final
 
 import anyio
 import anyio.abc
@@ -33,7 +33,10 @@ from aconcur.process._secret import Secret, plain_bytes
 from aconcur.process._stage import Stage, render_shell_line
 from aconcur.process._stdin import as_view
 
-_MOST_RECEIVED = 1 << 16
+P = TypeVar("P", bound=Pattern)
+
+# Bytes that one receive() returns at most, by default.
+_MOST_RECEIVED: Final = 1 << 16
 
 
 class Expected(NamedTuple):
@@ -177,7 +180,7 @@ class Running(anyio.abc.ByteStream):
         output, also for a line of 1 GiB; so is the memory in the longest line.
 
         Args:
-            end: what ends a line, or several alternatives: ``b"\0"`` for ``find -print0``,
+            end: the bytes that end a line, or several alternatives: ``b"\0"`` for ``find -print0``,
                 ``(b"\n", b"\r")`` for programs that show their progress.
             stage: whose output, from 0; None: the last stage.
             stream: ``"stderr"`` for the stage's stderr, if its command has ``stderr=PIPE`` or
@@ -218,7 +221,7 @@ class Running(anyio.abc.ByteStream):
 
         **Cancelled**: no line is lost; another iterator goes on.
 
-        Cost: about 1.3 × :meth:`lines`.
+        Cost: about twice that of :meth:`lines`, for the tuple that each line comes in.
         """
         readers = [self._stdout] if self._stdout.stream is not None else []
         for stage, stream in self._driver.stderrs.items():
@@ -232,7 +235,7 @@ class Running(anyio.abc.ByteStream):
         r"""Return so many bytes of the output: the body after a ``Content-Length``.
 
         Raises:
-            OutputEnded: the output ends before; its ``partial`` is still there to be read.
+            OutputEnded: the output ends before; its ``partial`` can still be read.
             ValueError: ``count`` is negative.
 
         **Cancelled**: no byte is lost.
@@ -253,20 +256,20 @@ class Running(anyio.abc.ByteStream):
             timeout: seconds to wait; None: no limit.
 
         Raises:
-            OutputEnded: the output ends before; its ``partial`` is still there to be read.
-            TimeoutError: the pattern did not come in time. What came is still there to be read.
+            OutputEnded: the output ends before; its ``partial`` can still be read.
+            TimeoutError: the pattern did not come in time. The output so far can still be read.
 
         **Cancelled**: no byte is lost.
 
-        Cost: bytes are searched for once; for a regular expression, what has come is searched
-        again whenever more comes.
+        Cost: linear for bytes. A regular expression searches all pending output again whenever
+        more comes.
         """
         _, text = await self._read_until_any((end,), timeout)
         return text
 
     async def expect(
         self,
-        answers: Mapping[Pattern, bytes | str | Secret | None],
+        answers: Mapping[P, bytes | str | Secret | None],
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - its error tells what came
     ) -> Expected:
@@ -278,15 +281,15 @@ class Running(anyio.abc.ByteStream):
                 await running.expect({b"passphrase": Secret("…\n")}, timeout=5)
 
         Args:
-            answers: a pattern, as for :meth:`read_until`, to what is written; None: nothing.
+            answers: a pattern, as for :meth:`read_until`, to the bytes to write; None: none.
             timeout: seconds to wait for a pattern; None: no limit.
 
         Returns:
             The pattern that matched, and the output up to it.
 
         Raises:
-            OutputEnded: the output ends before; its ``partial`` is still there to be read.
-            TimeoutError: no pattern came in time. What came is still there to be read.
+            OutputEnded: the output ends before; its ``partial`` can still be read.
+            TimeoutError: no pattern came in time. The output so far can still be read.
             InputClosed: the first stage reads no more.
 
         **Cancelled**: no byte of the output is lost; a part of the answer may have been written.
@@ -330,6 +333,7 @@ class Running(anyio.abc.ByteStream):
         """
         await anyio.lowlevel.checkpoint()
         self._drained = True
+        self._stdout.take_all()
         self._discard(self._stdout)
 
     # As a byte stream of anyio
@@ -377,7 +381,7 @@ class Running(anyio.abc.ByteStream):
             Every stage's status and stderr. Raises nothing for a stage that failed: the block's
             end does that.
 
-        **Cancelled**: the commands run on; what was discarded is lost.
+        **Cancelled**: the commands run on; discarded output is lost.
         """
         self._waited = True
         self._discard_unread()

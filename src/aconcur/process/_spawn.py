@@ -1,4 +1,4 @@
-"""Start all stages of a pipe in one step: either every stage runs, or none is left.
+"""Start all stages of a pipe in one step: either all run, or all are gone.
 
 Invariants
     1. :func:`spawn` does not await, so no cancellation falls between two stages.
@@ -418,8 +418,8 @@ _limiter: RunVar[_StartLimiter] = RunVar("aconcur.process start limiter")
 async def start_in_turn(start: Callable[[], Started]) -> Started:
     """Return the result of ``start()``, called inline or in a worker thread.
 
-    **Cancelled** before the start: nothing was started. After it: what was started is killed and
-    reaped.
+    **Cancelled** before the start: nothing was started. After it: the started processes are killed
+    and reaped.
     """
     try:
         limiter = _limiter.get()

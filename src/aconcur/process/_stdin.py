@@ -127,7 +127,7 @@ class StageInput:
             except BlockingIOError:
                 return False
             except OSError as error:
-                # EPIPE is no error of ours: the stage's status decides. EIO: a terminal hung up.
+                # EPIPE: the stage's status decides. EIO: the terminal has hung up.
                 if error.errno not in {errno.EPIPE, errno.EIO}:
                     raise
                 self.broken, self._chunks = True, None

@@ -1,10 +1,11 @@
-"""What our tools need around a run: no other loop in this thread, no collection of garbage."""
+"""Keeps runs apart from their surroundings: no other loop in the thread, no garbage collection."""
 
 from __future__ import annotations
 
-__all__ = ("no_collections", "refuse_in_a_loop")
+__all__ = ("a_loop_runs", "no_collections", "refuse_in_a_loop")
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,3 +31,11 @@ def refuse_in_a_loop(caller: str) -> None:
             f"{caller}() runs loops of its own and one is running in this thread: "
             "call it from a plain function"
         )
+
+
+def a_loop_runs() -> bool:
+    """Return whether a loop runs in this thread, or has been started by a host loop (trio)."""
+    if current_loop() is not None:
+        return True
+    run = sys.modules.get("trio._core._run")
+    return run is not None and hasattr(run.GLOBAL_RUN_CONTEXT, "runner")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 from functools import partial
+from math import nan
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from statistics import median
@@ -137,6 +138,12 @@ def parts(
     }
 
 
+def imported(pool: ProcessPool) -> float:
+    """Measure how long a worker takes to import."""
+    job = pool.submit(timeit, IMPORT, FORGET, number=1)
+    return 1e6 * job.result()
+
+
 def whole(
     data: bytes, pool: ProcessPool, times: int
 ) -> float:
@@ -184,7 +191,7 @@ def steps(
     another MiB in and another MiB out add to it. Steps 3
     and 8 are one round trip: no clock times half of it.
     Steps 1 and 10 are the rest: three threads hand over to
-    each other. Step 5 happens once a worker: see `once`.
+    each other. Step 5 happens once a worker, not in a call.
     The last line is aconcur's pool: a socket a worker, and
     no thread in between.
     """
@@ -203,6 +210,9 @@ def steps(
             call = whole(data, pool, count)
             column["1, 10 hand over (rest)"] = (
                 call - sum_of_parts
+            )
+            column["5 import, once a worker"] = (
+                imported(pool) if data is TINY else nan
             )
             column["whole call"] = call
             column["whole call, awaited"] = asyncio.run(

@@ -45,8 +45,12 @@ _HEADERS: Final[dict[bytes, Reader]] = {
 }
 _MCELL: Final = b"#MCell"
 _GZIP: Final = b"\x1f\x8b"
+# The header of RLE, after comments.
+_RLE: Final = re.compile(rb"(?:\s*#[^\n]*\n)*\s*x\s*=")
 # The first line of a picture. In RLE it could only be a lone "!" or dots.
 _PICTURE: Final = re.compile(rb"\s*(?:!|[.O*]+[ \t\r]*$)", re.MULTILINE)
+# The first comment of a picture. RLE ends at the "!".
+_WORDS: Final = re.compile(rb"\s*![^\S\n]*\S")
 # Files of Life 1.05 without their first line begin with a block or a description.
 _BLOCKS: Final = re.compile(rb"\s*(?:#[DNR][^\n]*\n\s*)*#P[^\n]*\n[.*\s]*(?:#|$)")
 
@@ -54,10 +58,10 @@ _BLOCKS: Final = re.compile(rb"\s*(?:#[DNR][^\n]*\n\s*)*#P[^\n]*\n[.*\s]*(?:#|$)
 def read(path: str | os.PathLike[str]) -> Pattern:
     """Read a pattern from a file: RLE, macrocell, .cells, Life 1.05 or Life 1.06.
 
-    The first line tells macrocell and Life 1.05 and 1.06, whatever the name is; for the others the
-    ending of the name decides (.rle, .cells), and if it is another one, the content. A file that is
-    compressed by gzip is decompressed first. Reading a large file takes a while: on an event loop
-    use ``await anyio.to_thread.run_sync(read, path)``.
+    The content tells macrocell, Life 1.05 and 1.06, and RLE with a header, whatever the name is;
+    for the others the ending of the name decides (.rle, .cells), and if it is another one, the
+    content. A file that is compressed by gzip is decompressed first. Reading a large file takes a
+    while: on an event loop use ``await anyio.to_thread.run_sync(read, path)``.
 
     Args:
         path: the file.
@@ -95,7 +99,9 @@ def _reader(suffix: str, data: bytes) -> Reader:
     for header, reader in _HEADERS.items():
         if data.startswith(header):
             return reader
-    if suffix in _READERS:
+    if _RLE.match(data):
+        return read_rle
+    if suffix in _READERS and not (suffix == ".rle" and _WORDS.match(data)):
         return _READERS[suffix]
     if _BLOCKS.match(data):
         return read_life105

@@ -101,7 +101,9 @@ class _Head:
         self.lines = 0
         """The number of lines before the cells."""
         self._has_rule = False
+        # From #CXRLE Pos, and from #P or #R, which Golly ignores in a bounded field.
         self._place: tuple[int, int] | None = None
+        self._old_place: tuple[int, int] | None = None
         self._size: tuple[int, int] | None = None
 
     def read(self) -> str:
@@ -126,9 +128,9 @@ class _Head:
 
     def origin(self) -> tuple[int, int]:
         """Return the row and column of the first cell of the text."""
-        y, x = self._place or (0, 0)
         if self.bounds is None:
-            return y, x
+            return self._place or self._old_place or (0, 0)
+        y, x = self._place or (0, 0)
         middle_y, middle_x = self.bounds.middle
         if self._place is None and self._size is not None:
             height, width = self._size
@@ -171,18 +173,22 @@ class _Head:
         elif kind == "r":
             indent = len(found["rest"]) - len(found["rest"].lstrip())
             self._read_rule(rest, begin + found.start("rest") + indent)
-        elif kind in ("P", "R", "CXRLE"):
-            self._read_place(rest, begin)
+        elif kind == "CXRLE":
+            self._place = self._read_place(rest, begin) or self._place
+        elif kind in ("P", "R"):
+            self._old_place = self._read_place(rest, begin) or self._old_place
         elif rest or kind in ("C", "c"):
             self.comments.append(rest)
 
     def _refuse(self, why: str, index: int) -> NoReturn:
         raise PatternError(why, *place_of(self._text, index), self._source)
 
-    def _read_place(self, words: str, begin: int) -> None:
-        if found := _PLACE.fullmatch(words):
-            self._place = to_int(found["y"]), to_int(found["x"])
-            self.placed = place_of(self._text, begin)
+    def _read_place(self, words: str, begin: int) -> tuple[int, int] | None:
+        found = _PLACE.fullmatch(words)
+        if found is None:
+            return None
+        self.placed = place_of(self._text, begin)
+        return to_int(found["y"]), to_int(found["x"])
 
 
 def write_rle(pattern: Pattern) -> str:

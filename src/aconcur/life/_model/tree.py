@@ -66,7 +66,9 @@ class TreeCells:
     __slots__ = ("bottom", "root", "stride")
 
     def __init__(self, root: Square, bottom: int, stride: int) -> None:
-        self.root, self.bottom, self.stride = root, bottom, stride
+        self.root: Square = root
+        self.bottom: int = bottom
+        self.stride: int = stride
 
     def population(self) -> int:
         """Return the number of live cells."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("Consumer", "Producer", "Queue", "QueueStatistics")
+__all__ = ("Consumer", "Producer", "Queue", "QueueStatistics", "has_reader")
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from operator import length_hint
-from typing import Generic, Self, TypeVar, final
+from typing import Any, Generic, Self, TypeVar, final
 
 from aconcur._core.validation import check_count
 from aconcur._core.wait_queue import WaitQueue, get_call_soon_threadsafe, wait_in
@@ -408,3 +408,9 @@ class Queue(Generic[T]):
         end = ThreadEnd(self._state, get_call_soon_threadsafe(), self.task_done, self._ends.remove)
         self._ends.append(end)
         return end
+
+
+def has_reader(queue: Queue[Any]) -> bool:
+    """Return whether a task reads the queue: has taken an item, waits for one, or is a consumer."""
+    state, seen = queue._state, queue.statistics()  # noqa: SLF001 - this is its module
+    return bool(seen.got or seen.consumers or state.getters or state.reserved_items)

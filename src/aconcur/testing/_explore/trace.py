@@ -156,12 +156,13 @@ Log: TypeAlias = Recorder | StepLog
 def show(steps: Sequence[Step], width: int = 10_000) -> Iterator[str]:
     """Yield the timeline, a line of text a step; ``>`` marks a deviation from the order."""
     tasks = max((len(step.task) for step in steps), default=0)
-    places = max((len(step.where) for step in steps), default=0)
+    places = min(max((len(step.where) for step in steps), default=0), width // 3)
     before = ""
     for step in steps:
         mark = ">" if step.deviates else " "
         name = step.task if step.task != before or step.deviates else ""
-        yield _cut(f"{mark} {name:{tasks}}  {step.where:{places}}  {step.code}".rstrip(), width)
+        place = step.where if len(step.where) <= places else f"…{step.where[1 - places :]}"
+        yield _cut(f"{mark} {name:{tasks}}  {place:{places}}  {step.code}".rstrip(), width)
         before = step.task
 
 

@@ -1,0 +1,1 @@
+"""Item 76: a line server and its clients."""

@@ -1,0 +1,1 @@
+"""Item 77: threads and tasks in one program."""

@@ -1,0 +1,1 @@
+"""Item 78: an event loop that stays responsive."""
