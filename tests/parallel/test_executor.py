@@ -29,6 +29,7 @@ from aconcur.parallel import COLLECT, SKIP, ExecutorBroken, Failure, RemoteError
 from aconcur.testing import cancel_everywhere, explore
 from tests.support import item41_jobs as jobs
 from tests.support import parallel_jobs as work
+from tests.support.states import BOUND
 
 pytestmark = pytest.mark.usefixtures("light_main_module")
 Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
@@ -165,8 +166,9 @@ async def test_async_input_comes_item_by_item_and_is_closed(executor: Executor) 
         if one == 99:
             break
     assert found == list(range(100))
-    while not closed:
-        await checkpoint()
+    with anyio.fail_after(BOUND):
+        while not closed:
+            await checkpoint()
 
 
 async def test_an_async_input_may_wait_for_a_result(executor: Executor) -> None:
@@ -176,8 +178,9 @@ async def test_an_async_input_may_wait_for_a_result(executor: Executor) -> None:
         while had[-1] < 20:
             asked = had[-1] + 1
             yield asked
-            while had[-1] < asked:
-                await checkpoint()
+            with anyio.fail_after(BOUND):
+                while had[-1] < asked:
+                    await checkpoint()
 
     await move(parallel.map(abs, answers_to_itself(), executor=executor), had)
     assert had == list(range(21))
@@ -349,8 +352,9 @@ async def test_calls_that_somebody_calls_off_end_the_map() -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(collect)
-        while not executor.calls:
-            await checkpoint()
+        with anyio.fail_after(BOUND):
+            while not executor.calls:
+                await checkpoint()
         future, _ = executor.calls[0]
         future.cancel()
 
@@ -373,8 +377,9 @@ async def test_a_break_calls_off_what_has_not_begun() -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(left)
-        while not executor.calls:
-            await checkpoint()
+        with anyio.fail_after(BOUND):
+            while not executor.calls:
+                await checkpoint()
         executor.calls[0][0].set_running_or_notify_cancel()
         executor.calls[0][0].set_result(executor.calls[0][1]())
         del executor.calls[0]
@@ -388,8 +393,9 @@ async def test_a_cancelled_map_calls_off_what_has_not_begun() -> None:
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as group:
             group.start_soon(parallel.map(abs, range(9), executor=executor, workers=3).collect)
-            while not executor.calls:
-                await checkpoint()
+            with anyio.fail_after(BOUND):
+                while not executor.calls:
+                    await checkpoint()
             scope.cancel()
     assert [future.cancelled() for future, _ in executor.calls] == [True] * len(executor.calls)
 

@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from aconcur.parallel import COLLECT, SKIP, Results, WorkerDied
 from aconcur.parallel._map import results as _results
-from aconcur.parallel._map import source as _intake
+from aconcur.parallel._map import source as _source
 from aconcur.testing import cancel_everywhere, explore
 from tests.support.hands import hands
 
@@ -234,7 +234,7 @@ SCENARIOS: list[Scenario] = [
 @pytest.fixture(autouse=True)
 def no_turn_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody pause because time has passed: a schedule must not depend on the clock."""
-    monkeypatch.setattr(_intake, "_PULL", 1e9)
+    monkeypatch.setattr(_source, "_PULL", 1e9)
     monkeypatch.setattr(_results, "_HOLD", 1e9)
 
 

@@ -24,6 +24,7 @@ from aconcur.parallel import (
     open_pool,
 )
 from tests.support import parallel_tasks as tasks
+from tests.support.states import BOUND
 
 
 async def test_results_come_in_the_order_of_their_items(pool: Pool) -> None:
@@ -82,8 +83,9 @@ async def test_async_input_is_drawn_and_closed(pool: Pool) -> None:
     async for result in pool.map(tasks.square, source(), buffer=50):
         if result > 100_000:
             break
-    while not closed:
-        await anyio.sleep(0.01)
+    with anyio.fail_after(BOUND):
+        while not closed:
+            await anyio.sleep(0.01)
 
 
 async def test_async_input_that_ends(pool: Pool) -> None:
@@ -216,11 +218,13 @@ async def test_leaving_a_map_stops_what_runs(pool: Pool, tmp_path: Path) -> None
                 pass
 
         group.start_soon(map_it)
-        while len(noted := list(tmp_path.iterdir())) < 2:
-            await anyio.sleep(0.01)
+        with anyio.fail_after(BOUND):
+            while len(noted := list(tmp_path.iterdir())) < 2:
+                await anyio.sleep(0.01)
         group.cancel_scope.cancel()
-    while any(Path(f"/proc/{path.name}").exists() for path in noted):
-        await anyio.sleep(0.01)
+    with anyio.fail_after(BOUND):
+        while any(Path(f"/proc/{path.name}").exists() for path in noted):
+            await anyio.sleep(0.01)
     assert await pool.run(tasks.square, 3) == 9
 
 

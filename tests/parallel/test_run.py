@@ -25,6 +25,7 @@ from aconcur.parallel import (
     open_pool,
 )
 from tests.support import parallel_tasks as tasks
+from tests.support.states import BOUND
 
 
 async def test_returns_what_the_function_returns_in_another_process(pool: Pool) -> None:
@@ -62,11 +63,11 @@ async def test_what_must_not_or_cannot_act_here_is_a_remote_error(
     assert await pool.run(tasks.square, 3) == 9
 
 
-@pytest.mark.parametrize("value", [tasks.Incomparable(), tasks.Unequal()])
-async def test_an_exception_may_hold_what_has_no_equal(pool: Pool, value: object) -> None:
+@pytest.mark.parametrize("kind", [tasks.Incomparable, tasks.Unequal])
+async def test_an_exception_may_hold_what_has_no_equal(pool: Pool, kind: type[object]) -> None:
     with pytest.raises(LookupError) as caught:
-        await pool.run(tasks.raise_it, LookupError(value))
-    assert type(caught.value.args[0]) is type(value)
+        await pool.run(tasks.raise_it, LookupError(kind()))
+    assert type(caught.value.args[0]) is kind
     assert not pool.statistics().died
 
 
@@ -176,11 +177,13 @@ async def test_cancelling_a_call_ends_its_worker(pool: Pool, tmp_path: Path) -> 
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as group:
             group.start_soon(pool.run, tasks.note_then_sleep, str(tmp_path), 60)
-            while not (noted := list(tmp_path.iterdir())):
-                await anyio.sleep(0.01)
+            with anyio.fail_after(BOUND):
+                while not (noted := list(tmp_path.iterdir())):
+                    await anyio.sleep(0.01)
             scope.cancel()
-    while Path(f"/proc/{noted[0].name}").exists():
-        await anyio.sleep(0.01)
+    with anyio.fail_after(BOUND):
+        while Path(f"/proc/{noted[0].name}").exists():
+            await anyio.sleep(0.01)
     assert await pool.run(tasks.square, 3) == 9
 
 
@@ -225,5 +228,6 @@ async def test_a_call_under_way_ends_with_the_pool() -> None:
 
         async with open_pool(1, start="fork") as pool:
             group.start_soon(call, pool)
-            while not pool.statistics().busy:
-                await anyio.sleep(0.01)
+            with anyio.fail_after(BOUND):
+                while not pool.statistics().busy:
+                    await anyio.sleep(0.01)

@@ -45,6 +45,14 @@ async def test_an_item_of_several_iterables_is_named_as_a_tuple(pool: Pool) -> N
     assert [(one.item, one.index) for one in results.failures] == [((2, 0), 1)]
 
 
+async def test_results_that_come_in_any_order_have_their_items_places(pool: Pool) -> None:
+    results = pool.map(tasks.fail_at_seven, range(3000), ordered=False, on_error=COLLECT)
+    pairs = [pair async for pair in results.indexed()]
+    assert sorted(pairs) == [(n, n) for n in range(3000) if n % 10 != 7]
+    with pytest.raises(RuntimeError, match="call map"):
+        results.indexed()
+
+
 async def test_an_async_iterable_among_several_is_refused(pool: Pool) -> None:
     async def numbers() -> AsyncIterator[int]:
         yield 1

@@ -23,6 +23,7 @@ from aconcur.parallel import (
     usable_cpus,
 )
 from tests.support import parallel_tasks as tasks
+from tests.support.states import BOUND, until_sync
 
 
 async def test_every_way_of_starting_works(start: StartMethod) -> None:
@@ -43,20 +44,23 @@ async def test_every_way_of_starting_works(start: StartMethod) -> None:
 async def test_a_worker_that_dies_idle_costs_nothing() -> None:
     async with open_pool(1, start="forkserver") as pool:
         os.kill(await pool.run(os.getpid), signal.SIGKILL)
-        while not pool.statistics().died:
-            await anyio.sleep(0.01)
+        with anyio.fail_after(BOUND):
+            while not pool.statistics().died:
+                await anyio.sleep(0.01)
         assert await pool.run(tasks.square, 3) == 9
 
 
 async def test_what_a_task_started_ends_with_its_worker(tmp_path: Path) -> None:
     async with open_pool(1, start="fork") as pool, anyio.create_task_group() as group:
         group.start_soon(pool.run, tasks.start_a_child, str(tmp_path))
-        while not (noted := list(tmp_path.iterdir())):
-            await anyio.sleep(0.01)
+        with anyio.fail_after(BOUND):
+            while not (noted := list(tmp_path.iterdir())):
+                await anyio.sleep(0.01)
         group.cancel_scope.cancel()
     child = noted[0].name.removeprefix("child-")
-    while "Z" not in _state(child):
-        await anyio.sleep(0.01)
+    with anyio.fail_after(BOUND):
+        while "Z" not in _state(child):
+            await anyio.sleep(0.01)
 
 
 def _state(pid: str) -> str:
@@ -186,8 +190,7 @@ def test_workers_end_with_their_parent_in_silence(number: int, tmp_path: Path) -
     os.killpg(parent.pid, number)
     said, _ = parent.communicate()
     assert said == ("interrupted\n" if number == signal.SIGINT else "")
-    while not all("Z" in _state(worker.name) for worker in workers):
-        time.sleep(0.01)
+    until_sync(lambda: all("Z" in _state(worker.name) for worker in workers))
 
 
 _SCRIPT = """

@@ -16,6 +16,7 @@ from anyio.lowlevel import checkpoint
 from aconcur import parallel
 from aconcur.parallel import COLLECT, Pool, PoolClosed, RemoteError, open_pool
 from tests.support import parallel_tasks as tasks
+from tests.support.states import BOUND
 
 
 async def usable(pool: Pool) -> bool:
@@ -170,8 +171,9 @@ async def test_another_loop_is_refused(pool: Pool) -> None:
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
-    while thread.is_alive():
-        await anyio.sleep(0.005)
+    with anyio.fail_after(BOUND):
+        while thread.is_alive():
+            await anyio.sleep(0.005)
     assert [text.split()[0] for text in said] == ["run()", "map()"]
     assert await usable(pool)
 

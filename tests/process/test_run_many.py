@@ -132,6 +132,14 @@ async def test_one_command_is_not_many() -> None:
             pass
 
 
+async def test_the_default_limit_is_two_for_each_usable_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aconcur.process._run_many.usable_cpus", lambda: 1)
+    async with run_many([]) as outcomes:
+        assert repr(outcomes).startswith("<Outcomes: 0/2 busy")
+
+
 async def test_a_limit_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="limit must be at least 1, not 0"):
         async with run_many([], limit=0):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import anyio
 import anyio.lowlevel
@@ -337,3 +337,41 @@ async def assert_not_held(pool: Pool, number: int) -> None:
 
 def initialized_with(value: object) -> bool:
     return [value] == INITIALIZED
+
+
+MET: dict[str, Any] = {}
+
+
+async def meet(number: int, *, of: int) -> int:
+    """Return when as many calls as ``of`` have come to this process."""
+    import asyncio
+
+    MET.setdefault("came", set()).add(number)
+    while len(MET["came"]) < of:
+        await asyncio.sleep(0.001)
+    return number
+
+
+async def fail_later(number: int) -> NoReturn:
+    import asyncio
+
+    await asyncio.sleep(0)
+    raise TwoArguments("later", code=number)
+
+
+async def wait_and_note(path: str) -> None:
+    import asyncio
+
+    Path(path).write_text("begun")
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        Path(path).write_text("cancelled")
+        raise
+
+
+async def exit_later(code: int) -> NoReturn:
+    import asyncio
+
+    await asyncio.sleep(0)
+    os._exit(code)

@@ -33,7 +33,11 @@ def run_program(
         timeout=100,
         check=False,
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([*paths, *filter(None, sys.path)])},
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join([*paths, *filter(None, sys.path)]),
+            "TMPDIR": str(folder),
+        },
     )
 
 

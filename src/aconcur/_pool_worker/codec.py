@@ -10,7 +10,9 @@ from __future__ import annotations
 
 __all__ = (
     "ANSWER",
+    "ASYNC_CALL",
     "CALL",
+    "CANCEL",
     "FAILED",
     "FORGET",
     "FUNCTION",
@@ -57,6 +59,8 @@ SHARE: Final = 5  # a shared value
 STOP: Final = 6
 INITIALIZE: Final = 7  # the initializer and its arguments
 UNSHARE: Final = 8  # drop a shared value
+ASYNC_CALL: Final = 9  # a coroutine function and its arguments
+CANCEL: Final = 10  # cancel an ASYNC_CALL
 # Kinds of frames that a worker sends.
 ANSWER: Final = 16
 UNREADABLE: Final = 17  # a chunk or a function could not be unpickled

@@ -12,7 +12,9 @@ from contextlib import suppress
 
 from aconcur._pool_worker.codec import (
     ANSWER,
+    ASYNC_CALL,
     CALL,
+    CANCEL,
     FAILED,
     FORGET,
     FUNCTION,
@@ -34,6 +36,7 @@ from aconcur._pool_worker.codec import (
     load,
     send_all,
 )
+from aconcur._pool_worker.event_loop import EventLoop
 from aconcur._pool_worker.failures import pack
 from aconcur._pool_worker.kept import drop, keep
 from aconcur._pool_worker.logs import Levels, forward_logs
@@ -96,6 +99,7 @@ class _Worker:
         self._functions: dict[int, Any] = {}
         self._lock = allocate_lock()  # threads of a task may send log records
         self._resource: Any = None
+        self._loop = EventLoop(self._reply)
 
     def log(self, message: Encoded) -> None:
         """Send a log record. Callable in any thread."""
@@ -138,6 +142,9 @@ class _Worker:
                 continue
             if frame.kind == UNSHARE:
                 drop(frame.job)
+                continue
+            if frame.kind == CANCEL:
+                self._loop.cancel(frame.job)
                 continue
             try:
                 value = self._value(frame)
@@ -189,6 +196,8 @@ class _Worker:
             keep(frame.job, value)
         elif frame.kind == FUNCTION:
             self._functions[frame.job] = value
+        elif frame.kind == ASYNC_CALL:
+            self._loop.call(frame.job, frame.chunk, value)
         elif frame.kind == CALL:
             self._work(frame, _call, (value,), EXACT, skip=2)
         elif frame.job in self._functions:
@@ -216,9 +225,9 @@ class _Worker:
             star=bool(flags & STAR),
             failed=pack if skip == 1 else lambda error: pack(error, skip=skip),
         )
-        self._answer(frame, answer, seconds)
+        self._reply(frame.job, frame.chunk, answer, seconds)
 
-    def _answer(self, frame: Frame, answer: Answer, seconds: float) -> None:
+    def _reply(self, job: int, chunk: int, answer: Answer, seconds: float = 0) -> None:
         if os.getpid() != self._pid:
             os._exit(0)  # a fork that the function made and did not end
         with sealed():
@@ -226,7 +235,7 @@ class _Worker:
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # the stream is closed or None
                 stream.flush()
-        self._send(ANSWER, message, frame.job, frame.chunk, seconds=seconds)
+        self._send(ANSWER, message, job, chunk, seconds=seconds)
 
     def _send(
         self, kind: int, message: Encoded, job: int = 0, chunk: int = 0, seconds: float = 0

@@ -10,10 +10,12 @@ __all__ = ("run_faults",)
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 from aconcur.compare.lesson import Lesson
 from aconcur.compare.machine import describe_machine
 from aconcur.compare.record import FaultRecord
+from aconcur.errors import UnsupportedPlatformError
 from aconcur.lessons.under_fault import FAULTS, Scenarios, observe
 
 
@@ -30,9 +32,14 @@ def run_faults(
 
     Returns:
         The table, or None if the lesson has none.
+
+    Raises:
+        UnsupportedPlatformError: this is not Linux.
     """
     if not lesson.has_faults:
         return None
+    if not Path("/proc/self/environ").exists():
+        raise UnsupportedPlatformError("the fault table", "the /proc of Linux")
     module = f"{lesson.package}.faults"
     scenarios: Scenarios = import_module(module).SCENARIOS
     rows = {}

@@ -199,8 +199,17 @@ def kill_a_child() -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def _run_inside(scenario: Scenario) -> None:
-    """Run the scenario; report its end and the rest."""
+def _run_inside(
+    scenario: Scenario, warm_up: Scenario | None
+) -> None:
+    """Run the scenario; report its end and the rest.
+
+    What a library keeps for the life of a program, such as
+    a guardian process and its pipe, is started by the
+    warm-up and therefore not counted.
+    """
+    if warm_up is not None:
+        warm_up()
     descriptors = _descriptors()
     threads = threading.active_count()
     outcome, tasks = "returned", 0
@@ -414,11 +423,22 @@ def _marked(mark: str) -> list[int]:
     return found
 
 
-def main(module: str, scenarios: Scenarios) -> None:
-    """Run the command line of a lesson's faults."""
+def main(
+    module: str,
+    scenarios: Scenarios,
+    warm_ups: Mapping[str, Scenario] | None = None,
+) -> None:
+    """Run the command line of a lesson's faults.
+
+    Args:
+        module: the module's full name.
+        scenarios: what runs, by fault and version.
+        warm_ups: what runs before, by version.
+    """
     match sys.argv[1:]:
         case [version, fault, "--inside"]:
-            _run_inside(scenarios[fault][version])
+            warm_up = (warm_ups or {}).get(version)
+            _run_inside(scenarios[fault][version], warm_up)
         case [version, fault] if version in scenarios.get(
             fault, {}
         ):

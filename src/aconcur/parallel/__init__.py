@@ -25,6 +25,7 @@ __all__ = (
     "Shared",
     "StartMethod",
     "Submitted",
+    "SyncPool",
     "TaskCancelled",
     "TaskTimeout",
     "WorkerDied",
@@ -32,6 +33,7 @@ __all__ = (
     "cluster",
     "map",
     "open_pool",
+    "open_pool_sync",
     "usable_cpus",
 )
 
@@ -61,3 +63,5 @@ from aconcur.parallel._pool.pool import Pool as Pool
 from aconcur.parallel._pool.pool import Submitted as Submitted
 from aconcur.parallel._pool.pool import open_pool as open_pool
 from aconcur.parallel._pool.statistics import PoolStatistics as PoolStatistics
+from aconcur.parallel._pool.sync import SyncPool as SyncPool
+from aconcur.parallel._pool.sync import open_pool_sync as open_pool_sync

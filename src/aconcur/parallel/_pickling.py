@@ -57,7 +57,8 @@ def check_function(function: object) -> None:
     if is_async(target):
         raise TypeError(
             f"{name_of(function)} is a coroutine function: a worker calls plain functions; "
-            "run coroutines in this loop, with aconcur.pipeline.stage or a task group"
+            "run coroutines by pool.run_async(), or in this loop with aconcur.pipeline.stage or a "
+            "task group"
         )
 
 

@@ -14,7 +14,7 @@ __all__ = ("LineBuffer",)
 from typing import Final, final
 
 # Lines that are handed out between two looks at the clock.
-_SLICE: Final = 64
+_SLICE: Final = 256
 
 
 @final

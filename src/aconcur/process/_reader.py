@@ -401,6 +401,10 @@ class _Batches(AsyncIterator[list[bytes]]):
                 raise StopAsyncIteration
 
 
+# Half the time of OutputLine(…), which goes through a Python function.
+_new: Final = tuple.__new__
+
+
 @final
 class MergedLines(AsyncIterator[OutputLine]):
     """The lines of several streams as they come, told apart."""
@@ -420,15 +424,18 @@ class MergedLines(AsyncIterator[OutputLine]):
         while not (ready := self._current.lines.ready):
             if not await self._advance():
                 raise StopAsyncIteration
-        return OutputLine(*self._told, ready.pop())
+        return _new(OutputLine, (*self._told, ready.pop()))
 
     async def _generate(self) -> AsyncGenerator[OutputLine]:
         yield OutputLine(0, "stdout", b"")  # for start_unhooked
         while await self._advance():
             stage, stream = self._told
-            ready = self._current.lines.ready
-            while ready:
-                yield OutputLine(stage, stream, ready.pop())
+            pop = self._current.lines.ready.pop
+            try:
+                while True:
+                    yield _new(OutputLine, (stage, stream, pop()))
+            except IndexError:
+                pass
 
     async def _advance(self) -> bool:
         """Go on to the next stream that has lines; return False at the end of all."""

@@ -16,7 +16,7 @@ __all__ = ("Expected", "Running", "open_stages")
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Literal, NamedTuple, final
+from typing import Final, Literal, NamedTuple, TypeVar, final
 
 import anyio
 import anyio.abc
@@ -33,7 +33,10 @@ from aconcur.process._secret import Secret, plain_bytes
 from aconcur.process._stage import Stage, render_shell_line
 from aconcur.process._stdin import as_view
 
-_MOST_RECEIVED = 1 << 16
+P = TypeVar("P", bound=Pattern)
+
+# Bytes that one receive() returns at most, by default.
+_MOST_RECEIVED: Final = 1 << 16
 
 
 class Expected(NamedTuple):
@@ -218,7 +221,7 @@ class Running(anyio.abc.ByteStream):
 
         **Cancelled**: no line is lost; another iterator goes on.
 
-        Cost: about 1.3 × :meth:`lines`.
+        Cost: about twice that of :meth:`lines`, for the tuple that each line comes in.
         """
         readers = [self._stdout] if self._stdout.stream is not None else []
         for stage, stream in self._driver.stderrs.items():
@@ -266,7 +269,7 @@ class Running(anyio.abc.ByteStream):
 
     async def expect(
         self,
-        answers: Mapping[Pattern, bytes | str | Secret | None],
+        answers: Mapping[P, bytes | str | Secret | None],
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - its error tells what came
     ) -> Expected:
@@ -330,6 +333,7 @@ class Running(anyio.abc.ByteStream):
         """
         await anyio.lowlevel.checkpoint()
         self._drained = True
+        self._stdout.take_all()
         self._discard(self._stdout)
 
     # As a byte stream of anyio

@@ -36,17 +36,21 @@ def _real() -> float | None:
     return None
 
 
-_sources: list[Source] = [_real]
+# The sources of the explorations that go on, the innermost last, and the date of their time 0.
+_sources: list[tuple[Source, float]] = [(_real, 0.0)]
 
 
-def _clock(real: Callable[[], Any], base: float = 0.0, *, unit: int = 0) -> Callable[[], Any]:
+def _clock(real: Callable[[], Any], *, dated: bool = False, unit: int = 0) -> Callable[[], Any]:
     """Return a clock that reads virtual time; ``unit`` is the number of ticks a second."""
 
     def read() -> Any:
-        now = _sources[-1]()
+        source, epoch = _sources[-1]
+        now = source()
         if now is None:
             return real()
-        return int((base + now) * unit) if unit else base + now
+        if dated:
+            now += epoch
+        return int(now * unit) if unit else now
 
     return read
 
@@ -54,10 +58,10 @@ def _clock(real: Callable[[], Any], base: float = 0.0, *, unit: int = 0) -> Call
 CLOCKS: Final[Mapping[str, Callable[[], Any]]] = {
     "monotonic": _clock(time.monotonic),
     "perf_counter": _clock(time.perf_counter),
-    "time": _clock(time.time, EPOCH),
+    "time": _clock(time.time, dated=True),
     "monotonic_ns": _clock(time.monotonic_ns, unit=10**9),
     "perf_counter_ns": _clock(time.perf_counter_ns, unit=10**9),
-    "time_ns": _clock(time.time_ns, EPOCH, unit=10**9),
+    "time_ns": _clock(time.time_ns, dated=True, unit=10**9),
 }
 
 
@@ -70,13 +74,16 @@ _REAL: Final = {name: getattr(time, name) for name in CLOCKS}
 
 
 @contextmanager
-def virtual_time(source: Source, *, sleep: Callable[[float], None] | None = None) -> Iterator[None]:
+def virtual_time(
+    source: Source, *, sleep: Callable[[float], None] | None = None, epoch: float = EPOCH
+) -> Iterator[None]:
     """Let the clocks follow ``source`` in the block.
 
     Args:
         source: the time of the calling thread.
         sleep: stands for :func:`time.sleep`, and the names that modules imported are replaced,
             too; None: the caller does both.
+        epoch: the date of time 0, in seconds since 1970.
     """
     changes: list[tuple[dict[str, Any], str, Any]] = []
     if sleep is not None:
@@ -84,12 +91,13 @@ def virtual_time(source: Source, *, sleep: Callable[[float], None] | None = None
         for namespace, name in _places(stand_ins):
             changes.append((namespace, name, namespace[name]))
             namespace[name] = stand_ins[id(namespace[name])]
-    _sources.append(source)
+    pair = source, epoch
+    _sources.append(pair)
     try:
         with _dates():
             yield
     finally:
-        _sources.remove(source)
+        _sources.remove(pair)
         for namespace, name, real in changes:
             namespace[name] = real
 
@@ -110,12 +118,8 @@ def _places(stand_ins: Mapping[int, object]) -> Iterator[tuple[dict[str, Any], s
                 yield namespace, name
 
 
-_real_now = datetime.datetime.now
-
-
 def _now(cls: type[datetime.datetime], tz: datetime.tzinfo | None = None) -> datetime.datetime:
-    now = _sources[-1]()
-    return cls.fromtimestamp(_REAL["time"]() if now is None else EPOCH + now, tz)
+    return cls.fromtimestamp(CLOCKS["time"](), tz)
 
 
 def _utcnow(cls: type[datetime.datetime]) -> datetime.datetime:
@@ -123,8 +127,7 @@ def _utcnow(cls: type[datetime.datetime]) -> datetime.datetime:
 
 
 def _today(cls: type[datetime.date]) -> datetime.date:
-    now = _sources[-1]()
-    return cls.fromtimestamp(_REAL["time"]() if now is None else EPOCH + now)
+    return cls.fromtimestamp(CLOCKS["time"]())
 
 
 _DATES: Final[tuple[tuple[type, str, Any], ...]] = (

@@ -28,8 +28,8 @@ def test_a_clean_sweep() -> None:
     CLEAN.check()
     assert CLEAN.ok
     assert str(CLEAN) == (
-        "28 cancels (scope and native) at 4 steps on asyncio: nothing left behind; "
-        "0.25 s, slowest unwinding 1.5 ms"
+        "28 cancels (scope and native) at 4 steps on asyncio: nothing left behind\n"
+        "  0.25 s, slowest unwinding 1.5 ms"
     )
 
 
@@ -39,8 +39,8 @@ def test_a_dirty_sweep() -> None:
         DIRTY.check()
     assert raised.value.sweep is DIRTY
     assert str(raised.value) == (
-        "28 cancels (scope and native) at 4 steps on asyncio: 1 left something behind; "
-        "0.25 s, slowest unwinding 1.5 ms\n"
+        "28 cancels (scope and native) at 4 steps on asyncio: 1 left something behind\n"
+        "  0.25 s, slowest unwinding 1.5 ms\n"
         "  fd: pipe:[7]: 1 cancel, first natively before step 3\n"
         "    at app.py:7 in upload: `await send()` (task 'scenario')"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("SCENARIOS",)
 
+import asyncio
 import subprocess
 from collections.abc import Sequence
 
@@ -175,8 +176,14 @@ SCENARIOS: Scenarios = {
 }
 
 
+def one_command() -> None:
+    """Run a command: this starts aconcur's guardian."""
+    asyncio.run(Command("true").run())
+
+
 if __name__ == "__main__":
     main(
         "aconcur.lessons.item36_subprocess.faults",
         SCENARIOS,
+        {"aconcur": one_command},
     )

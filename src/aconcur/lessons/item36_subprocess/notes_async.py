@@ -46,12 +46,7 @@ async def digest(data, seconds):
     os.close(r)
     os.close(w)
     openssl.stdin.close()
-    try:
-        out, _ = await asyncio.wait_for(
-            md5.communicate(), seconds)
-    except TimeoutError:
-        openssl.kill()
-        md5.kill()
-        raise
+    out, _ = await asyncio.wait_for(
+        md5.communicate(), seconds)
     await openssl.wait()
     return out

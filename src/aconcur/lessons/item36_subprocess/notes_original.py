@@ -1,7 +1,7 @@
 """Item 36 as the notes have it, with `subprocess.Popen`."""
 
 import os
-from subprocess import PIPE, Popen, TimeoutExpired
+from subprocess import PIPE, Popen
 
 from aconcur.lessons.item36_subprocess.work import (
     ECHO,
@@ -41,12 +41,7 @@ def digest(data, seconds):
     md5 = run_md5(openssl.stdout)
     openssl.stdout.close()
     openssl.stdin.close()
-    try:
-        out, err = md5.communicate(
-            timeout=seconds)
-    except TimeoutExpired:
-        openssl.kill()
-        md5.kill()
-        raise
+    out, err = md5.communicate(
+        timeout=seconds)
     openssl.wait()
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Cluster", "cluster")
 
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, final
 import anyio
 import anyio.to_thread
 
-from aconcur._core.validation import check_seconds
+from aconcur._core.cpus import usable_cpus
+from aconcur._core.validation import check_count, check_seconds
 from aconcur.errors import MissingRequirementError
 from aconcur.parallel._errors import ClusterUnreachable
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 # Seconds for which a count of workers is used. It only decides how much is in flight.
 _FRESH: Final = 1.0
+# Seconds to wait for a first worker before a warning.
+_PATIENCE: Final = 2.0
+_LOGGER: Final = logging.getLogger("aconcur.parallel")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -80,8 +85,9 @@ class Cluster(Executor):
 
 @asynccontextmanager
 async def cluster(
-    address: str,
+    address: str | None = None,
     *,
+    workers: int | None = None,
     timeout: float = 10.0,  # noqa: ASYNC109 - for the connection alone
     security: Any = None,  # noqa: ANN401 - distributed's Security; it is not imported here
 ) -> AsyncIterator[Cluster]:
@@ -100,8 +106,14 @@ async def cluster(
     Pickles cross the network, and unpickling runs code: connect to schedulers that you trust, and
     use TLS on networks that you do not own.
 
+    If the scheduler has no workers yet, the block begins after two seconds, with a warning in the
+    log of ``aconcur.parallel``.
+
     Args:
-        address: ``tcp://HOST:PORT`` or ``HOST:PORT``; ``tls://`` with ``security``.
+        address: ``tcp://HOST:PORT`` or ``HOST:PORT``; ``tls://`` with ``security``. None: start a
+            scheduler and workers on this machine, for the time of the block.
+        workers: how many worker processes to start on this machine; None: the number of processors
+            that this process may use.
         timeout: seconds to wait for the scheduler.
         security: a ``distributed.Security``, for TLS.
 
@@ -112,14 +124,26 @@ async def cluster(
         ValueError: ``timeout`` is not more than 0, or ``address`` is not an address.
 
     **Cancelled**, or when the block ends: pending calls are cancelled and the connection is closed.
-    Scheduler and workers go on; a call that a worker runs cannot be stopped.
+    Scheduler and workers go on, except those that were started here; a call that a worker runs
+    cannot be stopped.
     """
     check_seconds("timeout", timeout, above=True)
+    if workers is not None:
+        check_count("workers", workers, 1)
     try:
         from distributed import Client
         from distributed.comm.addressing import parse_address, parse_host_port
     except ImportError:
         raise MissingRequirementError("module distributed", "pip install 'aconcur[dask]'") from None
+    if address is None:
+        async with (
+            _local_cluster(workers or usable_cpus()) as local,
+            cluster(local, timeout=timeout, security=security) as executor,
+        ):
+            yield executor
+        return
+    if workers is not None:
+        raise TypeError(f"workers={workers} is for a local cluster: {address} has its own")
     try:
         # A client that was given something else than an address is left half built.
         parse_host_port(parse_address(address)[1])
@@ -134,6 +158,8 @@ async def cluster(
         raise ClusterUnreachable(address, timeout, str(error)) from error
     try:
         threads = await anyio.to_thread.run_sync(client.nthreads)
+        if not threads:
+            threads = await _wait_for_a_worker(client, address)
         executor = Cluster(client, sum(threads.values()))
         try:
             yield executor
@@ -142,3 +168,41 @@ async def cluster(
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(client.close)
+
+
+async def _wait_for_a_worker(client: Client, address: str) -> dict[str, int]:
+    """Wait for the first worker, and log a warning if none comes soon."""
+    ends = time.monotonic() + _PATIENCE
+    threads: dict[str, int] = {}
+    while not threads and time.monotonic() < ends:
+        await anyio.sleep(0.1)
+        threads = await anyio.to_thread.run_sync(client.nthreads)
+    if not threads:
+        _LOGGER.warning(
+            "the scheduler at %s has no workers, so calls wait: start one with 'dask worker %s'",
+            address,
+            address,
+        )
+    return threads
+
+
+@asynccontextmanager
+async def _local_cluster(workers: int) -> AsyncIterator[str]:
+    """Start a scheduler and workers on this machine, and yield its address."""
+    from distributed import LocalCluster
+
+    start = partial(
+        LocalCluster,
+        n_workers=workers,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address=None,
+        silence_logs=logging.ERROR,
+    )
+    with anyio.CancelScope(shield=True):
+        local = await anyio.to_thread.run_sync(start)
+    try:
+        yield str(local.scheduler_address)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(local.close)

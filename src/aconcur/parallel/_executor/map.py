@@ -33,7 +33,7 @@ def map(  # noqa: A001
     chunk: int | None = None,
     on_error: OnError = RAISE,
     retries: int = 0,
-    progress: OnProgress | None = None,
+    progress: OnProgress | bool | None = None,
     timeout: float | None = None,
     workers: int | None = None,
 ) -> Results[R]: ...
@@ -50,7 +50,7 @@ def map(  # noqa: A001
     chunk: int | None = None,
     on_error: OnError = RAISE,
     retries: int = 0,
-    progress: OnProgress | None = None,
+    progress: OnProgress | bool | None = None,
     timeout: float | None = None,
     workers: int | None = None,
 ) -> Results[R]: ...
@@ -66,7 +66,7 @@ def map(  # noqa: A001 - executors have a method of this name
     chunk: int | None = None,
     on_error: OnError = RAISE,
     retries: int = 0,
-    progress: OnProgress | None = None,
+    progress: OnProgress | bool | None = None,
     timeout: float | None = None,
     workers: int | None = None,
 ) -> Results[R]:
@@ -109,7 +109,8 @@ def map(  # noqa: A001 - executors have a method of this name
             failed items out; COLLECT also keeps them in ``results.failures``.
         retries: how often a failed item is tried again, at once.
         progress: called with the number of items done and of all items (None if it is not known),
-            at most ten times a second, and at the end.
+            at most ten times a second, and at the end. True: show a bar in a terminal (with the
+            extra ``cli``), otherwise lines on stderr.
         timeout: seconds that one item may take, over a pool only: its worker is killed then.
         workers: how many calls the executor runs at once. By default the number that it reports,
             otherwise the number of processors that this process may use.

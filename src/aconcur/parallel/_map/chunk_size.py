@@ -15,7 +15,7 @@ from typing import Final, final
 # worker hands the rest of it back; the items of the first chunk, and the most; bytes of its items.
 TARGET: Final = 0.004
 SLICE: Final = 4 * TARGET
-MOST: Final = 1024
+MOST: Final = 2048
 FIRST: Final = 8
 _BYTES: Final = 64 * 1024
 # A chunk with more bytes than this is cut smaller.

@@ -17,6 +17,7 @@ from aconcur._pool_worker.failures import Packed
 from aconcur.parallel._errors import TaskTimeout, WorkerDied, add_item_note, raisable, unpack
 from aconcur.parallel._map.chunk import Chunk, Death, Runner, new_number
 from aconcur.parallel._map.chunk_size import AHEAD, FIRST, LARGE, MOST, SLICE, ChunkSize
+from aconcur.parallel._map.progress import ProgressDisplay
 from aconcur.parallel._map.retry_queue import RetryQueue
 from aconcur.parallel._map.source import Source
 from aconcur.parallel._pickling import is_async, name_of
@@ -54,7 +55,7 @@ class MapOptions:
     timeout: float | None = None
     on_error: OnError = RAISE
     retries: int = 0
-    progress: OnProgress | None = None
+    progress: OnProgress | bool | None = None
     grace: float = 0.0
     star: bool = False
     """An item is a tuple of arguments."""
@@ -72,7 +73,7 @@ class MapOptions:
             check_count("retries", self.retries, 0)
         if not isinstance(self.on_error, OnError):
             raise TypeError(f"on_error must be RAISE, SKIP or COLLECT, not {self.on_error!r}")
-        if self.progress is not None:
+        if not (self.progress is None or isinstance(self.progress, bool)):
             if not callable(self.progress):
                 raise TypeError(f"progress must be a function, not {self.progress!r}")
             if is_async(self.progress):
@@ -137,6 +138,12 @@ class Job:
         self.exhausted: bool = False
         """Whether no chunk is available, until one comes back or async input arrives."""
         self._runner, self._options = runner, options
+        self._display: ProgressDisplay | None = None
+        self._progress: OnProgress | None = None
+        if options.progress is True:
+            self._progress = self._display = ProgressDisplay(name_of(function))
+        elif options.progress:
+            self._progress = options.progress
         self._source = Source(items, self._room, self._fed)
         buffer = options.buffer
         self._chunk_size = ChunkSize(
@@ -152,6 +159,7 @@ class Job:
         self._ready = deque[Part]()
         self._early: dict[int, Part] = {}
         self._next = 0
+        self._numbered = False
         self._readers = WaitQueue()
         self._failing = False  # the error that ends the map is in the output
         self._delivered = 0  # results that the consumer has, or is about to take one by one
@@ -396,8 +404,14 @@ class Job:
 
     # ---------------------------------------------------------------- output
 
+    def number_results(self) -> None:
+        """Deliver each result with the position of its item. To be called before the first take."""
+        self._numbered = True
+
     def _put(self, start: int, part: Part) -> None:
         """Put the outcome of the items from position ``start`` on."""
+        if self._numbered and not isinstance(part, FailedSlot):
+            part = [*enumerate(part, start)]
         if part == []:
             pass
         elif not self._options.ordered:
@@ -432,7 +446,7 @@ class Job:
                 if self._source.at_end and not (
                     self._retry.items or self._in_flight or self._early
                 ):
-                    if (progress := self._options.progress) is not None:
+                    if (progress := self._progress) is not None:
                         self._tell(progress, last=True)
                     if self._source.error is not None:
                         raise self._source.error
@@ -450,7 +464,7 @@ class Job:
 
     def _advance(self, taken: int) -> None:
         self._taken += taken
-        if (progress := self._options.progress) is not None:
+        if (progress := self._progress) is not None:
             self._tell(progress)
         if not self.exhausted:
             if self._source.needs_feeding:
@@ -473,6 +487,8 @@ class Job:
             self._early.clear()
             self._source.close()
             self._runner.dismiss(self)
+            if self._display is not None:
+                self._display.close()
             if self._pool is not None:
                 self._pool.stop()
 

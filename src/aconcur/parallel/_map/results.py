@@ -55,6 +55,18 @@ class Results(Generic[R]):
         """
         return start_unhooked(_each(self._begin()))
 
+    def indexed(self) -> AsyncGenerator[tuple[int, R], None]:
+        """Start the map, and iterate over pairs of an item's position in the input and its result.
+
+        For ``ordered=False``, where results come in another order than their items.
+
+        Raises:
+            RuntimeError: it was started before.
+        """
+        job = self._begin()
+        job.number_results()
+        return start_unhooked(_each(job))
+
     async def collect(self) -> list[R]:
         """Return all results as a list.
 
@@ -82,6 +94,20 @@ class Results(Generic[R]):
             raise
         finally:
             job.close()
+
+    async def take_part(self) -> list[R]:
+        """Return the next results that are ready; an empty list at the end.
+
+        For callers that await once for many results. The map starts with the first call.
+
+        **Cancelled**: nothing was taken; :meth:`aclose` ends the map.
+        """
+        return await (self._job or self._begin()).take()
+
+    async def aclose(self) -> None:
+        """End the map, and wait until its input is closed. It may be called again."""
+        if self._job is not None:
+            await _end(self._job)
 
     def _begin(self) -> Job:
         if self._job is not None:

@@ -109,10 +109,13 @@ class Connection:
     async def receive(self) -> None:
         """Read until the worker has ended."""
         if in_trio():
+            from trio.lowlevel import wait_readable
+
             while not self._ended:
-                await anyio.wait_readable(self._sock)
+                await wait_readable(self._sock)
                 self._read()
-                await self._read_long()
+                if self._long is not None:
+                    await self._read_long()
             return
         loop = asyncio.get_running_loop()
         while not self._ended:

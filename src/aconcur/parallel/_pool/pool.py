@@ -7,11 +7,13 @@ __all__ = ("Pool", "open_pool")
 import multiprocessing
 import os
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, final, overload
+
+import anyio
 
 from aconcur._core.cpus import usable_cpus
 from aconcur._core.on_error import RAISE, OnError
@@ -20,11 +22,18 @@ from aconcur._pool_worker.main_module import is_being_read, origin_of_main
 from aconcur._pool_worker.shared import Shared
 from aconcur._pool_worker.start import Boot
 from aconcur.errors import UnsupportedPlatformError
-from aconcur.parallel._errors import RemoteError
+from aconcur.parallel._errors import RemoteError, TaskTimeout
 from aconcur.parallel._map.job import Job, MapOptions, OnProgress
 from aconcur.parallel._map.results import Results
 from aconcur.parallel._map.source import zip_all
-from aconcur.parallel._pickling import Sender, can_run_main, check_function, has_cloudpickle
+from aconcur.parallel._pickling import (
+    Sender,
+    can_run_main,
+    check_function,
+    has_cloudpickle,
+    is_async,
+    name_of,
+)
 from aconcur.parallel._pool.call import Call
 from aconcur.parallel._pool.launch import StartMethod, new_launcher
 from aconcur.parallel._pool.logs import log_levels
@@ -122,6 +131,49 @@ class Pool:
         """
         return Submitted(self._start("submit()", fn, args, kwargs, timeout, grace), self._scheduler)
 
+    async def run_async(
+        self,
+        fn: Callable[..., Coroutine[Any, Any, R]],
+        *args: Any,  # noqa: ANN401 - fn's own
+        timeout: float | None = None,  # noqa: ASYNC109 - measured here, for the whole call
+        **kwargs: Any,  # noqa: ANN401
+    ) -> R:
+        """Return ``await fn(*args, **kwargs)``, run by asyncio in a worker.
+
+        A worker runs any number of coroutines at once, in an event loop beside its other work, and
+        a call goes to the worker that has the fewest. Use this for coroutines that also compute, so
+        that several processes share that; the number of calls at once is the caller's to limit.
+
+        Args:
+            fn: a coroutine function.
+            *args: its arguments, pickled as those of :meth:`run`.
+            timeout: seconds after which the coroutine is cancelled; None: no limit.
+            **kwargs: keyword arguments.
+
+        Raises:
+            TypeError: ``fn`` is not a coroutine function.
+            TaskTimeout: it took longer than ``timeout``.
+            WorkerDied: the worker's process ended. All coroutines that it ran fail with this.
+            Exception: as :meth:`run`.
+
+        **Cancelled**: the coroutine is cancelled in its worker, and not waited for. One that blocks
+        its event loop instead of awaiting cannot be stopped.
+        """
+        if not is_async(fn):
+            raise TypeError(f"{name_of(fn)} is not a coroutine function: use run()")
+        if timeout is not None:
+            check_seconds("timeout", timeout, above=True)
+        self._scheduler.check("run_async()")
+        call = self._scheduler.call_async(fn, args, kwargs)
+        try:
+            with anyio.move_on_after(timeout):
+                result: R = await call.answer()
+                return result
+        finally:
+            self._scheduler.end_async(call)
+        assert timeout is not None
+        raise TaskTimeout(args, None, timeout)
+
     def _start(
         self,
         operation: str,
@@ -152,7 +204,7 @@ class Pool:
         timeout: float | None = None,
         on_error: OnError = RAISE,
         retries: int = 0,
-        progress: OnProgress | None = None,
+        progress: OnProgress | bool | None = None,
         grace: float | None = None,
     ) -> Results[R]: ...
 
@@ -168,7 +220,7 @@ class Pool:
         timeout: float | None = None,
         on_error: OnError = RAISE,
         retries: int = 0,
-        progress: OnProgress | None = None,
+        progress: OnProgress | bool | None = None,
         grace: float | None = None,
     ) -> Results[R]: ...
 
@@ -183,7 +235,7 @@ class Pool:
         timeout: float | None = None,
         on_error: OnError = RAISE,
         retries: int = 0,
-        progress: OnProgress | None = None,
+        progress: OnProgress | bool | None = None,
         grace: float | None = None,
     ) -> Results[R]:
         """Call ``fn(item)`` for all items in the workers, and iterate over the results.
@@ -219,7 +271,8 @@ class Pool:
                 leaves failed items out; COLLECT also keeps them in ``results.failures``.
             retries: how often a failed item is tried again, at once.
             progress: called with the number of items done and of all items (None if it is not
-                known), at most ten times a second, and at the end.
+                known), at most ten times a second, and at the end. True: show a bar in a terminal
+                (with the extra ``cli``), otherwise lines on stderr.
             grace: seconds in which an item may clean up before its worker is killed, as for
                 :meth:`run`.
 

@@ -20,7 +20,9 @@ from typing import Any, final
 from aconcur._core.loops import current_loop
 from aconcur._core.wait_queue import get_call_soon_threadsafe
 from aconcur._pool_worker.codec import (
+    ASYNC_CALL,
     CALL,
+    CANCEL,
     FORGET,
     FUNCTION,
     ITEMS,
@@ -82,6 +84,7 @@ class Scheduler:
         self._workers, self._counters, self._on_start = workers, counters, on_start
         self._calls = deque[Call]()
         self._maps = deque[Job]()
+        self._waiting = deque[Call]()  # of coroutine functions
         self._functions: dict[int, Encoded] = {}
         self._shared: dict[int, Encoded] = {}
         self._refusal: Callable[[str], Exception] | None = None
@@ -131,7 +134,8 @@ class Scheduler:
         if self._refusal is None:
             self._refusal = refusal
         in_flight = [chunk.owner for worker in self._workers for chunk in worker.in_flight]
-        owners: list[Owner] = [*self._calls, *self._maps, *in_flight]
+        coroutines = [call for worker in self._workers for call in worker.coroutines.values()]
+        owners: list[Owner] = [*self._calls, *self._maps, *in_flight, *coroutines, *self._waiting]
         for owner in owners:
             if owner.open:
                 owner.fail(refusal("run() and map()"))
@@ -194,6 +198,33 @@ class Scheduler:
         elif self._refusal is None:
             self._canceller.stop(call, at_once=True)
 
+    def call_async(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
+    ) -> Call:
+        """Start a call of a coroutine function in the event loop of a worker."""
+        message = self.sender.encode_call(function, (function, arguments, options))
+        call = Call(function, arguments, message, None, 0.0, self._send_async)
+        self._send_async(call)
+        return call
+
+    def _send_async(self, call: Call) -> None:
+        """Send a call to the worker that runs the fewest coroutines, or let it wait for one."""
+        usable = [worker for worker in self._workers if worker.usable]
+        if not usable:
+            self._waiting.append(call)
+            return
+        worker = min(usable, key=lambda one: len(one.coroutines))
+        worker.coroutines[call.chunk.number] = call
+        worker.connection.send(ASYNC_CALL, call.message, call.number, call.chunk.number)
+
+    def end_async(self, call: Call) -> None:
+        """Accept that the coroutine of a call has ended, or cancel it."""
+        if call.open:
+            call.abandon()
+            for worker in self._workers:
+                if call.chunk.number in worker.coroutines:
+                    worker.connection.send(CANCEL, NOTHING, call.number)
+
     def share(self, value: Any) -> Shared[Any]:  # noqa: ANN401
         """Send a value to all workers, including those that start later."""
         message = self.sender.encode_value(value)
@@ -217,9 +248,13 @@ class Scheduler:
                     worker.connection.send(UNSHARE, NOTHING, number)
 
     def welcome(self, worker: Worker) -> None:
-        """Send a new worker the shared values."""
+        """Send a new worker the shared values, and the calls that wait for one."""
         for number, message in self._shared.items():
             worker.connection.send(SHARE, message, number)
+        for call in [*self._waiting]:
+            self._waiting.remove(call)
+            if call.open:
+                self._send_async(call)
 
     # --------------------------------------------------------------- giving work
 
@@ -305,6 +340,17 @@ class Scheduler:
         if not frame.chunk:
             self._on_frame_of_no_chunk(worker, frame, value)
             return
+        if frame.chunk in worker.coroutines:
+            call = worker.coroutines.pop(frame.chunk)
+            if frame.kind == UNREADABLE:
+                unreadable = rebuilt(value)
+            if unreadable is not None:
+                call.unreadable(call.chunk, unreadable)
+            else:
+                results, errors = value
+                call.finish(call.chunk, results, errors, frame.seconds, frame.total)
+                self._counters.done += 1
+            return
         in_flight = worker.in_flight
         chunk = in_flight[0]
         if chunk.number != frame.chunk:
@@ -353,6 +399,11 @@ class Scheduler:
             else:
                 chunk.owner.crashed(chunk, *worker.last, death)
         worker.in_flight.clear()
+        for call in worker.take_coroutines():
+            if worker.ready:
+                call.crashed(call.chunk, 0, 1, death)
+            else:
+                call.put_back(call.chunk)
 
 
 def _with_timeouts(chunk: Chunk, errors: dict[int, Any]) -> dict[int, Any]:

@@ -111,7 +111,7 @@ class Supervisor:
     def _stop(self, gently: bool) -> None:
         self.open = False
         for worker in self._workers:
-            if gently and worker.ready and not worker.in_flight:
+            if gently and worker.ready and not worker.busy:
                 worker.stop()
             elif self._grace and worker.in_flight:
                 worker.interrupt(worker.in_flight[0])
@@ -279,7 +279,7 @@ class Supervisor:
         return PoolStatistics(
             workers=self._size,
             ready=sum(worker.ready for worker in self._workers),
-            busy=sum(bool(worker.in_flight) for worker in self._workers),
+            busy=sum(worker.busy for worker in self._workers),
             waiting=self.scheduler.waiting,
             maps=self.scheduler.maps,
             pids=tuple(worker.child.pid for worker in self._workers),

@@ -21,6 +21,7 @@ from aconcur._core.shielded import wait_readable, wait_readable_catching_cancel
 from aconcur._pool_worker.codec import NOTHING, STOP, Frame
 from aconcur._pool_worker.work import CANCELLED, CHUNK, FROM, INTERRUPTED, SINCE, UNTIL, Page
 from aconcur.parallel._map.chunk import Chunk, Death, Owner
+from aconcur.parallel._pool.call import Call
 from aconcur.parallel._pool.connection import Connection
 from aconcur.parallel._pool.launch import Child
 
@@ -53,8 +54,10 @@ class Worker:
     ) -> None:
         self.child: Child = child
         self.connection: Connection = Connection(sock, partial(on_frame, self), limiter)
-        self.in_flight: deque[Chunk] = deque()
+        self.in_flight = deque[Chunk]()
         """The chunks that it has; it works on the first."""
+        self.coroutines: dict[int, Call] = {}
+        """The calls of coroutine functions that it runs, by the numbers of their chunks."""
         self.known: set[int] = set()
         """The maps whose function it has."""
         self.tasks: int | None = tasks
@@ -83,11 +86,22 @@ class Worker:
 
     # ------------------------------------------------------------------- its work
 
+    @property
+    def busy(self) -> bool:
+        """Whether it has work."""
+        return bool(self.in_flight or self.coroutines)
+
     def assign(self, chunk: Chunk) -> None:
         """Record that the chunk is being sent to it."""
         self.in_flight.append(chunk)
         if self.tasks is not None:
             self.give_credit(-len(chunk.items))
+
+    def take_coroutines(self) -> list[Call]:
+        """Remove and return the calls of coroutine functions that it has."""
+        calls = [*self.coroutines.values()]
+        self.coroutines.clear()
+        return calls
 
     def give_credit(self, items: int) -> None:
         """Record that it will not do so many of its items."""

@@ -1,6 +1,6 @@
-"""Cancel a scenario at every step, and look for what each cancel left behind.
+"""``cancel_everywhere()``: cancel a scenario at every step, and look for what each cancel left.
 
-Rule: this file chooses the cancels and judges the runs; a driver runs one on its loop.
+Rule: this module chooses the cancels and judges the runs; a driver runs one on its loop.
 Rule: each run has a loop and a first snapshot of its own, and an empty folder for temporary files.
 """
 
@@ -9,16 +9,23 @@ from __future__ import annotations
 __all__ = ("cancel_everywhere",)
 
 import re
-import time
-from collections.abc import Awaitable, Callable, Iterator
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, final
+from time import perf_counter
+from types import FrameType
+from typing import Any, Final, final
+
+import anyio
 
 from aconcur.testing._cancel.backends import Backend, checked_ways, driver
 from aconcur.testing._cancel.plan import CancelPlan, How, Outcome
 from aconcur.testing._cancel.report import CancelSweep, Kind, Leak
+from aconcur.testing._cancel.virtual import SkippedTime
 from aconcur.testing._isolation import refuse_in_a_loop
 from aconcur.testing._leaks.cleanup import end_leftovers, settle, young_garbage_only
 from aconcur.testing._leaks.snapshot import Snapshot, adopting_orphans, temporary_files_in
@@ -30,6 +37,10 @@ _PROMPT: Final = 0.25
 _HUNG_ENOUGH: Final = 5
 # What differs from run to run in one and the same leak: numbers, addresses, tempfile's names.
 _VARIES: Final = re.compile(r"(?<=\btmp)[a-z0-9_]{8}|0x[0-9a-f]+|\d+")
+# Real seconds after a step at which a wait that goes on is cancelled, too: a process that is
+# killed at once has started no children yet.
+_DELAYS: Final = (0.001, 0.01, 0.1, 1.0, 10.0)
+_ANYIO: Final = str(Path(anyio.__file__).parent)
 
 
 def cancel_everywhere(
@@ -42,6 +53,8 @@ def cancel_everywhere(
     grace: float = 0.0,
     limit: float = 5.0,
     max_steps: int = 1000,
+    after: Callable[[], Awaitable[object]] | None = None,
+    ignore: Mapping[str, str] | None = None,
 ) -> CancelSweep:
     """Run ``scenario()`` afresh again and again, each time cancelled at another step.
 
@@ -70,6 +83,9 @@ def cancel_everywhere(
     then all that it waited for had happened; otherwise it has swallowed the cancel. A scope is
     not asked: it cancels again at the next checkpoint.
 
+    Tasks and callbacks have 0.1 s after the scenario's end, as threads have, before they count as
+    left. Waits for timers alone are skipped and cost nothing; all clocks follow. uvloop waits.
+
     Descriptors and processes are measured on Linux only (see ``Snapshot``). A dead child that was
     made by a bare ``os.fork()`` and never waited for is not told from an orphan, and is reaped.
 
@@ -87,6 +103,10 @@ def cancel_everywhere(
         limit: seconds after which a run is hung and is abandoned. It cannot be if it blocks its
             loop. After 5 hung runs the sweep ends early.
         max_steps: how many steps to sweep at the most; ``CancelSweep.unswept`` says if it cut.
+        after: an async function that is called on the same loop after each run, cancelled or not:
+            "can the next task still acquire it?". What it raises is a fault.
+        ignore: faults that are known, as a regular expression that is searched in the kind and the
+            text (``"warning: ResourceWarning: unclosed"``), each with the reason.
 
     Returns:
         What was found; ``.check()`` raises it, ``print()`` shows it.
@@ -113,13 +133,18 @@ def cancel_everywhere(
     """
     ways = checked_ways(backend, how, twice, grace, limit, max_steps)
     refuse_in_a_loop("cancel_everywhere")
-    began = time.perf_counter()
+    patterns = _compiled(ignore or {})
+    skipped = SkippedTime()
+    began = perf_counter()
     with (
         TemporaryDirectory(prefix="aconcur-", ignore_cleanup_errors=True) as folder,
         adopting_orphans(),
         young_garbage_only(),
+        skipped.on_all_clocks(),
     ):
-        sweep = _Sweep(driver(scenario, backend, limit), Path(folder), invariant, grace, limit)
+        drive = driver(scenario, backend, limit, after, skipped)
+        sweep = _Sweep(drive, skipped, Path(folder), invariant, grace, limit, patterns)
+        ways = sweep.first_run(ways)
         unswept = sweep.run(ways, int(twice), max_steps)
     return CancelSweep(
         backend=backend,
@@ -129,8 +154,9 @@ def cancel_everywhere(
         dirty=sweep.dirty,
         leaks=tuple(sweep.leaks.values()),
         unswept=unswept,
-        seconds=time.perf_counter() - began,
+        seconds=perf_counter() - began,
         slowest_unwinding=sweep.slowest,
+        ignored=tuple(sweep.ignored.items()),
     )
 
 
@@ -138,10 +164,15 @@ def cancel_everywhere(
 @dataclass(slots=True)
 class _Sweep:
     drive: Callable[..., Outcome]
+    skipped: SkippedTime
     folder: Path
     invariant: Callable[[], object] | None
     grace: float
     limit: float
+    ignore: tuple[tuple[re.Pattern[str], str], ...]
+    points: int = 0
+    waits: dict[int, float] = field(default_factory=dict[int, float])
+    ignored: Counter[str] = field(default_factory=Counter[str])
     steps: int = 0
     cancels: int = 0
     dirty: int = 0
@@ -149,34 +180,40 @@ class _Sweep:
     slowest: float = 0.0
     leaks: dict[tuple[str, ...], Leak] = field(default_factory=dict[tuple[str, ...], Leak])
 
+    def first_run(self, ways: tuple[How, ...]) -> tuple[How, ...]:
+        """Run without a cancel, report what even that leaves, and return the ways to sweep."""
+        plain = CancelPlan("native" if "native" in ways else ways[0])
+        with _watching_for_anyio() as seen:
+            outcome, faults = self._one(plain, first=True)
+        self._must_succeed(outcome)
+        if faults:
+            # What only the first run leaves is kept for the process, such as a module's caches.
+            outcome, faults = self._one(plain)
+            self._must_succeed(outcome)
+            for kind, what in faults:
+                self._report(kind, what, outcome, plain)
+        self.points, self.waits = outcome.points, outcome.waits
+        self.steps = (outcome.points + 1) // 2
+        return ways if seen or len(ways) == 1 else ("native",)
+
     def run(self, ways: tuple[How, ...], twice: int, max_steps: int) -> str:
         """Sweep; return why it ended early, if it did."""
-        points = self._uncancelled(ways[0])
-        self.steps = (points + 1) // 2
         cut = ""
         for how in ways:
             for again in range(twice + 1):
                 for at in range(1, 2 * max_steps + 1):
                     # Real I/O makes runs differ in length, so one short run is not the end.
-                    if not self._cancelled(CancelPlan(how, at, again)) and at > points:
+                    if not self._cancelled(CancelPlan(how, at, again)) and at > self.points:
                         break
                     if self.hung >= _HUNG_ENOUGH:
                         return f"{self.hung} runs hung for {self.limit} s each: mend that first"
                 else:
                     cut = f"only the first max_steps={max_steps} steps: raise it, or shorten"
+            for at, wait in self.waits.items():
+                for delay in _DELAYS:
+                    if delay < min(wait, self.limit):
+                        self._cancelled(CancelPlan(how, at, delay=delay))
         return cut if self.steps > max_steps else ""
-
-    def _uncancelled(self, how: How) -> int:
-        """Run without a cancel, report what even that leaves, and return the points it took."""
-        outcome, faults = self._one(CancelPlan(how), first=True)
-        self._must_succeed(outcome)
-        if faults:
-            # What only the first run leaves is kept for the process, such as a module's caches.
-            outcome, faults = self._one(CancelPlan(how))
-            self._must_succeed(outcome)
-            for kind, what in faults:
-                self._report(kind, what, outcome, CancelPlan(how))
-        return outcome.points
 
     def _must_succeed(self, outcome: Outcome) -> None:
         try:
@@ -223,12 +260,14 @@ class _Sweep:
             again=plan.again,
             place=outcome.place,
             cancels=came,
+            delay=plan.delay,
         )
 
     def _one(
         self, plan: CancelPlan, *, first: bool = False
     ) -> tuple[Outcome, list[tuple[Kind, str]]]:
         before = Snapshot.take(self.folder)
+        self.skipped.begin_run(before)
         with temporary_files_in(self.folder), capture_warnings() as captured:
             outcome = self.drive(plan=plan, captured=captured)
             left = settle(before, self.folder)
@@ -236,7 +275,15 @@ class _Sweep:
             # What the first run opens may be the process's own: libuv aborts without its pipe.
             if left and not first:
                 end_leftovers(left, before, self.folder)
-        return outcome, list(self._faults(plan, outcome, left, captured.messages))
+        faults = list(self._faults(plan, outcome, left, captured.messages))
+        return outcome, [fault for fault in faults if not self._is_ignored(*fault)]
+
+    def _is_ignored(self, kind: Kind, what: str) -> bool:
+        reason = next((why for known, why in self.ignore if known.search(f"{kind}: {what}")), None)
+        if reason is None:
+            return False
+        self.ignored[reason] += 1
+        return True
 
     def _faults(
         self, plan: CancelPlan, outcome: Outcome, left: Snapshot, heard: list[str]
@@ -257,6 +304,8 @@ class _Sweep:
             yield "temporary file", file.name
         for said in heard:
             yield "warning", said
+        if outcome.after_error:
+            yield "after", outcome.after_error
         if plan.at:
             yield from self._misbehaviour(outcome)
 
@@ -282,3 +331,35 @@ def _key(kind: str, what: str, how: str) -> tuple[str, ...]:
 
 def _hung(outcome: Outcome, limit: float) -> str:
     return f"no end within limit={limit} s; waiting: " + "; ".join(outcome.waiting or ())
+
+
+def _compiled(ignore: Mapping[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    found = []
+    for pattern, reason in ignore.items():
+        try:
+            found.append((re.compile(pattern), reason))
+        except re.error as error:
+            raise ValueError(
+                f"ignore must map regular expressions to reasons; {pattern!r} is not one: {error}"
+            ) from None
+        if not reason:
+            raise ValueError(f"ignore must give a reason for {pattern!r}, not {reason!r}")
+    return tuple(found)
+
+
+@contextmanager
+def _watching_for_anyio() -> Iterator[list[str]]:
+    """Yield a list that holds the first function of anyio that a native run called, if any."""
+    found: list[str] = []
+
+    def look(frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "call" and not found and code.co_filename.startswith(_ANYIO):
+            found.append(code.co_qualname)
+
+    before = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        yield found
+    finally:
+        sys.setprofile(before)

@@ -20,6 +20,8 @@ from typing import Any, Final
 import anyio
 
 from aconcur.testing._cancel.plan import CancelPlan, Outcome, Steps
+from aconcur.testing._cancel.virtual import SkippedTime
+from aconcur.testing._leaks.cleanup import SETTLE
 from aconcur.testing._leaks.warnings_capture import CapturedWarnings
 from aconcur.testing._locations import Place, describe, place_of
 
@@ -37,6 +39,8 @@ def run_on_asyncio(
     limit: float,
     captured: CapturedWarnings,
     new_loop: Callable[[], asyncio.AbstractEventLoop],
+    after: Callable[[], Awaitable[object]] | None = None,
+    skipped: SkippedTime,
 ) -> Outcome:
     """Run ``scenario()`` once, cancel it as ``plan`` says, and close the loop."""
     loop = new_loop()
@@ -45,7 +49,8 @@ def run_on_asyncio(
     executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
     loop.set_default_executor(executor)
     try:
-        return _Run(loop, scenario, plan).run(limit, captured)
+        with skipped.of_loop(loop):
+            return _Run(loop, scenario, plan, after).run(limit, captured)
     finally:
         _end_tasks(loop)
         _drive(loop, loop.shutdown_asyncgens(), _ROUND * _ROUNDS)
@@ -59,9 +64,10 @@ class _Run:
         loop: asyncio.AbstractEventLoop,
         scenario: Callable[[], Awaitable[object]],
         plan: CancelPlan,
+        after: Callable[[], Awaitable[object]] | None,
     ) -> None:
-        self._loop, self._scenario, self._shot = loop, scenario, plan
-        self._steps = Steps(plan, self._cancel)
+        self._loop, self._scenario, self._plan, self._after = loop, scenario, plan, after
+        self._steps = Steps(plan, self._cancel, later=loop.call_later, now=loop.time)
         self._scopes: list[anyio.CancelScope] = []
         self._early = False
         self._watch_steps()
@@ -73,20 +79,65 @@ class _Run:
         timer = loop.call_later(limit, loop.stop)
         loop.run_forever()
         timer.cancel()
-        pending = [task for task in asyncio.all_tasks(loop) if not task.done()]
         if not self._main.done():
             captured.muted = True
-            seen.waiting = [_describe(task) for task in pending]
+            seen.waiting = [_describe(task) for task in self._pending()]
             self._steps.end()
             return seen
         if not self._steps.over:
             self._steps.end()  # cancelled before its first step, it has not come to its own end()
-        seen.tasks = [_describe(task) for task in pending]
+        self._settle()
+        seen.tasks = [_describe(task) for task in self._pending()]
         self._judge()
+        if self._after is not None:
+            self._run_after(self._after, limit)
         return seen
 
+    def _pending(self) -> list[_Task]:
+        return [task for task in asyncio.all_tasks(self._loop) if not task.done()]
+
+    def _settle(self) -> None:
+        """Give callbacks and tasks that are about to end as much time as threads have."""
+        loop = self._loop
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        left = set(self._pending())
+        if not left:
+            return
+        timer = loop.call_later(SETTLE, loop.stop)
+
+        def ended(task: _Task) -> None:
+            left.discard(task)
+            if not left:
+                loop.stop()
+
+        for task in list(left):
+            task.add_done_callback(ended)
+        loop.run_forever()
+        timer.cancel()
+        for task in left:
+            task.remove_done_callback(ended)
+
+    def _run_after(self, after: Callable[[], Awaitable[object]], limit: float) -> None:
+        loop, seen = self._loop, self._steps.outcome
+
+        async def call() -> None:
+            await after()
+
+        task = loop.create_task(call(), name="after")
+        task.add_done_callback(lambda _: loop.stop())
+        timer = loop.call_later(limit, loop.stop)
+        loop.run_forever()
+        timer.cancel()
+        if not task.done():
+            seen.after_error = f"after() did not end within limit={limit} s; {_describe(task)}"
+        elif task.cancelled():
+            seen.after_error = "after() was cancelled, though no cancel came any more"
+        elif error := task.exception():
+            seen.after_error = f"{type(error).__name__}: {error}".rstrip(": ")
+
     async def _scoped(self) -> None:
-        if self._shot.how == "native":
+        if self._plan.how == "native":
             await self._to_the_end()
             return
         with anyio.CancelScope() as outer, anyio.CancelScope() as inner:
@@ -123,7 +174,7 @@ class _Run:
         return _place(task) or _place(self._main)
 
     def _cancel(self, number: int) -> None:
-        if self._shot.how == "native":
+        if self._plan.how == "native":
             self._main.cancel()
         elif self._scopes:
             self._scopes[number].cancel()
@@ -131,9 +182,11 @@ class _Run:
             self._early = True
 
     def _judge(self) -> None:
-        seen, native = self._steps.outcome, self._shot.how == "native"
+        seen, native = self._steps.outcome, self._plan.how == "native"
         if self._main.cancelled():
-            if not (native and seen.fired):
+            # asyncio.gather() raises the CancelledError of its children anew, without the message
+            # by which anyio's scope knows its own: so one that leaves the scope may be its own.
+            if not seen.fired:
                 seen.error = asyncio.CancelledError("left the scenario, though nobody cancelled it")
         elif error := self._main.exception():
             seen.error = error

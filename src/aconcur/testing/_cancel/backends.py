@@ -16,6 +16,7 @@ from typing import Final, Literal, TypeAlias
 from aconcur.errors import MissingRequirementError
 from aconcur.testing._cancel.asyncio_driver import run_on_asyncio
 from aconcur.testing._cancel.plan import How, Outcome
+from aconcur.testing._cancel.virtual import SkippedTime
 
 Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
 
@@ -47,7 +48,11 @@ def checked_ways(
 
 
 def driver(
-    scenario: Callable[[], Awaitable[object]], backend: Backend, limit: float
+    scenario: Callable[[], Awaitable[object]],
+    backend: Backend,
+    limit: float,
+    after: Callable[[], Awaitable[object]] | None,
+    skipped: SkippedTime,
 ) -> Callable[..., Outcome]:
     """Return what runs ``scenario()`` once, given a ``plan`` and the ``captured``."""
     new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop
@@ -56,9 +61,11 @@ def driver(
     if backend == "trio":
         from aconcur.testing._cancel.trio_driver import run_on_trio
 
-        return partial(run_on_trio, scenario, limit=limit)
+        return partial(run_on_trio, scenario, limit=limit, after=after, skipped=skipped)
     if backend == "uvloop":
         import uvloop
 
         new_loop = uvloop.new_event_loop
-    return partial(run_on_asyncio, scenario, limit=limit, new_loop=new_loop)
+    return partial(
+        run_on_asyncio, scenario, limit=limit, new_loop=new_loop, after=after, skipped=skipped
+    )

@@ -1,10 +1,11 @@
-"""What a sweep found, as values that read as a report."""
+"""The result of a sweep, as values that read as a report."""
 
 from __future__ import annotations
 
 __all__ = ("CancelSweep", "CancelSweepFailed", "Kind", "Leak")
 
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Literal, TypeAlias, final
 
 from aconcur.testing._cancel.plan import How
@@ -22,6 +23,7 @@ Kind: TypeAlias = Literal[
     "swallowed",
     "hung",
     "slow",
+    "after",
 ]
 
 
@@ -31,7 +33,8 @@ class Leak:
     """One fault, where it showed first, and how many cancels showed it."""
 
     kind: Kind
-    """``"slow"`` is a clean-up beyond the grace; ``"hung"`` one that never ended."""
+    """``"slow"`` is a clean-up beyond the grace, ``"hung"`` one that never ended, ``"after"`` an
+    error of ``after()``."""
     what: str
     """The thing left behind or the error, as it showed first."""
     how: How | None
@@ -46,12 +49,16 @@ class Leak:
     """Where the task stood whose step it was, or else the scenario; None if it never began."""
     cancels: int
     """How many cancelled runs of this ``how`` showed it."""
+    delay: float = 0.0
+    """Real seconds that the task had waited after the step when the cancel came."""
 
     def __str__(self) -> str:
         if not self.how:
             return f"{self.kind}: {self.what}: without any cancel"
         way = "by a scope" if self.how == "scope" else "natively"
         when = f"{'before' if self.before else 'after'} step {self.step}"
+        if self.delay:
+            when = f"{self.delay * 1000:g} ms {when}"
         again = f" and again {self.again} moment(s) later" if self.again else ""
         times = f"{self.cancels} cancel{'s' if self.cancels > 1 else ''}"
         where = self.place or "no line: the scenario never began"
@@ -80,6 +87,8 @@ class CancelSweep:
     """How long it all took."""
     slowest_unwinding: float
     """The most seconds from a cancel to the scenario's end."""
+    ignored: tuple[tuple[str, int], ...] = ()
+    """The reasons of ``ignore=`` that applied, each with the number of runs."""
 
     @property
     def ok(self) -> bool:
@@ -101,11 +110,19 @@ class CancelSweep:
         swept = f"{self.cancels} cancels ({ways}) at {self.steps} steps on {self.backend}"
         times = f"{self.seconds:.2f} s, slowest unwinding {self.slowest_unwinding * 1000:.1f} ms"
         lines = [
-            f"{swept}: {verdict}; {times}",
+            f"{swept}: {verdict}",
+            f"  {times}",
             *([f"  not all was swept: {self.unswept}"] if self.unswept else ()),
             *(f"  {leak}" for leak in self.leaks),
+            *(f"  ignored in {count} runs: {reason}" for reason, count in self.ignored),
         ]
-        return "\n".join(lines)
+        return "\n".join(map(_wrapped, "\n".join(lines).splitlines()))
+
+
+def _wrapped(line: str) -> str:
+    """Break a line at 80 columns, but not within a path."""
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return fill(line, 80, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 class CancelSweepFailed(AssertionError):  # noqa: N818 - a failed assertion is named for its failing

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 __all__ = ("run_on_trio",)
 
-import time
+import threading
 from collections.abc import Awaitable, Callable
-from typing import final
+from typing import Final, final
 
 import anyio
 import trio
+import trio._core._run as core
 
 from aconcur.testing._cancel.plan import CancelPlan, Outcome, Steps
+from aconcur.testing._cancel.virtual import SkippedTime
 from aconcur.testing._leaks.warnings_capture import CapturedWarnings
 from aconcur.testing._locations import Place, describe, place_of
 
@@ -31,23 +33,32 @@ def run_on_trio(
     *,
     limit: float,
     captured: CapturedWarnings,
+    after: Callable[[], Awaitable[object]] | None = None,
+    skipped: SkippedTime,
 ) -> Outcome:
     """Run ``scenario()`` once under trio and cancel it as ``plan`` says."""
-    return _Run(scenario, plan).run(limit, captured)
+    return _Run(scenario, plan, after, _Clock(limit, skipped)).run(captured, limit)
 
 
 @final
 class _Run(trio.abc.Instrument):
-    def __init__(self, scenario: Callable[[], Awaitable[object]], plan: CancelPlan) -> None:
-        self._scenario = scenario
-        self._steps = Steps(plan, self._cancel)
+    def __init__(
+        self,
+        scenario: Callable[[], Awaitable[object]],
+        plan: CancelPlan,
+        after: Callable[[], Awaitable[object]] | None,
+        clock: _Clock,
+    ) -> None:
+        self._scenario, self._after, self._clock = scenario, after, clock
+        self._steps = Steps(plan, self._cancel, later=_later, now=clock.now)
         self._main: trio.lowlevel.Task | None = None
         self._scopes = trio.CancelScope(), trio.CancelScope()
 
-    def run(self, limit: float, captured: CapturedWarnings) -> Outcome:
-        seen, clock = self._steps.outcome, _Clock(limit)
+    def run(self, captured: CapturedWarnings, limit: float) -> Outcome:
+        seen = self._steps.outcome
+        self._limit = limit
         try:
-            trio.run(self._watched, clock=clock, instruments=[self])
+            trio.run(self._watched, clock=self._clock, instruments=[self])
         except trio.TrioInternalError as error:
             if not isinstance(error.__cause__, _AbandonedError):
                 raise
@@ -72,7 +83,21 @@ class _Run(trio.abc.Instrument):
                     self._steps.end()
         finally:
             left = [task for task in anyio.get_running_tasks() if task.id not in before]
-            self._steps.outcome.tasks = [describe(task.coro, task.name or "?") for task in left]
+            self._steps.outcome.tasks = [
+                describe(task.coro, task.name or "?") for task in left if task.name != _LATER
+            ]
+        if self._after is not None:
+            await self._run_after(self._after)
+
+    async def _run_after(self, after: Callable[[], Awaitable[object]]) -> None:
+        seen = self._steps.outcome
+        try:
+            with trio.fail_after(self._limit / 2):
+                await after()
+        except trio.TooSlowError:
+            seen.after_error = f"after() did not end within {self._limit / 2:g} s"
+        except Exception as error:  # noqa: BLE001 - reported
+            seen.after_error = f"{type(error).__name__}: {error}".rstrip(": ")
 
     def _cancel(self, number: int) -> None:
         self._scopes[number].cancel()
@@ -107,25 +132,57 @@ class _Run(trio.abc.Instrument):
         return waiting
 
 
+_LATER: Final = "aconcur cancels later"
+
+
+def _later(seconds: float, function: Callable[[], None]) -> None:
+    async def wait() -> None:
+        await trio.sleep(seconds)
+        function()
+
+    trio.lowlevel.spawn_system_task(wait, name=_LATER)
+
+
 @final
 class _Clock(trio.abc.Clock):
-    """Real time, which ends ``limit`` seconds after the run has begun."""
+    """Real time less skipped waits, which ends ``limit`` seconds after the run has begun."""
 
-    def __init__(self, limit: float) -> None:
-        self._limit, self._end = limit, 0.0
+    def __init__(self, limit: float, skipped: SkippedTime) -> None:
+        self._limit, self._end, self._skipped = limit, 0.0, skipped
 
     def start_clock(self) -> None:
-        self._end = time.perf_counter() + self._limit
+        self._end = self._skipped.now() + self._limit
+
+    def now(self) -> float:
+        """Return the time, though the run may be over."""
+        return self._skipped.now()
 
     def current_time(self) -> float:
-        now = time.perf_counter()
-        if now >= self._end and _in_scheduler():
+        now = self.now()
+        if self._end and now >= self._end and _in_scheduler():
             raise _AbandonedError
         return now
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
-        now = self.current_time()
-        return min(deadline, self._end) - now
+        wait = min(deadline, self._end) - self.current_time()
+        if wait <= 0:
+            return 0
+        runner = core.GLOBAL_RUN_CONTEXT.runner
+        queue = runner.entry_queue
+        if runner.waiting_for_idle or queue.queue or queue.idempotent_queue:
+            return wait  # a task is about to be woken
+        io = trio.lowlevel.current_statistics().io_statistics
+        # trio's own task waits to be woken by other threads and by signals.
+        watched = getattr(io, "tasks_waiting_read", 2) + getattr(io, "tasks_waiting_write", 0)
+        if watched > 1 or _threads_work() or not self._skipped.skip(wait):
+            return wait
+        return 0
+
+
+def _threads_work() -> bool:
+    """Return whether one of trio's threads runs a call; it keeps idle ones under the same name."""
+    named = sum(thread.name.startswith("Trio thread ") for thread in threading.enumerate())
+    return named > len(trio._core._thread_cache.THREAD_CACHE._idle_workers)
 
 
 def _in_scheduler() -> bool:

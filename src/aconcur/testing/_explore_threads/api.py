@@ -26,6 +26,7 @@ from aconcur.testing._explore_threads.instrumentation import watcher_for
 from aconcur.testing._explore_threads.patching import forget, patched
 from aconcur.testing._frames import HERE, is_standard
 from aconcur.testing._isolation import no_collections
+from aconcur.testing._virtual_time import virtual_time
 
 Grain: TypeAlias = Literal["gil", "opcode"]
 Files: TypeAlias = tuple[str | ModuleType, ...]
@@ -87,7 +88,8 @@ def explore_threads(
     ``globals()``, ``setattr`` or from a file that is not traced) is not known here.
 
     **What is controlled.** :mod:`threading`, :mod:`queue`, ``ThreadPoolExecutor``,
-    :func:`time.sleep` and the clocks of :mod:`time`, for threads of the scenario alone and until
+    :func:`time.sleep` and the clocks of :mod:`time` and
+    :mod:`datetime`, for threads of the scenario alone and until
     the exploration ends. Time is virtual: it passes when no thread is ready. Locks that a user's
     module holds (in a variable, a class, a closure, or an attribute of an instance in a variable)
     and those of :mod:`logging` are replaced for as long; any other that was made before can only be
@@ -196,7 +198,12 @@ def _driver(scenario: Scenario, grain: str, files: Files | None) -> Iterator[Dri
     try:
         traced = _loaded(suffixes)
         engine.changing = frozenset().union(*(changing_names(file) or () for file in traced))
-        with no_collections(), watcher_for(engine), patched(engine, traced) as renew:
+        with (
+            no_collections(),
+            watcher_for(engine),
+            virtual_time(_virtual_now),
+            patched(engine, traced) as renew,
+        ):
 
             def run(
                 schedule: Schedule, recorder: Recorder | None = None, /
@@ -214,6 +221,11 @@ def _driver(scenario: Scenario, grain: str, files: Files | None) -> Iterator[Dri
 
 
 _busy: list[Engine] = []
+
+
+def _virtual_now() -> float | None:
+    engine = engine_here()
+    return None if engine is None else engine.now
 
 
 def _see_off(threads: int) -> None:

@@ -24,6 +24,7 @@ from aconcur.testing._explore_threads.engine import Engine, engine_here
 from aconcur.testing._explore_threads.primitives import Lock, RLock, Shared, SimpleQueue, Waiter
 from aconcur.testing._explore_threads.thread_state import Abandoned, ThreadState
 from aconcur.testing._frames import HERE, is_standard, is_users_file
+from aconcur.testing._virtual_time import CLOCKS, now_stand_ins
 
 _Thread = threading.Thread
 _start, _join, _is_alive = _Thread.start, _Thread.join, _Thread.is_alive
@@ -31,7 +32,6 @@ _ident: Any = vars(_Thread)["ident"]
 _native_id: Any = vars(_Thread)["native_id"]
 _enumerate, _active_count = threading.enumerate, threading.active_count
 _sleep = time.sleep
-_EPOCH: Final = 1_700_000_000.0  # a fixed moment, so that each schedule has the same date
 
 
 def _state(engine: Engine, thread: threading.Thread) -> ThreadState | None:
@@ -144,28 +144,6 @@ def sleep(seconds: float, /) -> None:
     engine.block(engine.now + seconds)
 
 
-def _clock(real: Callable[[], Any], base: float = 0.0, *, unit: int = 0) -> Callable[[], Any]:
-    """Return a clock that the scenario's threads read virtual time from; ``unit`` a second."""
-
-    def read() -> Any:
-        engine = engine_here()
-        if engine is None:
-            return real()
-        return int((base + engine.now) * unit) if unit else base + engine.now
-
-    return read
-
-
-_CLOCKS: Final = {
-    "monotonic": _clock(time.monotonic),
-    "perf_counter": _clock(time.perf_counter),
-    "time": _clock(time.time, _EPOCH),
-    "monotonic_ns": _clock(time.monotonic_ns, unit=10**9),
-    "perf_counter_ns": _clock(time.perf_counter_ns, unit=10**9),
-    "time_ns": _clock(time.time_ns, _EPOCH, unit=10**9),
-}
-
-
 def _library(engine: Engine) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Yield what the standard library's modules and classes get."""
     yield (
@@ -174,7 +152,7 @@ def _library(engine: Engine) -> Iterator[tuple[Any, dict[str, Any]]]:
             "Lock": Lock,
             "RLock": RLock,
             "_allocate_lock": Waiter,
-            "_time": _CLOCKS["monotonic"],
+            "_time": CLOCKS["monotonic"],
             "enumerate": enumerate_threads,
             "active_count": active_count,
             "excepthook": engine.excepthook,
@@ -190,8 +168,8 @@ def _library(engine: Engine) -> Iterator[tuple[Any, dict[str, Any]]]:
             "native_id": property(native_id),
         },
     )
-    yield queue, {"SimpleQueue": SimpleQueue, "time": _CLOCKS["monotonic"]}
-    yield time, {"sleep": sleep, **_CLOCKS}
+    yield queue, {"SimpleQueue": SimpleQueue, "time": CLOCKS["monotonic"]}
+    yield time, {"sleep": sleep, **CLOCKS}
 
 
 def _by_identity() -> Mapping[int, Any]:
@@ -204,9 +182,8 @@ def _by_identity() -> Mapping[int, Any]:
         (_enumerate, enumerate_threads),
         (_active_count, active_count),
         (time.sleep, sleep),
-        *((getattr(time, name), clock) for name, clock in _CLOCKS.items()),
     ]
-    return {id(one): stand_in for one, stand_in in real}
+    return {**now_stand_ins(), **{id(one): stand_in for one, stand_in in real}}
 
 
 class _Found:

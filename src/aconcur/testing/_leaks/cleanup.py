@@ -5,7 +5,7 @@ Rule: only what is new since the run began is waited for, reaped, killed or clos
 
 from __future__ import annotations
 
-__all__ = ("end_leftovers", "join_child_watchers", "settle", "young_garbage_only")
+__all__ = ("SETTLE", "end_leftovers", "join_child_watchers", "settle", "young_garbage_only")
 
 import gc
 import io
@@ -25,7 +25,7 @@ from typing import Any, Final
 from aconcur.testing._leaks.snapshot import Snapshot
 
 # A guess: ten times what a killed process or an idle worker thread takes to go on a busy machine.
-_SETTLE: Final = 0.1
+SETTLE: Final = 0.1
 _PAUSE: Final = 0.002
 
 
@@ -53,7 +53,7 @@ def settle(before: Snapshot, folder: Path) -> Snapshot:
     Costs nothing when nothing is left, and 0.1 s when a thread or child stays.
     """
     gc.collect()
-    end = time.monotonic() + _SETTLE
+    end = time.monotonic() + SETTLE
     while True:
         join_child_watchers(_PAUSE)
         left = Snapshot.take(folder).since(before)
@@ -74,7 +74,7 @@ def end_leftovers(left: Snapshot, before: Snapshot, folder: Path) -> None:
             shutil.rmtree(file, ignore_errors=True)
         else:
             file.unlink(missing_ok=True)
-    end = time.monotonic() + 10 * _SETTLE
+    end = time.monotonic() + 10 * SETTLE
     while left.children and time.monotonic() < end:
         for pid in left.children:
             with suppress(ProcessLookupError):

@@ -69,6 +69,10 @@ class Snapshot:
         """
         return cls(_descriptors(), _children(), _threads(), set(folder.iterdir() if folder else ()))
 
+    def is_busier_now(self) -> bool:
+        """Return whether a thread or a child process is there that was not held then."""
+        return bool(_threads() - self.threads or _children().keys() - self.children.keys())
+
     def since(self, before: Snapshot) -> Snapshot:
         """Return what is held here and was not held ``before``."""
         return Snapshot(

@@ -1,0 +1,72 @@
+"""A cluster on this machine, and one without workers, in a program of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aconcur.parallel import cluster
+from tests.support.programs import run_program
+
+pytestmark = pytest.mark.timeout(300)
+
+PROGRAM = """
+import enum, logging, sys
+from dataclasses import dataclass
+import anyio
+from aconcur import parallel
+from aconcur.parallel import cluster
+
+class Colour(enum.Enum):
+    RED = 1
+
+@dataclass
+class Square:
+    side: int
+
+def area(shape):
+    return shape.side ** 2 if isinstance(shape, Square) else "a stranger"
+
+def is_red(colour):
+    return colour is Colour.RED
+
+async def main():
+    async with cluster(workers=1) as executor:
+        over = lambda fn, item: parallel.map(fn, [item], executor=executor).collect()
+        squares = await over(Square, 3)
+        print(executor.workers, await over(area, Square(3)), await over(is_red, Colour.RED),
+              squares, type(squares[0]) is Square)
+
+async def without_workers():
+    from distributed import Scheduler
+    async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+        async with cluster(scheduler.address) as executor:
+            print(executor.workers)
+
+if __name__ == "__main__":
+    anyio.run(main, backend=sys.argv[1])
+    logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stdout)
+    anyio.run(without_workers)
+"""
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_local_cluster_shares_main_and_one_without_workers_says_so(
+    tmp_path: Path, backend: str
+) -> None:
+    text = PROGRAM.replace("sys.argv[1]", repr(backend))
+    done = run_program(tmp_path, text)
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("distributed")]
+    assert lines[0] == "1 [9] [True] [Square(side=3)] True", done.stderr
+    assert lines[1].startswith("aconcur.parallel: the scheduler at tcp://127.0.0.1:")
+    assert lines[1].endswith(
+        "start one with 'dask worker " + lines[1].split("at ")[1].split()[0] + "'"
+    )
+    assert lines[2:] == ["0"]
+
+
+async def test_a_number_of_workers_is_for_a_local_cluster_only() -> None:
+    with pytest.raises(TypeError, match=r"workers=2 is for a local cluster: tcp://127\.0\.0\.1:1"):
+        async with cluster("tcp://127.0.0.1:1", workers=2):
+            pass
