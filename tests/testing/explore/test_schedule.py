@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aconcur.testing import Livelock, NotReproducibleError
-from aconcur.testing._explore.schedule import FAIR, Schedule, read_token, write_token
+from aconcur.testing._explore.schedule import CALLBACK, FAIR, Schedule, read_token, write_token
 
 
 def choose(schedule: Schedule, *turns: str) -> str:
@@ -49,6 +49,13 @@ def test_a_policy_is_shown_the_base_choice_first() -> None:
 
     assert choose(Schedule({}, max_steps=9, policy=policy), "abc", "abc") == "ba"
     assert shown == ["abc", "bac"]
+
+
+def test_the_base_order_takes_a_callback_first_only_if_it_is_due() -> None:
+    for due, index in ((True, 1), (False, 0)):
+        schedule = Schedule({}, max_steps=9)
+        schedule.callback_first = due
+        assert schedule.pick(("a", CALLBACK)) == index
 
 
 def test_more_steps_than_allowed_are_a_livelock() -> None:

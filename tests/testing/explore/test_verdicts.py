@@ -321,11 +321,13 @@ def test_every_clock_shows_the_loops_time(backend: Any) -> None:  # noqa: ANN401
         time.sleep(5)  # noqa: ASYNC251 - moves the time, too
         assert round(clocks[1]() - before[1]) == 86_405
 
+    methods = [vars(datetime.datetime)["now"], vars(datetime.date)["today"]]
     real = datetime.datetime.now(datetime.UTC)
     start = time.perf_counter()
     explore(scenario, backend=backend).check()
     assert time.perf_counter() - start < BOUND
     assert abs((datetime.datetime.now(datetime.UTC) - real).total_seconds()) < 60
+    assert [vars(datetime.datetime)["now"], vars(datetime.date)["today"]] == methods
 
 
 def test_other_threads_read_the_real_clocks_meanwhile() -> None:
