@@ -57,7 +57,7 @@ ASYNC_LINTS: Final = (
         disabled="ASYNC9,ASYNC106,ASYNC115,ASYNC121,ASYNC124",
     ),
     # No event loop runs in a worker process: what it catches is an error of the user's function.
-    AsyncLint(["src/aconcur/_pool_worker/*.py"], disabled="ASYNC103,ASYNC104"),
+    AsyncLint(["src/aconcur/_pool_worker/*.py"], disabled="ASYNC9,ASYNC103,ASYNC104"),
     # What is measured may have nothing to await, or be a blocking call to compare with.
     AsyncLint(["benchmarks/*.py"], disabled="ASYNC9,ASYNC110,ASYNC124,ASYNC221"),
     # Item 40 shows async generators that never await, and some that yield in a context manager.
