@@ -433,7 +433,7 @@ def main(
     Args:
         module: the module's full name.
         scenarios: the calls that run, by fault and version.
-        warm_ups: the calls that run before them, by version.
+        warm_ups: the calls before them, by version.
     """
     match sys.argv[1:]:
         case [version, fault, "--inside"]:
