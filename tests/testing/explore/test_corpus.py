@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import pytest
 
 from aconcur.testing import Deadlock, explore, replay
-from aconcur.testing._explore.api import Backend
 from aconcur.testing._explore.search import kind_of
 from tests.support.bugs import BUGS
 
 SECONDS = 5.0  # in which each bug is found by default
+
+Backend = Literal["asyncio", "trio"]
 
 both = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 every_bug = pytest.mark.parametrize("name", BUGS)
