@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -28,7 +28,7 @@ def steps_to_one(number: int) -> int:
 
 
 @asynccontextmanager
-async def workers(address: str | None) -> AsyncIterator[Executor]:
+async def workers(address: str | None) -> AsyncGenerator[Executor, None]:
     """Yield the executor: the one line that differs."""
     if address is None:
         with ProcessPoolExecutor() as here:

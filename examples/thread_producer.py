@@ -37,12 +37,13 @@ async def main(readings: int) -> PipelineReport:
     queue = Queue[float](256)
     averages: list[float] = []
     pipeline = stage(float).batch(100, max_wait=1).map(average, workers=4).map(averages.append)
-    async with anyio.create_task_group() as group:
+    async with pipeline.open(queue) as run, anyio.create_task_group() as group:
         group.start_soon(produce, readings, queue)
-        report = await pipeline.run(queue)
+        async for _ in run:
+            pass
     print(f"{readings} readings, {len(averages)} averages: ", end="")
     print(f"{min(averages):.2f} to {max(averages):.2f}")
-    return report
+    return run.report
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ and if the server gets SIGTERM. All others are refused (503):
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -62,7 +62,7 @@ async def do_jobs() -> None:
 
 
 @asynccontextmanager
-async def lifespan(_: Starlette) -> AsyncIterator[None]:
+async def lifespan(_: Starlette) -> AsyncGenerator[None, None]:
     """Do jobs as long as the application runs, and the accepted ones to the end."""
     async with anyio.create_task_group() as group:
         group.start_soon(do_jobs)

@@ -1,12 +1,16 @@
 """Demand that pyright knows the type of everything public: ``python -m tests.public_types``.
 
-Lessons are left to mypy: they are programs to read and to run, and nobody imports their names.
-And it must reject what mypy rejects in ``types_rejected.py``, line by line.
+Lessons are left to mypy: they are programs to read and to run, not to import. Beside this, the
+strict modes of pyright and mypy must accept what a user reads and copies: the examples, the
+snippets of the README and each ``types_accepted.py``; and pyright must reject what mypy rejects in
+``types_rejected.py``, line by line.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +37,30 @@ def accepted(path: Path) -> list[str]:
     return [line for at, line in enumerate(lines) if EXPECTED in line and at not in rejected]
 
 
+def refused() -> list[str]:
+    """Return what the strict modes of pyright and mypy say against the programs of a reader."""
+    with TemporaryDirectory() as folder:
+        for path in (*Path("examples").glob("*.py"), *Path("tests").glob("*/types_accepted.py")):
+            shutil.copy(path, Path(folder, f"{path.parent.name}_{path.name}"))
+        readme = Path("README.md").read_text(encoding="utf-8")
+        for number, snippet in enumerate(re.findall(r"```python\n(.*?)```", readme, re.DOTALL), 1):
+            Path(folder, f"readme_{number}.py").write_text(snippet, encoding="utf-8")
+        # A name that a loop over an empty source leaves unbound says nothing about our types.
+        rules = {"typeCheckingMode": "strict", "reportPossiblyUnboundVariable": "none"}
+        Path(folder, "pyrightconfig.json").write_text(json.dumps(rules), encoding="utf-8")
+        pyright = ["pyright", "--pythonpath", sys.executable, "--project", folder]
+        mypy = ["mypy", "--strict", "--no-error-summary", "--python-executable", sys.executable]
+        said = ""
+        for command in (pyright, [*mypy, *map(str, Path(folder).glob("*.py"))]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+            said += done.stdout if done.returncode else done.stderr
+        return [
+            line.replace(folder, "")
+            for line in said.splitlines()
+            if ": error" in line or " - error" in line
+        ]
+
+
 def main() -> None:
     """Print each public symbol whose type is not fully known; exit with 1 if there is one."""
     done = subprocess.run(
@@ -54,6 +82,7 @@ def main() -> None:
         for path in Path("tests").glob("*/types_rejected.py")
         for line in accepted(path)
     ]
+    wrong += refused()
     print(*wrong, sep="\n", end="\n" if wrong else "")
     sys.exit(bool(vague or wrong) or not symbols)
 

@@ -1,4 +1,4 @@
-"""Models of published and mended faults of asyncio code: what went wrong there, in a few lines.
+"""Models of published and mended faults of asyncio code, each in a few lines.
 
 Each is a scenario for any explorer: ``await model(mended=False)`` fails under some order of its
 tasks' steps, ``mended=True`` under none. None uses a timer, a socket or a thread. ``REFERENCES``
@@ -133,27 +133,28 @@ async def wake_up_lost_to_a_cancelled(mended: bool) -> None:
 @published("aiohttp #4562: a waiter stands in a line that was dropped")
 async def waiter_in_a_dropped_line(mended: bool) -> None:
     lines: dict[str, deque[asyncio.Future[None]]] = {}
-    served = 0
+    added, given = asyncio.Event(), 0
 
     async def connect() -> None:
-        nonlocal served
         line = lines.setdefault("host", deque())
-        waiter = future()
         await asyncio.sleep(0)
         if mended:
             line = lines.setdefault("host", deque())
+        waiter = future()
         line.append(waiter)
+        added.set()
         await waiter
-        served += 1
 
     async def release() -> None:
-        for _ in range(12):
-            line = lines.get("host")
-            if line:
+        nonlocal given
+        while given < 2:
+            await added.wait()
+            added.clear()
+            line = lines.get("host", deque())
+            while line:
                 line.popleft().set_result(None)
-            if line is not None and not line:
-                del lines["host"]
-            await asyncio.sleep(0)
+                given += 1
+            lines.pop("host", None)
 
     await all_of(connect(), connect(), release())
 
@@ -317,7 +318,7 @@ async def request_left_in_the_queue(mended: bool) -> None:
     assert not requests, requests
 
 
-@published("httpcore #1093: a connection that nobody opened holds a slot")
+@published("httpcore #1093: a connection that was never opened holds a slot")
 async def connection_never_opened(mended: bool) -> None:
     connections: dict[str, str] = {}
     waiting: deque[tuple[str, asyncio.Future[None]]] = deque()

@@ -23,7 +23,7 @@ async def test_putters_that_wait_are_told_when_the_last_consumer_leaves() -> Non
             await queue.put(2)
         told.append(str(caught.value))
 
-    with queue.consumer():
+    with queue.consumer(), anyio.fail_after(BOUND):
         queue.put_nowait(1)
         async with anyio.create_task_group() as group:
             for _ in range(3):
@@ -33,7 +33,6 @@ async def test_putters_that_wait_are_told_when_the_last_consumer_leaves() -> Non
                 assert queue.statistics().consumers == 2
             await anyio.wait_all_tasks_blocked()
             assert told == []
-            group.start_soon(anyio.lowlevel.checkpoint)
             queue._consumer_left()
     assert told == 3 * ["put() after the last consumer left: the item would never be taken"]
     assert repr(queue) == "<Queue 1/1, no consumer>"
@@ -70,10 +69,11 @@ async def test_a_new_consumer_opens_the_queue_again() -> None:
     queue = Queue[int]()
     with queue.consumer():
         queue.put_nowait(1)
-    async with stage(same).open(queue) as run:
-        assert await anext(run) == 1
-        await queue.put(2)
-        assert await anext(run) == 2
+    with anyio.fail_after(BOUND):
+        async with stage(same).open(queue) as run:
+            assert await anext(run) == 1
+            await queue.put(2)
+            assert await anext(run) == 2
 
 
 async def test_a_supervisor_keeps_the_queue_open_between_two_pipelines() -> None:

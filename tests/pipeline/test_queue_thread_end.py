@@ -207,7 +207,7 @@ async def test_an_unbounded_queue_never_blocks_a_thread() -> None:
         thread = threading.Thread(target=end.put_many, args=(range(1000),))
         thread.start()
         # The loop does not run meanwhile.
-        thread.join(30)
+        thread.join(5)
         assert not thread.is_alive()
     assert queue.qsize() == 1000
 

@@ -359,6 +359,8 @@ async def test_an_iterator_that_fails_and_goes_on_is_drawn_from_no_more() -> Non
             self.drawn += 1
             if self.drawn == 3:
                 raise BrokenError
+            if self.drawn > 50:
+                raise StopIteration
             return self.drawn
 
     source, got = Stubborn(), list[int]()

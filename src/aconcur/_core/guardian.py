@@ -182,7 +182,7 @@ class Guardian:
                 env={"PATH": os.defpath},
                 start_new_session=True,
             )
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 - nothing here awaits
             for fd in (table, pipe):
                 if fd >= 0:
                     os.close(fd)

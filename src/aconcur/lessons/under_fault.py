@@ -432,8 +432,8 @@ def main(
 
     Args:
         module: the module's full name.
-        scenarios: what runs, by fault and version.
-        warm_ups: what runs before, by version.
+        scenarios: the calls that run, by fault and version.
+        warm_ups: the calls before them, by version.
     """
     match sys.argv[1:]:
         case [version, fault, "--inside"]:

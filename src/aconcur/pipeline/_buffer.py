@@ -51,13 +51,17 @@ class Buffer:
     )
 
     def __init__(self, capacity: int, writers: int, make_waiter: Callable[[], Waiter]) -> None:
-        self.items = deque[Any]()
+        self.items: deque[Any] = deque()
         # Of an ordered stage: a slot for each item under work behind the first, in order.
-        self.slots = deque[list[Any]]()
-        self.capacity, self.writers = capacity, writers
-        self.getters, self.putters = WaitQueue(), WaitQueue()
-        self.getter_woken = self.putter_woken = self.closed = False
-        self.make_waiter = make_waiter
+        self.slots: deque[list[Any]] = deque()
+        self.capacity: int = capacity
+        self.writers: int = writers
+        self.getters: WaitQueue = WaitQueue()
+        self.putters: WaitQueue = WaitQueue()
+        self.getter_woken: bool = False
+        self.putter_woken: bool = False
+        self.closed: bool = False
+        self.make_waiter: Callable[[], Waiter] = make_waiter
 
     def has_room(self) -> bool:
         """Return whether a worker that writes here may take one more item."""

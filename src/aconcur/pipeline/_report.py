@@ -154,7 +154,10 @@ class PipelineReport:
         found = self.bottleneck
         if not any(stage.entered for stage in self.stages):
             return "there was nothing to do"
-        if sum(stage.held_loop * stage.seconds for stage in self.stages) >= _BUSY * self.seconds:
+        held = sum(stage.held_loop * stage.seconds for stage in self.stages)
+        # So short a time for each item leaves none for which a task could have waited.
+        rushed = self.seconds < _SHORT_CALL * sum(stage.entered for stage in self.stages)
+        if held >= _BUSY * self.seconds or (found is None and rushed):
             return _advice_of_a_busy_loop(self.stages)
         for stage in self.stages:
             if stage.backed_off >= _BUSY:

@@ -87,42 +87,47 @@ class Stage:
         keep: Callable[[Failure], None],
         make_waiter: Callable[[], Waiter],
     ) -> None:
-        self.spec, self.inputs, self.keep = spec, inputs, keep
+        self.spec: Spec = spec
+        self.inputs: list[Input] = inputs
+        self.keep: Callable[[Failure], None] = keep
         options, threads = spec.options, spec.via is THREADS
         concurrency = len(inputs) if spec.kind == "merge" else options.workers
         if threads and not isinstance(inputs[0], QueueSource):
             # Two tasks keep a thread busy while its last result travels to the loop. From a queue
             # the second would take an item that another reader could begin at once.
             concurrency *= 2
-        self.concurrency = concurrency  # how many tasks work
-        self.in_order = options.ordered and concurrency > 1 and spec.calls
+        self.concurrency: int = concurrency  # how many tasks work
+        self.in_order: bool = options.ordered and concurrency > 1 and spec.calls
         # What the workers call; set when the run is put together.
         self.call: Call = spec.function
         self.input_failed: Callable[[int, Exception], None] = _raise
         self.deadlines: Deadlines | None = None
         self.executor_size: int | None = None
         self.tracker: StageTracker | None = None  # with a journal
-        self.out = self.filtered = self.failed = self.cancelled = self.retried = 0
-        self.emitted = 0
-        self.histogram = self.queueing = Histogram()
+        self.out: int = 0
+        self.filtered: int = 0
+        self.failed: int = 0
+        self.cancelled: int = 0
+        self.retried: int = 0
+        self.emitted: int = 0
+        self.histogram: Histogram = Histogram()
         # Threads measure their calls themselves, without the time that a call waits for a thread.
-        self.measured = None if threads else self.histogram
-        if threads:
-            self.queueing = Histogram()
-        self.idle = concurrency  # workers that hold no item
-        self.first_out = False  # ordered: the first item under work has no slot
-        self.settled = 0  # ordered: slots whose item is accounted for already
-        self.held = 0  # items that wait in a worker: for others of their batch, or their time
+        self.measured: Histogram | None = None if threads else self.histogram
+        self.queueing: Histogram = Histogram() if threads else self.histogram
+        self.idle: int = concurrency  # workers that hold no item
+        self.first_out: bool = False  # ordered: the first item under work has no slot
+        self.settled: int = 0  # ordered: slots whose item is accounted for already
+        self.held: int = 0  # items that wait in a worker: for others of their batch, or their time
         self._parked_for_item = self._parked_for_room = 0
         self._parked_for_retry = 0
         self._starved = self._blocked = self._backed_off = 0.0
-        self.started = time.monotonic()
+        self.started: float = time.monotonic()
         self.ended: float | None = None
         # Measured: below 16 the tasks switch for every few items, which costs twice the time.
-        self.room = options.buffer or max(16, 2 * options.workers)
+        self.room: int = options.buffer or max(16, 2 * options.workers)
         # In order: the first item under work needs no slot.
         capacity = self.room + concurrency - 1 if self.in_order else self.room
-        self.output = Buffer(capacity, concurrency, make_waiter)
+        self.output: Buffer = Buffer(capacity, concurrency, make_waiter)
 
     def stop(self) -> None:
         """Draw no more from sources that the workers draw from themselves."""
@@ -379,7 +384,8 @@ class Histogram:
     def __init__(self) -> None:
         self._counts = Counter[int]()
         # Seconds for which the calls held the event loop, in all and at most at a time.
-        self.held = self.longest_hold = 0.0
+        self.held: float = 0.0
+        self.longest_hold: float = 0.0
 
     def add(self, seconds: float, weight: int = 1) -> None:
         """Count a duration, as this many."""

@@ -54,7 +54,7 @@ class Worker:
     ) -> None:
         self.child: Child = child
         self.connection: Connection = Connection(sock, partial(on_frame, self), limiter)
-        self.in_flight = deque[Chunk]()
+        self.in_flight: deque[Chunk] = deque()
         """The chunks that it has; it works on the first."""
         self.coroutines: dict[int, Call] = {}
         """The calls of coroutine functions that it runs, by the numbers of their chunks."""

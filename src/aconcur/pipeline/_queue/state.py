@@ -30,8 +30,8 @@ class QueueClient:
     """A group of getters that can be told to stop waiting: the workers of one pipeline."""
 
     def __init__(self) -> None:
-        self.stopped = False
-        self.waiters = set[Wakeable]()
+        self.stopped: bool = False
+        self.waiters: set[Wakeable] = set()
 
     def stop(self) -> None:
         """Let every getter of the group return without an item."""
@@ -68,15 +68,20 @@ class QueueState(Generic[T]):
     )
 
     def __init__(self, maxsize: int) -> None:
-        self.limit = maxsize or sys.maxsize
-        self.items = deque[T]()
-        self.getters, self.putters = WaitQueue(), WaitQueue()
-        self.reserved_items = self.reserved_slots = 0
-        self.put = 0  # items that were ever put
-        self.closed = self.abandoned = False
+        self.limit: int = maxsize or sys.maxsize
+        self.items: deque[T] = deque()
+        self.getters: WaitQueue = WaitQueue()
+        self.putters: WaitQueue = WaitQueue()
+        self.reserved_items: int = 0
+        self.reserved_slots: int = 0
+        self.put: int = 0  # items that were ever put
+        self.closed: bool = False
+        self.abandoned: bool = False
         self._thread = 0  # of the loop whose tasks wait
         self._turn_put = self._turn_size = 0
-        self.low = self.high = self.mark = 0
+        self.low: int = 0
+        self.high: int = 0
+        self.mark: int = 0
         self.set_bounds()
 
     # ------------------------------------------------------------- the turn

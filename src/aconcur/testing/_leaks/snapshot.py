@@ -41,9 +41,9 @@ class Snapshot:
         work()
         assert not Snapshot.take().since(before)
 
-    What lives long by design is not held: multiprocessing's resource tracker and its pipe, the two
-    descriptors that lead to the guardian of ``aconcur.process``, trio's idle threads, the threads
-    in which asyncio waits for a child before Python 3.12.
+    What lives long by design is not held: multiprocessing's resource tracker and its pipe, the
+    guardian of ``aconcur.process`` and its two descriptors, trio's idle threads, the threads in
+    which asyncio waits for a child before Python 3.12.
 
     Descriptors and children are read from ``/proc`` (proc(5)); on a system without it both stay
     empty. A grandchild whose parent has ended is seen only by a process that adopts orphans.
@@ -118,7 +118,7 @@ def _children() -> dict[int, str]:
     parents = [os.getpid()]
     while parents:
         for pid in _children_of(parents.pop()):
-            if pid != tracker and (name := _name(pid)):
+            if pid != tracker and (name := _name(pid)) and not _is_guardian(pid, name):
                 found[pid] = name
                 parents.append(pid)
     return found
@@ -129,6 +129,19 @@ def _children_of(pid: int) -> Iterator[int]:
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - ten times a Path's speed
             with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as children:  # noqa: PTH123
                 yield from map(int, children.read().split())
+
+
+def _is_guardian(pid: int, name: str) -> bool:
+    """Return whether a process is the guardian of aconcur.process, which ends with the program.
+
+    It is an orphan on purpose, so it is a child of this program only while orphans are adopted.
+    """
+    if name != "sh":
+        return False
+    try:
+        return b"\0aconcur-guardian\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _name(pid: int) -> str:
