@@ -76,9 +76,12 @@ def test_descriptor_becomes_readable_when_the_child_has_ended(
 @pytest.mark.usefixtures("way")
 async def test_event_loop_waits_for_the_descriptor(child: subprocess.Popen[bytes]) -> None:
     fd = open_exit_fd(child.pid)
-    with closing(os.fdopen(fd, "rb", buffering=0)), anyio.fail_after(BOUND):
+    try:
         child.kill()
-        await anyio.wait_readable(fd)
+        with anyio.fail_after(BOUND):
+            await anyio.wait_readable(fd)
+    finally:
+        os.close(fd)
 
 
 def test_child_that_was_reaped_elsewhere_has_ended(

@@ -102,9 +102,9 @@ async def test_a_pool_may_be_closed_in_another_task_than_opened_it() -> None:
     async def leave() -> None:
         await opened.__aexit__(None, None, None)
 
-    async with anyio.create_task_group() as group:
+    async with anyio.create_task_group() as group:  # noqa: ASYNC112 - another task
         group.start_soon(enter)
     assert await pools[0].map(tasks.square, range(5)).collect() == [0, 1, 4, 9, 16]
-    async with anyio.create_task_group() as group:
+    async with anyio.create_task_group() as group:  # noqa: ASYNC112
         group.start_soon(leave)
     assert repr(pools[0]) == "<Pool: closed>"

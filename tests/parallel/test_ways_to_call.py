@@ -198,7 +198,7 @@ async def test_a_result_that_cannot_be_read_names_its_call_or_item(pool: Pool) -
 
 
 async def test_a_group_travels_whatever_its_exceptions_are(pool: Pool) -> None:
-    with pytest.raises(ExceptionGroup, match="all kinds") as caught:
+    with pytest.raises(ExceptionGroup, match="all kinds") as caught:  # noqa: ASYNC401
         await pool.run(tasks.raise_a_group)
     first, second, third = caught.value.exceptions
     assert isinstance(first, tasks.TwoArguments)

@@ -281,7 +281,9 @@ def test_an_exception_of_a_script_comes_back_and_the_script_is_not_run_again(
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
-    assert (done.stdout, done.stderr) == ("run\nsaid 7 7\n", "")
+    # On a busy machine asyncio's debug mode reports steps that took long.
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.stdout, errors) == ("run\nsaid 7 7\n", [])
 
 
 def test_cpus_are_those_that_the_control_groups_grant(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ class EventLoop:
         if (task := self._tasks.get(job)) is not None:
             task.cancel()
 
-    async def _run(self, job: int, chunk: int, call: Any) -> None:  # noqa: ANN401
+    async def _run(self, job: int, chunk: int, call: Any) -> None:  # noqa: ANN401, ASYNC910
         function, arguments, options = call
         try:
             answer: Answer = [await function(*arguments, **options)], {}
