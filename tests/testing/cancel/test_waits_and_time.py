@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import threading
 import time
 
 import anyio
+import anyio.to_thread
 import pytest
 import trio
 from anyio.lowlevel import checkpoint
@@ -184,3 +186,21 @@ def test_trio_sleeps_are_skipped_beside_an_idle_thread() -> None:
     start = time.perf_counter()
     cancel_everywhere(scenario, backend="trio", twice=False).check()
     assert time.perf_counter() - start < BOUND
+
+
+def test_a_call_that_has_ended_and_told_trio_nothing_yet_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tell = trio.lowlevel.TrioToken.run_sync_soon
+
+    def tell_late(token: trio.lowlevel.TrioToken, *args: object, **options: object) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.02)
+        tell(token, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trio.lowlevel.TrioToken, "run_sync_soon", tell_late)
+
+    async def scenario() -> None:
+        await anyio.to_thread.run_sync(int)
+
+    cancel_everywhere(scenario, backend="trio", limit=20, grace=1).check()

@@ -16,6 +16,7 @@ from typing import Final, final
 import anyio
 import trio
 import trio._core._run as core
+import trio.testing
 
 from aconcur.testing._cancel.plan import CancelPlan, Outcome, Steps
 from aconcur.testing._cancel.virtual import SkippedTime
@@ -180,7 +181,10 @@ class _Clock(trio.abc.Clock):
 
 
 def _threads_work() -> bool:
-    """Return whether one of trio's threads runs a call; it keeps idle ones under the same name."""
+    """Return whether one of trio's threads runs a call, or has run it and not told trio yet."""
+    if trio.testing.active_thread_count():
+        return True
+    # Threads that were not started by trio.to_thread; trio keeps idle ones under the same name.
     named = sum(thread.name.startswith("Trio thread ") for thread in threading.enumerate())
     return named > len(trio._core._thread_cache.THREAD_CACHE._idle_workers)
 
