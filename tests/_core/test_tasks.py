@@ -13,13 +13,13 @@ from typing import Any
 import anyio
 import pytest
 
+from aconcur._core.generators import start_unhooked
 from aconcur._core.scoped_tasks import scoped_tasks
 from aconcur._core.shielded import (
     run_in_thread_to_end,
     wait_readable,
     wait_readable_catching_cancel,
 )
-from aconcur._core.unhooked import start_unhooked
 from tests.support.backends import on_asyncio
 from tests.support.states import BOUND, until
 

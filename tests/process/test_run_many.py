@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aconcur.process import DISCARD, Command, CommandFailed, CommandNotFound, Runnable, run_many
@@ -162,3 +164,49 @@ anyio.run(main, backend={anyio_backend_name!r}, backend_options={options!r})
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (ran.stdout, ran.stderr, ran.returncode) == (b"124750\n", b"", 0)
+
+
+@pytest.mark.parametrize("leave", ["break", "error", "cancel"])
+async def test_async_commands_are_closed_before_the_block_is_left(leave: str) -> None:
+    closed: list[bool] = []
+    given: list[Command] = []
+
+    async def commands() -> AsyncIterator[Command]:
+        task = anyio.get_current_task().name
+        try:
+            for seconds in ("0", "30", "30"):
+                given.append(Command("sleep", seconds))
+                yield given[-1]
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.lowlevel.checkpoint()
+            closed.append(anyio.get_current_task().name == task)
+
+    with anyio.CancelScope() as scope:
+        with pytest.raises(KeyError) if leave == "error" else nullcontext():
+            async with run_many(commands(), limit=2) as outcomes:
+                async for _ in outcomes:
+                    await until(lambda: len(given) == 3)  # it waits for room
+                    if leave == "error":
+                        raise KeyError
+                    if leave == "cancel":
+                        scope.cancel()
+                        await anyio.sleep_forever()
+                    break
+    assert closed == [True]
+
+
+async def test_a_generator_of_commands_is_closed_when_the_block_is_left() -> None:
+    closed: list[str] = []
+
+    def commands() -> Iterator[Command]:
+        try:
+            while True:
+                yield Command("true")
+        finally:
+            closed.append("closed")
+
+    given = commands()
+    async with run_many(given, limit=2) as outcomes:
+        await anext(outcomes)
+    assert closed == ["closed"]

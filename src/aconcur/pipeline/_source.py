@@ -15,14 +15,15 @@ under a shield, so that a generator may await in its ``finally``.
 
 from __future__ import annotations
 
-__all__ = ("AHEAD", "AsyncFeed", "Input", "QueueSource", "close_iterator")
+__all__ = ("AHEAD", "AsyncFeed", "Input", "QueueSource")
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from typing import Any, Final, TypeAlias, final
 
 import anyio
 
+from aconcur._core.generators import close_iterator
 from aconcur._core.wait_queue import Waiter, WaitQueue, yield_to_others
 from aconcur.pipeline._buffer import DROPPED, Buffer
 from aconcur.pipeline._errors import QueueClosed, own_cancellation
@@ -165,15 +166,3 @@ class AsyncFeed:
 
 Input: TypeAlias = Buffer | QueueSource | Iterator[Any]
 """Where a stage takes its items from."""
-
-
-async def close_iterator(iterator: object) -> None:
-    """Close a generator, sync or async, or an async iterator that can be closed.
-
-    **Cancelled**: it is closed all the same.
-    """
-    if isinstance(iterator, Generator):
-        iterator.close()
-    elif (aclose := getattr(iterator, "aclose", None)) is not None:
-        with anyio.CancelScope(shield=True):
-            await aclose()

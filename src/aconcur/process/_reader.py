@@ -28,7 +28,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, final
 import anyio
 from anyio.lowlevel import checkpoint
 
-from aconcur._core.unhooked import start_unhooked
+from aconcur._core.generators import start_unhooked
 from aconcur.process._driver import OutputStream
 from aconcur.process._errors import OutputEnded
 from aconcur.process._line_buffer import LineBuffer

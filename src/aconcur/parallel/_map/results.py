@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar, final
 
 import anyio
 
-from aconcur._core.unhooked import start_unhooked
+from aconcur._core.generators import start_unhooked
 from aconcur._core.wait_queue import yield_to_others
 from aconcur.parallel._map.job import Failure, Job
 from aconcur.parallel._pickling import name_of

@@ -1,13 +1,15 @@
-"""Async generators that need no event loop to close them."""
+"""Generators that need no event loop to close them, and the end of those given to us."""
 
 from __future__ import annotations
 
-__all__ = ("start_unhooked",)
+__all__ = ("close_iterator", "start_unhooked")
 
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
 from typing import TypeVar
+
+import anyio
 
 T = TypeVar("T")
 
@@ -28,3 +30,15 @@ def start_unhooked(generator: AsyncGenerator[T, None]) -> AsyncGenerator[T, None
     finally:
         sys.set_asyncgen_hooks(*hooks)
     return generator
+
+
+async def close_iterator(iterator: object) -> None:
+    """Close a generator, sync or async, or an async iterator that can be closed.
+
+    **Cancelled**: it is closed all the same.
+    """
+    if isinstance(iterator, Generator):
+        iterator.close()
+    elif (aclose := getattr(iterator, "aclose", None)) is not None:
+        with anyio.CancelScope(shield=True):
+            await aclose()
