@@ -174,7 +174,7 @@ async def test_async_commands_are_closed_before_the_block_is_left(leave: str) ->
     async def commands() -> AsyncIterator[Command]:
         task = anyio.get_current_task().name
         try:
-            for seconds in ("0", "30", "30"):
+            for seconds in ("0", "30", "30", "30", "30"):
                 given.append(Command("sleep", seconds))
                 yield given[-1]
         finally:
@@ -186,7 +186,7 @@ async def test_async_commands_are_closed_before_the_block_is_left(leave: str) ->
         with pytest.raises(KeyError) if leave == "error" else nullcontext():
             async with run_many(commands(), limit=2) as outcomes:
                 async for _ in outcomes:
-                    await until(lambda: len(given) == 3)  # it waits for room
+                    await until(lambda: len(given) == 4)  # it waits for room
                     if leave == "error":
                         raise KeyError
                     if leave == "cancel":
