@@ -16,11 +16,14 @@ from tests.support.programs import run_program, without_cloudpickle
 METHODS = get_args(StartMethod)
 
 DEFINITIONS = """
-import enum, time
+import enum, functools, time
 from dataclasses import dataclass
 
 factor = 1
 opened = {}
+
+class Settings:
+    factor = 1
 
 class Colour(enum.Enum):
     RED = 1
@@ -31,10 +34,20 @@ class Square:
 
 def initialize(value):
     global factor
-    factor = value
+    factor = Settings.factor = value
 
 def scaled(number):
     return factor * number
+
+def set_in_class(number):
+    return Settings.factor * number
+
+@functools.lru_cache
+def made_at(_):
+    return time.monotonic_ns()
+
+def cached(_):
+    return made_at(0)
 
 def connection(_):
     return opened.setdefault("one", time.monotonic_ns())
@@ -59,10 +72,12 @@ async def main():
                 await pool.run(area, Square(3)), await pool.map(area, [Square(3)]).collect(),
                 await pool.run(is_red, Colour.RED), await pool.map(is_red, [Colour.RED]).collect(),
                 len({await pool.run(connection, n) for n in range(3)}),
+                len({await pool.run(cached, n) for n in range(3)}),
+                [await pool.run(set_in_class, n) for n in range(3)],
                 type(made[0]) is Square, made,
             )
 """
-RIGHT = "20 [20] 9 [9] True [True] 1 True [Square(side=3)]\n"
+RIGHT = "20 [20] 9 [9] True [True] 1 1 [0, 10, 20] True [Square(side=3)]\n"
 STARTS = "STARTS = 'exec', 'forkserver', 'fork', 'spawn'\n"
 THREE = "STARTS = 'exec', 'forkserver', 'fork'\n"
 HEAD = "import sys, anyio\nfrom aconcur import parallel\nfrom aconcur.parallel import open_pool\n"
@@ -111,12 +126,47 @@ def test_without_cloudpickle_the_remedy_is_named(tmp_path: Path, stdin: bool) ->
     assert stdin or "if __name__ == '__main__'" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("stdin", "why"),
+    [(True, "read from <stdin>"), (False, "no if __name__ == '__main__'")],
+    ids=["piped in", "without a guard"],
+)
+def test_spawn_is_refused_where_multiprocessing_would_run_the_program_again(
+    tmp_path: Path, path: Path | None, stdin: bool, why: str
+) -> None:
+    text = "STARTS = ['spawn']\nprint('run')\n" + HEAD + DEFINITIONS + POOLS
+    done = run_program(tmp_path, text + "anyio.run(main)\n", path=path, stdin=stdin)
+    assert (done.returncode, done.stdout) == (1, "run\n")
+    assert f"{why}" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("aconcur.parallel")
+
+
+def test_no_pool_is_opened_by_a_worker_of_multiprocessing_that_runs_main(tmp_path: Path) -> None:
+    text = HEAD + DEFINITIONS + "from multiprocessing import get_context\nimport sys\n"
+    text += """
+async def main():
+    async with open_pool(1) as pool:
+        print(await pool.run(abs, -3), flush=True)
+
+anyio.run(main)
+process = get_context("spawn").Process(target=abs, args=(-3,))
+process.start()
+process.join()
+print(process.exitcode)
+"""
+    done = run_program(tmp_path, text)
+    assert done.stdout == "3\n1\n"
+    assert "a worker runs __main__ to find a name" in done.stderr
+
+
 EXECUTORS = """
 async def main():
     with {executor} as executor:
         run = lambda fn, item: parallel.map(fn, [item], executor=executor).collect()
-        print(await run(scaled, 2), await run(area, Square(3)), await run(is_red, Colour.RED),
-              await run(make, 3), type((await run(make, 3))[0]) is Square)
+        print(await run(scaled, 2), await run(set_in_class, 2), await run(set_in_class, 2),
+              len({{(await run(cached, n))[0] for n in range(3)}}),
+              await run(area, Square(3)), await run(is_red, Colour.RED),
+              await run(make, 3), type((await run(make, 3))[0]) is Square, Settings.factor)
 """
 
 
@@ -126,6 +176,7 @@ async def main():
         ("ProcessPoolExecutor(1, get_context('spawn'), initialize, (10,))", 20),
         ("ProcessPoolExecutor(1, get_context('forkserver'), initialize, (10,))", 20),
         ("loky.ProcessPoolExecutor(1)", 2),
+        ("loky.ProcessPoolExecutor(1, initializer=initialize, initargs=(10,))", 20),
     ],
 )
 def test_executors_of_others_have_one_main_too(tmp_path: Path, executor: str, scaled: int) -> None:
@@ -135,7 +186,8 @@ def test_executors_of_others_have_one_main_too(tmp_path: Path, executor: str, sc
     )
     text = HEAD + imports + DEFINITIONS + EXECUTORS.format(executor=executor) + GUARDED
     done = run_program(tmp_path, text)
-    assert done.stdout == f"[{scaled}] [9] [True] [Square(side=3)] True\n", done.stderr
+    right = f"[{scaled}] [{scaled}] [{scaled}] 1 [9] [True] [Square(side=3)] True 1\n"
+    assert done.stdout == right, done.stderr
 
 
 def test_a_change_of_folder_loses_no_module(tmp_path: Path) -> None:
@@ -181,6 +233,24 @@ async def test_a_notebook_s_changes_reach_the_worker(typed_in: dict[str, Any]) -
         assert await pool.run(typed_in["use"], 3) == typed_in["Square"](-3)
         exec("def make(side): return Square(2 * side)", typed_in)
         assert await pool.run(typed_in["use"], 3) == typed_in["Square"](6)
+
+
+async def test_a_change_of_a_class_reaches_the_worker_and_no_other_attribute_is_reset(
+    typed_in: dict[str, Any], start: StartMethod
+) -> None:
+    settings = typed_in["Settings"]
+    settings.name = "first"
+    exec("def look(_): return Settings.name, Settings.factor", typed_in)
+    async with open_pool(
+        1, start=start, initializer=typed_in["initialize"], initargs=(10,)
+    ) as pool:
+        assert await pool.run(typed_in["look"], 0) == ("first", 10)
+        settings.name = "second"
+        assert await pool.run(typed_in["look"], 0) == ("second", 10)
+        settings.name = "first"
+        assert await pool.run(typed_in["look"], 0) == ("first", 10)
+        exec("Settings.added = lambda: 3\ndef use(_): return Settings.added()", typed_in)
+        assert await pool.run(typed_in["use"], 0) == 3
 
 
 async def test_a_notebook_s_lambda_sees_what_the_initializer_has_set(

@@ -6,6 +6,8 @@ import itertools
 import math
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -14,6 +16,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from aconcur import parallel
 from aconcur.parallel import (
     COLLECT,
     SKIP,
@@ -24,7 +27,9 @@ from aconcur.parallel import (
     open_pool,
 )
 from tests.support import parallel_tasks as tasks
-from tests.support.states import BOUND
+from tests.support.states import BOUND, until
+
+WHO: ContextVar[str] = ContextVar("WHO", default="nobody")
 
 
 async def test_results_come_in_the_order_of_their_items(pool: Pool) -> None:
@@ -86,6 +91,45 @@ async def test_async_input_is_drawn_and_closed(pool: Pool) -> None:
     with anyio.fail_after(BOUND):
         while not closed:
             await anyio.sleep(0.01)
+
+
+@pytest.mark.parametrize("over", ["pool", "threads"])
+async def test_an_async_input_may_hold_a_task_group_open_and_is_closed_by_the_task_that_ran_it(
+    pool: Pool, over: str
+) -> None:
+    closed: list[bool] = []
+
+    async def source() -> AsyncIterator[int]:
+        me = anyio.get_current_task()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(anyio.sleep_forever)
+                for number in itertools.count():
+                    yield number
+        finally:
+            closed.append(anyio.get_current_task() == me)
+
+    with ThreadPoolExecutor(1) as executor:
+        chosen = pool if over == "pool" else executor
+        async for _ in parallel.map(tasks.square, source(), executor=chosen):
+            break
+        with anyio.fail_after(BOUND):
+            await until(lambda: closed == [True])
+        results = parallel.map(tasks.square, source(), executor=chosen)
+        async for _ in results:
+            break
+        await results.aclose()
+        assert closed == [True, True]
+    assert await pool.run(tasks.square, 3) == 9
+
+
+async def test_an_async_input_runs_in_the_context_of_the_caller(pool: Pool) -> None:
+    async def source() -> AsyncIterator[str]:
+        yield WHO.get()
+
+    WHO.set("the caller")
+    assert await pool.map(str.upper, source()).collect() == ["THE CALLER"]
+    assert await parallel.map(str.upper, source()).collect() == ["THE CALLER"]
 
 
 async def test_async_input_that_ends(pool: Pool) -> None:

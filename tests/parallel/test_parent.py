@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from aconcur.parallel import StartMethod, open_pool
+from aconcur.parallel import Pool, StartMethod, open_pool
 from tests.support import parallel_tasks as tasks
 from tests.support.programs import run_program
 
@@ -78,6 +79,24 @@ def test_multiprocessing_s_objects_and_proxies_connect_tasks_to_the_parent(tmp_p
     ]
 
 
+@pytest.mark.parametrize("method", ["exec", "forkserver", "spawn"])
+async def test_an_object_of_the_fork_context_is_refused_with_the_remedy(
+    method: StartMethod,
+) -> None:
+    lock = multiprocessing.get_context("fork").Lock()
+    with pytest.raises(RuntimeError, match=r"fork context.*get_context\('spawn'\).*start='fork'"):
+        async with open_pool(1, start=method, initializer=tasks.accept, initargs=(lock,)):
+            pass
+
+
+async def test_a_queue_as_an_argument_of_a_call_is_refused_with_the_remedy(pool: Pool) -> None:
+    queue = multiprocessing.get_context("spawn").SimpleQueue()
+    with pytest.raises(RuntimeError, match="inheritance") as caught:
+        await pool.run(tasks.accept, queue)
+    assert "in initargs=, or use a Manager's proxy" in caught.value.__notes__[0]
+    queue.close()
+
+
 class Kept(logging.Handler):
     """Keeps the records that it handles."""
 
@@ -110,6 +129,37 @@ async def test_log_records_reach_the_parent_s_handlers_with_the_item(
     assert said == [(f"at {n}", n, "log") for n in range(3)] + [("at 9", None, "log")]
     assert all(one.process != os.getpid() for one in kept.records)
     assert "ZeroDivisionError" in (kept.records[0].exc_text or "")
+
+
+LOGGING = """
+import logging
+import anyio
+from aconcur.parallel import open_pool
+
+log = logging.getLogger(__name__)
+
+class Printer(logging.Handler):
+    def emit(self, record):
+        print(record.name, record.getMessage(), record.item_index)
+
+def work(number):
+    log.debug("at %d", number)
+
+async def main():
+    log.addHandler(Printer())
+    log.setLevel(logging.DEBUG)
+    for start in ("exec", "forkserver", "fork", "spawn"):
+        async with open_pool(1, start=start) as pool:
+            await pool.map(work, [5]).collect()
+
+if __name__ == "__main__":
+    anyio.run(main)
+"""
+
+
+def test_the_logger_of_main_is_the_same_in_a_worker(tmp_path: Path) -> None:
+    done = run_program(tmp_path, LOGGING)
+    assert (done.stdout, done.stderr) == ("__main__ at 5 0\n" * 4, "")
 
 
 async def test_records_below_the_parent_s_level_stay_in_the_worker(kept: Kept) -> None:

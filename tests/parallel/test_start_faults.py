@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from aconcur.parallel import StartMethod, WorkerStartError, open_pool
 from tests.support import parallel_tasks as tasks
+from tests.support.states import until
 
 
 @pytest.mark.parametrize("start", ["exec", "forkserver"])
@@ -45,9 +49,10 @@ async def test_an_unknown_interpreter_is_an_error_that_says_so(
             pass
 
 
+@pytest.mark.parametrize("start", ["exec", "forkserver"])
 @pytest.mark.parametrize("size", [1, 10_000_000], ids=["small", "large initargs"])
 async def test_a_worker_that_ends_before_it_reads_is_replaced(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int, start: StartMethod
 ) -> None:
     mark, program = tmp_path / "mark", tmp_path / "python"
     once = f"#!/bin/sh\nif [ ! -e {mark} ]; then touch {mark}; exit 1; fi\n"
@@ -55,11 +60,40 @@ async def test_a_worker_that_ends_before_it_reads_is_replaced(
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
     initargs = (b"x" * size,)
-    async with open_pool(1, initializer=tasks.accept, initargs=initargs) as pool:
+    async with open_pool(1, start=start, initializer=tasks.accept, initargs=initargs) as pool:
         with anyio.fail_after(60):
             assert await pool.run(tasks.square, 3) == 9
         now = pool.statistics()
-        assert (now.started, now.died) == (2, 1)
+        # A fork server that has ended is started again, and costs no worker.
+        assert (now.started, now.died) == ((2, 1) if start == "exec" else (1, 0))
+
+
+async def test_a_fork_server_that_never_serves_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    async with open_pool(2, start="forkserver") as pool:
+        with pytest.raises(WorkerStartError, match="fork server ended 20 times in a row"):
+            await pool.run(tasks.square, 3)
+
+
+async def test_a_pool_survives_the_death_of_its_fork_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    servers: list[int] = []
+    launch = subprocess.Popen.__init__
+
+    def remember(popen: subprocess.Popen[bytes], *args: Any, **options: Any) -> None:  # noqa: ANN401
+        launch(popen, *args, **options)
+        servers.append(popen.pid)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", remember)
+    async with open_pool(1, start="forkserver") as pool:
+        worker = await pool.run(tasks.pid_of)
+        os.kill(servers[0], signal.SIGKILL)
+        os.kill(worker, signal.SIGKILL)
+        with anyio.fail_after(60):
+            await until(lambda: pool.statistics().died == 1)
+            assert await pool.run(tasks.square, 3) == 9
+    assert len(servers) == 2
 
 
 async def test_a_large_argument_of_the_initializer_arrives_whole(start: StartMethod) -> None:

@@ -17,7 +17,10 @@ __all__ = ("make_pickler",)
 
 import os
 import sys
+from functools import _lru_cache_wrapper, lru_cache
 from types import FunctionType, ModuleType
+
+from aconcur._pool_worker.versions import has_changed, version_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,24 +46,51 @@ def make_pickler(key: str = "", *, versioned: bool = False) -> type[Any]:
     """
     import cloudpickle
 
+    from aconcur._pool_worker.classes import reduce_class
+
     if (key, versioned) in _PICKLERS:
         return _PICKLERS[key, versioned]
 
     class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, value: Any) -> Any:  # noqa: ANN401 - as in pickle
+            if isinstance(value, _lru_cache_wrapper) and value.__module__ == "__main__":
+                return _reduce_cached(value, key)
             reduced = super().reducer_override(value)
             if type(reduced) is not tuple or len(reduced) != 6:
                 return reduced
             if isinstance(value, FunctionType):
                 return _bound(value, reduced, key, versioned=versioned)
-            if isinstance(value, type) and _is_global_of_main(value) and not key:
-                *head, setter = reduced
-                head[2] = head[2], setter, value.__qualname__
-                return *head, _set_class_state
+            if isinstance(value, type):
+                is_global = _is_global_of_main(value) and not key
+                return reduce_class(value, reduced, versioned=versioned, is_global=is_global)
             return reduced
 
     _PICKLERS[key, versioned] = ByValuePickler
     return ByValuePickler
+
+
+def _reduce_cached(function: Any, key: str) -> Any:  # noqa: ANN401
+    """Return the reduction of a function under ``lru_cache``, which cloudpickle sends by name."""
+    maxsize, typed = function.cache_parameters().values()
+    where = _Namespace("__main__", key)
+    return _cached, (where, function.__qualname__, function.__wrapped__, maxsize, typed)
+
+
+def _cached(
+    namespace: dict[str, Any],
+    name: str,
+    function: FunctionType,
+    maxsize: int | None,
+    typed: bool,
+) -> Any:  # noqa: ANN401
+    """Return the one cache that the receiver has for a function."""
+    known = namespace.get(name)
+    if isinstance(known, _lru_cache_wrapper):
+        code = getattr(known.__wrapped__, "__code__", None)
+        if code is not None and code == getattr(function, "__code__", None):
+            return known
+    made = namespace[name] = lru_cache(maxsize, typed)(function)
+    return made
 
 
 def _is_global_of_main(value: type) -> bool:
@@ -78,7 +108,7 @@ def _bound(function: FunctionType, reduced: Any, key: str, *, versioned: bool) -
     versions: dict[str, object] = {}
     if name in {"__main__", "__mp_main__"}:
         if versioned:
-            versions = {k: _version(v) for k, v in slots["__globals__"].items()}
+            versions = {k: version_of(v) for k, v in slots["__globals__"].items()}
         where: tuple[str, str] = "__main__", key
     elif _is_importable(module):
         slots["__globals__"] = {}
@@ -87,18 +117,6 @@ def _bound(function: FunctionType, reduced: Any, key: str, *, versioned: bool) -
         return reduced
     state = (attributes, slots), setter, versions
     return make, (code, _Namespace(*where), *rest), state, None, None, _set_function_state
-
-
-def _version(value: object) -> object:
-    """Return a value that differs if the global has changed; None for code, which is compared."""
-    if isinstance(value, FunctionType | type | ModuleType):
-        return None
-    try:
-        import cloudpickle
-
-        return hash(cloudpickle.dumps(value))
-    except Exception:  # noqa: BLE001 - the value's pickling fails again when it is sent
-        return id(value)
 
 
 def _is_importable(module: ModuleType) -> bool:
@@ -123,7 +141,9 @@ class _Namespace:
 
 def _namespace(name: str, key: str) -> dict[str, Any]:
     if key:
-        return _FOREIGN.setdefault(key, {"__name__": "__main__", "__builtins__": __builtins__})
+        if key not in _FOREIGN:
+            _FOREIGN[key] = _initializer_s_globals()
+        return _FOREIGN[key]
     if name != "__main__":
         __import__(name)
     else:
@@ -134,6 +154,19 @@ def _namespace(name: str, key: str) -> dict[str, Any]:
     return vars(sys.modules[name])
 
 
+def _initializer_s_globals() -> dict[str, Any]:
+    """Return the namespace of the initializer that an executor's worker has called, or a new one.
+
+    The executor has pickled the initializer itself. Its function is still a local variable there.
+    """
+    frame: Any = sys._getframe()  # noqa: SLF001 - traceback's way, without its imports
+    while (frame := frame.f_back) is not None:
+        function = frame.f_locals.get("initializer")
+        if isinstance(function, FunctionType) and function.__module__ == "__main__":
+            return function.__globals__
+    return {"__name__": "__main__", "__builtins__": __builtins__}
+
+
 def _set_function_state(function: FunctionType, state: Any) -> None:  # noqa: ANN401
     (attributes, slots), setter, versions = state
     namespace = function.__globals__
@@ -142,24 +175,8 @@ def _set_function_state(function: FunctionType, state: Any) -> None:  # noqa: AN
         version = versions.get(name)
         known = name in namespace
         if known and name in versions:
-            known = not _has_changed(namespace[name], value, seen.get(name), version)
+            known = not has_changed(namespace[name], value, seen.get(name), version)
         if not known:
             namespace[name] = value
         seen[name] = version
     setter(function, (attributes, {**slots, "__globals__": {}}))
-
-
-def _has_changed(old: object, new: object, seen: object, version: object) -> bool:
-    """Return whether the sender has changed a global since it was last sent, or since the fork."""
-    if version is not None:
-        return seen is not None and seen != version
-    if isinstance(old, FunctionType) and isinstance(new, FunctionType):
-        return old.__code__ != new.__code__
-    return old is not new
-
-
-def _set_class_state(kind: type, state: Any) -> Any:  # noqa: ANN401
-    class_state, setter, name = state
-    result = setter(kind, class_state)
-    setattr(sys.modules["__main__"], name, kind)
-    return result

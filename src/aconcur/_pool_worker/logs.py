@@ -45,6 +45,13 @@ def _install(logging: Any, send: Callable[[Encoded], None], levels: Levels) -> N
 
     root = logging.getLogger()
     root.handlers[:] = [Forwarder()]
+    # A fork has the parent's handlers. They get the record there, and would get it twice.
+    for logger in list(root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            logger.handlers.clear()
+            logger.propagate = True
+    if "__main__" in levels:
+        levels = {**levels, "__mp_main__": levels["__main__"]}
     for name, level in levels.items():
         (logging.getLogger(name) if name else root).setLevel(level)
 

@@ -127,6 +127,12 @@ def sealed() -> Iterator[None]:
 
 
 def is_being_read() -> bool:
-    """Return whether this worker is running the parent's ``__main__`` to find a name in it."""
+    """Return whether this is a worker that is running the parent's ``__main__``.
+
+    Ours runs it to find a name in it, and one of multiprocessing before anything else.
+    """
     main = sys.modules.get(_NAME)
-    return isinstance(main, MainModule) and main.state == "running"
+    if isinstance(main, MainModule):
+        return main.state == "running"
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and getattr(process.current_process(), "_inheriting", False)

@@ -8,7 +8,7 @@ results are the same whether cloudpickle is installed or not. Either way all of 
 
 from __future__ import annotations
 
-__all__ = ("Sender", "can_run_main", "check_function", "is_async", "name_of")
+__all__ = ("Sender", "can_run_main", "check_function", "has_guard", "is_async", "name_of")
 
 import pickle
 import re
@@ -117,8 +117,17 @@ class Sender:
             arguments: they may contain multiprocessing's queues, locks and shared values.
             fds: descriptors to send along are appended.
         """
-        with collecting_fds(fds):
-            return self._encode(function, (function, arguments), inheriting)
+        try:
+            with collecting_fds(fds):
+                return self._encode(function, (function, arguments), inheriting)
+        except RuntimeError as error:
+            if "fork context" not in str(error):
+                raise
+            raise RuntimeError(
+                "initargs contain a lock or queue of multiprocessing's fork context, which only a "
+                "fork can inherit: make it by multiprocessing.get_context('spawn'), or use "
+                "start='fork'"
+            ) from error
 
     def _encode_value(self, value: object) -> Encoded:
         message = encode(value)
@@ -134,6 +143,10 @@ class Sender:
     ) -> Encoded:
         try:
             message = encode(value) if adapted is None else encode(value, adapted(pickle.Pickler))
+        except RuntimeError as error:
+            if "inheritance" in str(error):
+                error.add_note("pass it to the workers in initargs=, or use a Manager's proxy")
+            raise
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             name = name_of(function)
             is_local = "<" in name or "." in name
@@ -174,16 +187,17 @@ def can_run_main(origin: Origin) -> bool:
     by value instead if cloudpickle is installed; otherwise it is run, which raises an error that
     names the remedy when it comes to open a pool.
     """
-    if origin is None:
-        return False
-    file = getattr(sys.modules["__main__"], "__file__", None)
+    return origin is not None and (has_guard() or not has_cloudpickle())
+
+
+def has_guard() -> bool:
+    """Return whether ``__main__`` has an ``if __name__ == "__main__"``, or may have one."""
+    file = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
     try:
-        source = Path(file or "").read_text(encoding="utf-8", errors="replace")
+        source = file.read_text(encoding="utf-8", errors="replace")
     except OSError:  # an archive
         return True
-    if _GUARD.search(source) or Path(file or "").suffix != ".py":
-        return True
-    return not has_cloudpickle()
+    return bool(_GUARD.search(source)) or file.suffix != ".py"
 
 
 def has_cloudpickle() -> bool:

@@ -132,15 +132,19 @@ class Source:
         take it for complete.
         """
         self._scope = anyio.CancelScope()
+        # Both are entered before the input is used, and left after it is closed: an async generator
+        # may keep a task group open between two items, whose scope has to be left first.
+        shield = anyio.CancelScope()
         try:
-            iterator = aiter(self._async_items)
-            try:
-                # Only the wait for an item is cancelled: the input's clean-up may await.
-                with self._scope:
+            with self._scope, shield:
+                iterator = aiter(self._async_items)
+                try:
                     await self._fill(iterator)
-            finally:
-                if (aclose := getattr(iterator, "aclose", None)) is not None:
-                    await aclose()  # noqa: ASYNC102 - in the scope of the task that iterated
+                finally:
+                    # Only the wait for an item is cancelled: the input's clean-up may await.
+                    shield.shield = True
+                    if (aclose := getattr(iterator, "aclose", None)) is not None:
+                        await aclose()  # noqa: ASYNC102 - in the scope of the task that iterated
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001 - the consumer raises it

@@ -32,6 +32,7 @@ from aconcur._pool_worker.codec import U64
 from aconcur._pool_worker.start import UNKNOWN, Boot, forked, send_boot, spawned
 from aconcur.parallel._errors import WorkerStartError
 from aconcur.parallel._map.chunk import Death
+from aconcur.parallel._pickling import has_guard
 
 StartMethod: TypeAlias = Literal["exec", "forkserver", "fork", "spawn"]
 """How the workers of a pool are started: see :func:`open_pool`."""
@@ -47,6 +48,9 @@ _PROGRAM: Final = (
 # The send buffer of each socket; the system may allow less. With it a sender and a receiver of
 # 8 MiB wake each other some 10 times instead of 60. Measured: 1.3 to 1.5 times as fast.
 _BUFFER: Final = 2 << 20
+
+# How often a fork server may end before it serves until the pool gives up; a guess.
+_SERVER_STARTS: Final = 20
 
 # The parent's ends of the sockets of all pools, which every fork must close.
 _OURS: Final[WeakSet[socket.socket]] = WeakSet()
@@ -101,6 +105,7 @@ def new_launcher(method: StartMethod, boot: Boot) -> Launcher:
     if method == "fork":
         return _ForkLauncher(boot)
     if method == "spawn":
+        _check_main_for_spawn()
         return _SpawnLauncher(boot)
     raise ValueError(f"start must be 'exec', 'forkserver', 'fork' or 'spawn', not {method!r}")
 
@@ -118,6 +123,24 @@ def _check_executable(method: StartMethod) -> None:
             f"start={method!r} cannot find a Python interpreter: sys.executable is "
             f"{sys.executable!r}. Set it to one, or use start='fork'"
         )
+
+
+def _check_main_for_spawn() -> None:
+    """Refuse to let multiprocessing run a ``__main__`` that cannot be run, or would open pools."""
+    if getattr(sys, "frozen", False):  # it runs what is packed in the program
+        return
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if getattr(main, "__spec__", None) is None and file and not Path(file).exists():
+        why = f"it was read from {file}, which is not a file"
+    elif not has_guard():
+        why = f"{file} has no if __name__ == '__main__', so it would do all its work again"
+    else:
+        return
+    raise WorkerStartError(
+        f"start='spawn' cannot work: multiprocessing runs __main__ in each worker, but {why}. "
+        "Use start='exec', or put what the program does under if __name__ == '__main__' in a file"
+    )
 
 
 def _socket_pair() -> tuple[socket.socket, socket.socket]:
@@ -250,6 +273,13 @@ class _ForkServerLauncher:
         self._lock = threading.Lock()  # workers are launched in a thread and reaped in the loop
 
     def launch(self) -> tuple[Child, socket.socket]:
+        for _ in range(_SERVER_STARTS):
+            with suppress(ConnectionError):
+                return self._fork_one()
+            self.close()
+        raise ConnectionError(f"the fork server ended {_SERVER_STARTS} times in a row")
+
+    def _fork_one(self) -> tuple[Child, socket.socket]:
         if self._popen is None or self._popen.poll() is not None:
             self.close()
             self._begin()

@@ -31,6 +31,8 @@ def handle_record(in_flight: Iterable[Chunk], position: tuple[int, int], fields:
         fields: the attributes of the record.
     """
     record = logging.makeLogRecord(fields)
+    if record.name == "__mp_main__":  # as a worker calls the parent's __main__
+        record.name = "__main__"
     record.item_index = record.task = None
     for chunk in in_flight:
         if chunk.number == position[0]:

@@ -482,7 +482,9 @@ def new_supervisor(
         )
     sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
     origin = origin_of_main()
-    by_name = can_run_main(origin) or (start == "fork" and not has_cloudpickle())
+    # A fork has __main__ in memory. What is typed in may have changed since.
+    has_main = start == "fork" and (origin is not None or not has_cloudpickle())
+    by_name = has_main or can_run_main(origin)
     sender = Sender(by_name=by_name)
     boot = Boot(
         parent=os.getpid(),

@@ -8,6 +8,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context, copy_context
 from dataclasses import asdict, replace
 from socket import socket
 from typing import Any, Final, final
@@ -68,7 +69,7 @@ class Supervisor:
             self._workers, size, self._counters, sender, self._spawn, self._on_start
         )
         self._scope = anyio.CancelScope()
-        self._wanted = deque[Callable[[], Coroutine[Any, Any, None]]]()
+        self._wanted = deque[tuple[Callable[[], Coroutine[Any, Any, None]], Context]]()
         self._spawners = WaitQueue()
         self._limiter = anyio.CapacityLimiter(2 * size)
         self._launching = anyio.Lock()
@@ -162,21 +163,26 @@ class Supervisor:
             raise cancelled
 
     def _spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a task in the pool's task group. Callable wherever the loop runs."""
+        """Run a task in the pool's task group, in the context of the caller.
+
+        Callable wherever the loop runs.
+        """
         # In a callback of asyncio, where no task is current, TaskGroup.start_soon raises.
-        self._wanted.append(task)
+        self._wanted.append((task, copy_context()))
         self._spawners.wake()
 
     async def _run_spawned(self, tasks: TaskGroup) -> None:
         try:
             while True:
                 while self._wanted:
-                    tasks.start_soon(protected(self._wanted.popleft()))
+                    task, context = self._wanted.popleft()
+                    context.run(tasks.start_soon, protected(task))
                 await wait_in(self._spawners)
         finally:
             # They are cancelled at their first await, but their clean-up runs.
             while self._wanted:
-                tasks.start_soon(self._wanted.popleft())
+                task, context = self._wanted.popleft()
+                context.run(tasks.start_soon, task)
 
     # ------------------------------------------------------------- one place in the pool
 
