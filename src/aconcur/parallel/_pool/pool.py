@@ -482,7 +482,7 @@ def new_supervisor(
         )
     sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
     origin = origin_of_main()
-    # A fork has __main__ in memory. What is typed in may have changed since.
+    # A fork has __main__ in memory, except for changes that were typed in later.
     has_main = start == "fork" and (origin is not None or not has_cloudpickle())
     by_name = has_main or can_run_main(origin)
     sender = Sender(by_name=by_name)
