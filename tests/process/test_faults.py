@@ -33,7 +33,7 @@ async def test_too_few_descriptors_leave_nothing_and_the_next_run_works(
                 assert "Too many open files" in str(error)  # noqa: PT017 - either is right
         assert descriptors() == before
     assert all(worked)
-    assert 2 <= len(worked) <= 8
+    assert 5 <= len(worked) <= 8  # 10 are enough, 11 if this process writes the input
     assert (await pipe.run(input=given)).stdout == expected
 
 

@@ -90,6 +90,11 @@ async def test_what_is_typed_when_the_program_has_gone_is_an_error() -> None:
         assert (await running.wait()).ok
 
 
+async def test_a_program_that_closes_its_streams_before_it_exits_is_not_hung_up_on() -> None:
+    async with sh("exec <&- >&- 2>&-; sleep 0.1; exit 7").open(pty=True, check=False) as running:
+        assert (await running.wait()).returncodes == (7,)
+
+
 async def test_leaving_the_block_closes_the_input() -> None:
     async with sh("cat; echo end").open(pty=True) as running:
         await running.wait()

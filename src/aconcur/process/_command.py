@@ -154,7 +154,7 @@ class Runnable(ABC):
         that no command takes a part of it for the whole. Effects that the commands had remain.
 
         Cost: about 1.2 × ``subprocess.run(capture_output=True)`` for ``/bin/true`` on its own.
-        Six descriptors for a pipe of two, and five more while it starts. Input is not copied;
+        Six descriptors for a pipe of two, and four more while it starts. Input is not copied;
         output that is captured is, once. The first run of a program takes 2 ms more.
 
         A program that opens the terminal by itself (``/dev/tty``, as ssh does for a password)

@@ -512,6 +512,11 @@ class Driver:
     def _end_stream(self, stream: OutputStream) -> None:
         self._selector.unregister(stream.fd)
         self._driven.discard(stream)
+        if self.options.pty and self._running:
+            # A program closes its streams and then exits. If our end of its terminal were closed
+            # in between, SIGHUP would kill it.
+            self._lent.add(stream)
+            return
         os.close(stream.fd)
         stream.fd = -1
 

@@ -4,7 +4,9 @@ Invariants
     1. :func:`spawn` does not await, so no cancellation falls between two stages.
     2. A stage gets its three descriptors, those of ``pass_fds``, and no other. O_NONBLOCK is set
        only on our ends: the two ends of a pipe are two open file descriptions.
-    3. All files are opened before the first stage starts, each path once.
+    3. All files are opened before the first stage starts, each path once. Each pipe is made just
+       before the stage that writes it, and its ends for stages are closed as soon as they have
+       started: a start needs four descriptors beyond those that the run keeps.
     4. No error keeps a frame in which the environment of a stage, and with it a secret, is a local
        variable.
 
@@ -58,6 +60,16 @@ from aconcur.process._stdin import StageInput
 _SLOW: Final = 0.005
 # Threads that start processes. More than two only wait for the kernel's locks.
 _THREADS: Final = 2
+# Open files: below this limit, starting a process counts beside those that run. A guess.
+_MANY_FILES: Final = 256
+
+_WIRED: Final[dict[Wiring, int | None]] = {
+    Wiring.CAPTURE: subprocess.PIPE,
+    Wiring.DISCARD: subprocess.DEVNULL,
+    Wiring.INHERIT: None,
+    Wiring.PIPE: subprocess.PIPE,
+    Wiring.STDOUT: subprocess.STDOUT,
+}
 
 # A shell that stops until its limits are set and then becomes the program.
 _WAIT_FOR_LIMITS: Final = 'kill -STOP $$; exec "$0" "$@"'
@@ -116,9 +128,7 @@ class Started:
             self.abort()
             raise
         finally:
-            for fd in self._lent:
-                os.close(fd)
-            self._lent = []
+            self._close_lent()
 
     def close(self) -> None:
         """Close every descriptor that is left here, and those of the group."""
@@ -146,32 +156,47 @@ class Started:
         self._lent.append(theirs)
         self.stdin = StageInput(os.dup(self.stdout), pty=True)
         stderr = stage.stderr
-        if stderr is Wiring.CAPTURE or stderr is Wiring.STDOUT:
-            errors: int | None = subprocess.STDOUT
-        else:
-            errors = self._open_stderr(0, stage)
+        errors = subprocess.STDOUT if stderr is Wiring.CAPTURE else self._target("stderr", stderr)
+        if errors == subprocess.PIPE:
+            self.stderrs[0], errors = self._output_pipe()
         merged = errors == subprocess.STDOUT
         self._start(stage, on_terminal(stage.args, theirs, stderr=merged), theirs, theirs, errors)
 
     def _start_pipe(self, input: Any, output: Any) -> None:  # noqa: A002, ANN401
         reading = self._open_input(input)
-        last = self._open_output(output)
-        self.positions = (-1 if reading is None else reading, -1 if last is None else last)
-        errors = []
-        for place, stage in enumerate(self._stages):
-            errors.append(self._open_stderr(place, stage))
+        last = self._target("output", output)
+        errors = [self._target("stderr", stage.stderr) for stage in self._stages]
+        self.positions = self._if_file(reading), self._if_file(last)
         bulk = not (isinstance(input, bytes | str) and len(input) <= DEFAULT_SIZE)
-        for stage, stderr in zip(self._stages[:-1], errors, strict=False):
-            following, writing = os.pipe()
-            self._lent += (following, writing)
-            if bulk:
-                self.budget.enlarge(writing)
+        for place, (stage, stderr) in enumerate(zip(self._stages, errors, strict=True)):
+            following = -1
+            writing: int | None
+            if place < len(self._stages) - 1:
+                following, writing = os.pipe()
+                self._lent += (following, writing)
+                if bulk:
+                    self.budget.enlarge(writing)
+            elif last == subprocess.PIPE:
+                self.stdout, writing = self._output_pipe()
+            else:
+                writing = last
+            if stderr == subprocess.PIPE:
+                self.stderrs[place], stderr = self._output_pipe()
             self._start(stage, stage.args, reading, writing, stderr)
             # The next stage must see the end of its input, and this one that its reader is gone.
-            os.close(writing)
-            self._lent.remove(writing)
+            self._close_lent(but=following)
             reading = following
-        self._start(self._stages[-1], self._stages[-1].args, reading, last, errors[-1])
+
+    def _if_file(self, fd: int | None) -> int:
+        """Return the descriptor of a file that a stage gets as it is; else a negative number."""
+        return -1 if fd is None or fd in self._lent else fd
+
+    def _close_lent(self, but: int = -1) -> None:
+        """Close what only stages need that have started."""
+        for fd in self._lent:
+            if fd != but:
+                os.close(fd)
+        self._lent = [but] if but >= 0 else []
 
     def _open_input(self, input: Any) -> int | None:  # noqa: A002, ANN401
         """Return the descriptor that the first stage reads; None for our own stdin."""
@@ -223,31 +248,12 @@ class Started:
         os.set_blocking(writing, False)
         return StageInput(writing, capacity=self.budget.enlarge(writing))
 
-    def _open_output(self, output: Any) -> int | None:  # noqa: ANN401
-        """Return the descriptor that the last stage writes; None for our own stdout."""
-        if output is Wiring.INHERIT:
-            return None
-        if output is Wiring.DISCARD:
-            return subprocess.DEVNULL
-        if output is not Wiring.CAPTURE and output is not Wiring.PIPE:  # noqa: SIM102
-            if (fd := self._file_to_write("output", output)) is not None:
-                return fd
-        self.stdout, writing = self._output_pipe()
-        return writing
-
-    def _open_stderr(self, place: int, stage: Stage) -> int | None:
-        stderr = stage.stderr
-        if stderr is Wiring.INHERIT:
-            return None
-        if stderr is Wiring.DISCARD:
-            return subprocess.DEVNULL
-        if stderr is Wiring.STDOUT:
-            return subprocess.STDOUT
-        if stderr is not Wiring.CAPTURE and stderr is not Wiring.PIPE:  # noqa: SIM102
-            if (fd := self._file_to_write("stderr", stderr)) is not None:
-                return fd
-        self.stderrs[place], writing = self._output_pipe()
-        return writing
+    def _target(self, name: str, value: Any) -> int | None:  # noqa: ANN401
+        """Return where an output goes, as ``Popen`` takes it: files are opened, pipes are not."""
+        if isinstance(value, Wiring):
+            return _WIRED[value]
+        fd = self._file_to_write(name, value)
+        return subprocess.PIPE if fd is None else fd
 
     def _output_pipe(self) -> tuple[int, int]:
         reading, writing = os.pipe()
@@ -396,8 +402,11 @@ class _StartLimiter:
     """How one event loop starts processes: inline, or at most two at a time in threads."""
 
     def __init__(self) -> None:
-        self.turns = anyio.CapacityLimiter(_THREADS)
-        self.threads = anyio.CapacityLimiter(_THREADS)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Each start needs descriptors that it gives back: where few are allowed, one at a time.
+        threads = _THREADS if files >= _MANY_FILES else 1
+        self.turns = anyio.CapacityLimiter(threads)
+        self.threads = anyio.CapacityLimiter(threads)
         self.recent = 0.0
         self.alive = 0
 
