@@ -30,6 +30,14 @@ def witness(folder: Path) -> Command:
     return python(WITNESS, folder)
 
 
+def reads_when_told_to_end(folder: Path) -> Command:
+    """Return a command that reads nothing before SIGTERM, and then as long as there is input."""
+    return sh(
+        f"trap ': > {folder}/told' TERM; : > {folder}/pid.$$; "
+        f"until [ -e {folder}/told ]; do sleep 0.01; done; cat >/dev/null; : > {folder}/ended"
+    )
+
+
 async def half(folder: Path, *, fails: bool) -> AsyncIterator[bytes]:
     yield b"x" * 100_000
     await until(lambda: noted_pids(folder))
@@ -65,9 +73,7 @@ async def test_an_input_that_is_cut_by_a_timeout_does_not_end(tmp_path: Path) ->
 async def test_an_input_that_is_cut_by_a_cancellation_does_not_end(
     given: Literal["async", "bytes"], tmp_path: Path
 ) -> None:
-    slow = sh(
-        f": > {tmp_path}/pid.$$; trap '' TERM; sleep 0.6; cat >/dev/null; : > {tmp_path}/ended"
-    )
+    slow = reads_when_told_to_end(tmp_path)
     data = half(tmp_path, fails=False) if given == "async" else bytes(3_000_000)
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as tasks:
@@ -115,10 +121,11 @@ async def test_a_command_that_commits_at_the_end_commits_nothing_of_a_half(tmp_p
 async def test_a_stage_through_a_command_commits_nothing_when_it_is_cancelled(
     tmp_path: Path,
 ) -> None:
-    pipeline = stage(bytes).through(witness(tmp_path))
+    pipeline = stage(bytes).through(reads_when_told_to_end(tmp_path))
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(pipeline.collect, [bytes(3_000_000)])
             await until(lambda: noted_pids(tmp_path))
             scope.cancel()
+    assert (tmp_path / "told").exists()
     assert not (tmp_path / "ended").exists()

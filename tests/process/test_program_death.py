@@ -134,28 +134,30 @@ def test_killed_between_a_start_and_its_note_the_command_dies(tmp_path: Path) ->
 
 
 def test_a_program_that_ends_by_itself_leaves_daemons_and_no_guardian(tmp_path: Path) -> None:
-    before = guardians()
+    # The stage ends when its daemon is in a session of its own: before that it is one of its group.
     daemon = (
         "async def main():\n"
         '    await Command("sh", "-c", "setsid sh -c \': > $0/pid.$$; exec sleep 60\' $0 '
-        '</dev/null >/dev/null 2>&1 &", sys.argv[3]).run()\n'
+        "</dev/null >/dev/null 2>&1 & "
+        'until ls $0/pid.* >/dev/null 2>&1; do sleep 0.01; done", sys.argv[3]).run()\n'
         "start(main)"
     )
     with program(daemon, "asyncio", tmp_path) as process:
         assert process.wait() == 0
-        until_sync(lambda: noted_pids(tmp_path))
-        until_sync(lambda: guardians() <= before)
         assert lives(noted_pids(tmp_path)[0])
+        until_sync(lambda: not guardians(process.pid))
 
 
-def guardians() -> set[int]:
-    found = set()
+def guardians(session: int) -> list[int]:
+    """Return the guardians of the programs of a session, which is their last argument."""
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"aconcur-guardian" in (folder / "cmdline").read_bytes():
-                found.add(int(folder.name))
+            words = (folder / "cmdline").read_bytes().split(b"\0")
         except OSError:
-            pass
+            continue
+        if words[-3:-1] == [b"aconcur-guardian", b"%d" % session]:
+            found.append(int(folder.name))
     return found
 
 
@@ -164,6 +166,7 @@ def test_the_guardian_is_no_child_of_the_program(tmp_path: Path) -> None:
         until_sync(lambda: len(noted_pids(tmp_path)) == 3)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert len(children) == 2  # the stages
+        assert len(guardians(process.pid)) == 1
 
 
 FORKED = """
