@@ -168,15 +168,16 @@ class _Clock(trio.abc.Clock):
         wait = min(deadline, self._end) - self.current_time()
         if wait <= 0:
             return 0
+        io = trio.lowlevel.current_statistics().io_statistics
+        # trio's own task waits to be woken by other threads and by signals.
+        watched = getattr(io, "tasks_waiting_read", 2) + getattr(io, "tasks_waiting_write", 0)
+        if watched > 1 or _threads_work() or not self._skipped.may_skip():
+            return wait
         runner = core.GLOBAL_RUN_CONTEXT.runner
         queue = runner.entry_queue
         if runner.waiting_for_idle or queue.queue or queue.idempotent_queue:
             return wait  # a task is about to be woken
-        io = trio.lowlevel.current_statistics().io_statistics
-        # trio's own task waits to be woken by other threads and by signals.
-        watched = getattr(io, "tasks_waiting_read", 2) + getattr(io, "tasks_waiting_write", 0)
-        if watched > 1 or _threads_work() or not self._skipped.skip(wait):
-            return wait
+        self._skipped.skip(wait)
         return 0
 
 

@@ -57,12 +57,16 @@ class SkippedTime:
         """Note what the process holds before a run."""
         self._before = before
 
-    def skip(self, seconds: float) -> bool:
-        """Move on by so much, unless a thread or child of the run may end the wait before."""
-        if self._before is None or self._before.is_busier_now():
-            return False
+    def may_skip(self) -> bool:
+        """Return whether no thread and no child of the run can end a wait.
+
+        One that has just ended may have woken the loop: look for that afterwards, not before.
+        """
+        return self._before is not None and not self._before.is_busier_now()
+
+    def skip(self, seconds: float) -> None:
+        """Move on by so much."""
         self._skipped += seconds
-        return True
 
     @contextmanager
     def of_loop(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
@@ -76,11 +80,13 @@ class SkippedTime:
         def select(timeout: float | None = None) -> Any:
             if timeout is None or timeout <= 0:
                 return really(timeout)
-            events = really(0)
-            if events:
+            if events := really(0):
                 return events
-            if len(selector.get_map()) > _OWN or not self.skip(timeout):
+            if len(selector.get_map()) > _OWN or not self.may_skip():
                 return really(timeout)
+            if events := really(0):
+                return events
+            self.skip(timeout)
             return events
 
         selector.select = select  # type: ignore[method-assign]

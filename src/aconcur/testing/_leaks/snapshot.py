@@ -27,7 +27,8 @@ _PR_GET_CHILD_SUBREAPER: Final = 37
 
 # trio keeps an idle thread for ten seconds, by design. Before Python 3.12 asyncio waits for a
 # child in a thread that ends with the child, which is counted itself.
-_KEPT_THREADS: Final = ("Trio thread ", "asyncio-waitpid-")
+_WAITPID: Final = "asyncio-waitpid-"
+_KEPT_THREADS: Final = ("Trio thread ", _WAITPID)
 
 
 @final
@@ -70,8 +71,15 @@ class Snapshot:
         return cls(_descriptors(), _children(), _threads(), set(folder.iterdir() if folder else ()))
 
     def is_busier_now(self) -> bool:
-        """Return whether a thread or a child process is there that was not held then."""
-        return bool(_threads() - self.threads or _children().keys() - self.children.keys())
+        """Return whether a thread or a child process is there that was not held then.
+
+        A thread in which asyncio waits for a child counts: it has yet to tell its loop.
+        """
+        return bool(
+            _threads() - self.threads
+            or any(thread.name.startswith(_WAITPID) for thread in threading.enumerate())
+            or _children().keys() - self.children.keys()
+        )
 
     def since(self, before: Snapshot) -> Snapshot:
         """Return what is held here and was not held ``before``."""
