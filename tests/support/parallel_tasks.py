@@ -375,3 +375,42 @@ async def exit_later(code: int) -> NoReturn:
 
     await asyncio.sleep(0)
     os._exit(code)
+
+
+async def fail_later_if_even(number: int) -> int:
+    await anyio.lowlevel.checkpoint()
+    if not number % 2:
+        raise ValueError(number)
+    return number
+
+
+async def add_later(left: int, right: int) -> int:
+    await anyio.lowlevel.checkpoint()
+    return left + right
+
+
+async def return_later(item: Any) -> Any:  # noqa: ANN401
+    await anyio.lowlevel.checkpoint()
+    return item
+
+
+async def sleep_later(seconds: float) -> float:
+    await anyio.sleep(seconds)
+    return seconds
+
+
+async def exit_later_if_7(number: int) -> int:
+    if number == 7:
+        await anyio.sleep(0.01)
+        os._exit(3)
+    await anyio.sleep(0.1)  # so that it is under way whenever a 7 beside it exits
+    return number
+
+
+async def wait_once(item: tuple[str, int]) -> int:
+    """Wait long, but only until the file that the first call makes exists."""
+    path, number = item
+    if not Path(path).exists():
+        Path(path).touch()
+        await anyio.sleep(60)
+    return number

@@ -11,6 +11,7 @@ from __future__ import annotations
 __all__ = (
     "ANSWER",
     "ASYNC_CALL",
+    "ASYNC_ITEM",
     "CALL",
     "CANCEL",
     "FAILED",
@@ -60,7 +61,8 @@ STOP: Final = 6
 INITIALIZE: Final = 7  # the initializer and its arguments
 UNSHARE: Final = 8  # drop a shared value
 ASYNC_CALL: Final = 9  # a coroutine function and its arguments
-CANCEL: Final = 10  # cancel an ASYNC_CALL
+CANCEL: Final = 10  # cancel the coroutine of a chunk
+ASYNC_ITEM: Final = 11  # an item of a map with a coroutine function
 # Kinds of frames that a worker sends.
 ANSWER: Final = 16
 UNREADABLE: Final = 17  # a chunk or a function could not be unpickled

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("EventLoop",)
 
 from aconcur._pool_worker.failures import pack
+from aconcur._pool_worker.work import TaskCancelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from aconcur._pool_worker.work import Answer
 
+    Call: TypeAlias = tuple[Any, tuple[Any, ...], dict[str, Any]]
     Reply: TypeAlias = Callable[[int, int, Answer], None]
 
 
@@ -27,36 +29,46 @@ class EventLoop:
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
         self._loop: Any = None
+        self._timeout: Any = None
         self._tasks: dict[int, Any] = {}
 
-    def call(self, job: int, chunk: int, call: tuple[Any, tuple[Any, ...], dict[str, Any]]) -> None:
-        """Start a call."""
+    def call(self, job: int, chunk: int, call: Call, timeout: float = 0) -> None:
+        """Start a call.
+
+        Args:
+            job: the number of the call or map.
+            chunk: the number of the chunk.
+            call: a coroutine function and its arguments.
+            timeout: seconds after which it is cancelled; 0: never.
+        """
         if self._loop is None:
             import asyncio
             import threading
 
-            self._loop = asyncio.new_event_loop()
+            self._loop, self._timeout = asyncio.new_event_loop(), asyncio.timeout
             threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        self._loop.call_soon_threadsafe(self._begin, job, chunk, call)
+        self._loop.call_soon_threadsafe(self._begin, job, chunk, call, timeout)
 
-    def cancel(self, job: int) -> None:
-        """Cancel a call, if it has not ended."""
+    def cancel(self, chunk: int) -> None:
+        """Cancel the call of a chunk, if it has not ended."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._cancel, job)
+            self._loop.call_soon_threadsafe(self._cancel, chunk)
 
-    def _begin(self, job: int, chunk: int, call: Any) -> None:  # noqa: ANN401
-        self._tasks[job] = self._loop.create_task(self._run(job, chunk, call))
+    def _begin(self, job: int, chunk: int, call: Call, timeout: float) -> None:
+        self._tasks[chunk] = self._loop.create_task(self._run(job, chunk, call, timeout))
 
-    def _cancel(self, job: int) -> None:
-        if (task := self._tasks.get(job)) is not None:
+    def _cancel(self, chunk: int) -> None:
+        if (task := self._tasks.get(chunk)) is not None:
             task.cancel()
 
-    async def _run(self, job: int, chunk: int, call: Any) -> None:  # noqa: ANN401, ASYNC910
+    async def _run(self, job: int, chunk: int, call: Call, timeout: float) -> None:  # noqa: ASYNC910
         function, arguments, options = call
+        limit = self._timeout(timeout or None)
         try:
-            answer: Answer = [await function(*arguments, **options)], {}
+            async with limit:
+                answer: Answer = [await function(*arguments, **options)], {}
         except BaseException as error:  # noqa: BLE001 - it travels
-            answer = [None], {0: pack(error)}
+            answer = [None], {0: pack(TaskCancelled() if limit.expired() else error)}
         finally:
-            del self._tasks[job]
+            del self._tasks[chunk]
         self._reply(job, chunk, answer)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from aconcur._pool_worker.codec import (
     ANSWER,
     ASYNC_CALL,
+    ASYNC_ITEM,
     CALL,
     CANCEL,
     FAILED,
@@ -198,6 +199,10 @@ class _Worker:
             self._functions[frame.job] = value
         elif frame.kind == ASYNC_CALL:
             self._loop.call(frame.job, frame.chunk, value)
+        elif frame.kind == ASYNC_ITEM and frame.job in self._functions:
+            arguments = value if frame.flags & STAR else (value,)
+            function = self._functions[frame.job]
+            self._loop.call(frame.job, frame.chunk, (function, arguments, {}), frame.seconds)
         elif frame.kind == CALL:
             self._work(frame, _call, (value,), EXACT, skip=2)
         elif frame.job in self._functions:

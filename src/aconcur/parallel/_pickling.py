@@ -8,7 +8,16 @@ results are the same whether cloudpickle is installed or not. Either way all of 
 
 from __future__ import annotations
 
-__all__ = ("Sender", "can_run_main", "check_function", "has_guard", "is_async", "name_of")
+__all__ = (
+    "Sender",
+    "can_run_main",
+    "check_function",
+    "check_mapped",
+    "has_guard",
+    "is_async",
+    "is_coroutine_function",
+    "name_of",
+)
 
 import pickle
 import re
@@ -57,9 +66,32 @@ def check_function(function: object) -> None:
     if is_async(target):
         raise TypeError(
             f"{name_of(function)} is a coroutine function: a worker calls plain functions; "
-            "run coroutines by pool.run_async(), or in this loop with aconcur.pipeline.stage or a "
-            "task group"
+            "run coroutines by pool.run_async() or pool.map(), or in this loop with "
+            "aconcur.pipeline.stage or a task group"
         )
+
+
+def check_mapped(function: object, chunk: int | None = None) -> None:
+    """Refuse an object that a pool cannot map.
+
+    Raises:
+        TypeError: it is not callable, or it is an async generator function; or it is a coroutine
+            function and ``chunk`` is given.
+    """
+    if not is_coroutine_function(function):
+        check_function(function)
+    elif chunk is not None:
+        raise TypeError(
+            f"chunk={chunk} is for plain functions: the items of the coroutine function "
+            f"{name_of(function)} are sent one by one"
+        )
+
+
+def is_coroutine_function(function: object) -> bool:
+    """Return whether a call of the object makes a coroutine."""
+    return iscoroutinefunction(function) or iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - its kind matters
+    )
 
 
 def is_async(target: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("map",)
 
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from concurrent.futures import Executor
 from typing import Any, TypeVar, overload
 
@@ -15,11 +15,27 @@ from aconcur.parallel._executor.runner import ExecutorRunner
 from aconcur.parallel._map.job import MapOptions, OnProgress
 from aconcur.parallel._map.results import Results
 from aconcur.parallel._map.source import zip_all
-from aconcur.parallel._pickling import check_function
+from aconcur.parallel._pickling import check_function, check_mapped
 from aconcur.parallel._pool.pool import Pool
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+@overload
+def map(  # noqa: A001
+    fn: Callable[..., Coroutine[Any, Any, R]],
+    items: Iterable[Any] | AsyncIterable[Any],
+    *more: Iterable[Any],
+    executor: Pool | None = None,
+    ordered: bool = True,
+    buffer: int | None = None,
+    on_error: OnError = RAISE,
+    retries: int = 0,
+    progress: OnProgress | bool | None = None,
+    timeout: float | None = None,
+    workers: int | None = None,
+) -> Results[R]: ...
 
 
 @overload
@@ -57,7 +73,7 @@ def map(  # noqa: A001
 
 
 def map(  # noqa: A001 - executors have a method of this name
-    fn: Callable[..., R],
+    fn: Callable[..., Any],
     items: Iterable[Any] | AsyncIterable[Any],
     *more: Iterable[Any],
     executor: Executor | Pool | None = None,
@@ -69,7 +85,7 @@ def map(  # noqa: A001 - executors have a method of this name
     progress: OnProgress | bool | None = None,
     timeout: float | None = None,
     workers: int | None = None,
-) -> Results[R]:
+) -> Results[Any]:
     """Call a function for every item in other processes, and return the results to come.
 
     Without ``executor`` a pool is opened for this map: see :func:`open_pool`, which costs some
@@ -95,7 +111,7 @@ def map(  # noqa: A001 - executors have a method of this name
     executors whose workers you trust.
 
     Args:
-        fn: a plain function of one item.
+        fn: a function of one item; over a pool it may be a coroutine function.
         items: an iterable, drawn from in the loop's thread, or an async iterable. It may be
             endless.
         *more: further iterables. ``fn`` then gets one argument from each, as with the built-in
@@ -121,7 +137,7 @@ def map(  # noqa: A001 - executors have a method of this name
     ``timeout=`` is refused for the same reason.
 
     Raises:
-        TypeError: ``fn`` is not a plain function, an option has the wrong type, or the executor
+        TypeError: ``fn`` cannot be called there, an option has the wrong type, or the executor
             cannot do what it asks for.
         ValueError: an option is out of its range.
 
@@ -133,7 +149,10 @@ def map(  # noqa: A001 - executors have a method of this name
     Cost: that of the executor's own map with the best chunk size, see
     ``python -m benchmarks.parallel_executor``.
     """
-    check_function(fn)
+    if executor is None or isinstance(executor, Pool):
+        check_mapped(fn, chunk)
+    else:
+        check_function(fn)
     if workers is not None:
         check_count("workers", workers, 1)
     options = MapOptions(

@@ -206,6 +206,11 @@ class Job:
         return self._chunk_size.window - (self._source.drawn - self._taken)
 
     @property
+    def total(self) -> int | None:
+        """How many items the input has, if that is known."""
+        return self._source.total
+
+    @property
     def is_quick(self) -> bool:
         """Whether a chunk is so short that another may wait behind it."""
         return self._chunk_size.is_quick

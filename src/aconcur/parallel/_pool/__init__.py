@@ -24,7 +24,7 @@ Calls
     supervisor's list of workers and never changes it. Three helpers of the scheduler act on work
     that a worker has already: ``Timeouts`` kills workers that exceed an item's timeout,
     ``Stealing`` takes back items for idle workers, ``Canceller`` stops work that is no longer
-    wanted.
+    wanted. ``Coroutines`` does for coroutine functions what the scheduler does for others.
 
 Why a background task and not a task group
     The supervisor runs in a task of its own (``_core.background_task``), so a pool may be opened

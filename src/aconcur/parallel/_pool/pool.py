@@ -30,11 +30,14 @@ from aconcur.parallel._pickling import (
     Sender,
     can_run_main,
     check_function,
+    check_mapped,
     has_cloudpickle,
     is_async,
+    is_coroutine_function,
     name_of,
 )
 from aconcur.parallel._pool.call import Call
+from aconcur.parallel._pool.coroutines import Coroutines
 from aconcur.parallel._pool.launch import StartMethod, new_launcher
 from aconcur.parallel._pool.logs import log_levels
 from aconcur.parallel._pool.scheduler import Scheduler
@@ -164,13 +167,14 @@ class Pool:
         if timeout is not None:
             check_seconds("timeout", timeout, above=True)
         self._scheduler.check("run_async()")
-        call = self._scheduler.call_async(fn, args, kwargs)
+        coroutines = self._scheduler.coroutines
+        call = coroutines.call(fn, args, kwargs)
         try:
             with anyio.move_on_after(timeout):
                 result: R = await call.answer()
                 return result
         finally:
-            self._scheduler.end_async(call)
+            coroutines.end_call(call)
         assert timeout is not None
         raise TaskTimeout(args, None, timeout)
 
@@ -191,6 +195,20 @@ class Pool:
         self._scheduler.check(operation)
         grace = self._grace if grace is None else grace
         return self._scheduler.call(fn, args, kwargs, timeout=timeout, grace=grace)
+
+    @overload
+    def map(
+        self,
+        fn: Callable[..., Coroutine[Any, Any, R]],
+        items: Iterable[Any] | AsyncIterable[Any],
+        *more: Iterable[Any],
+        ordered: bool = True,
+        buffer: int | None = None,
+        timeout: float | None = None,
+        on_error: OnError = RAISE,
+        retries: int = 0,
+        progress: OnProgress | bool | None = None,
+    ) -> Results[R]: ...
 
     @overload
     def map(
@@ -226,7 +244,7 @@ class Pool:
 
     def map(
         self,
-        fn: Callable[..., R],
+        fn: Callable[..., Any],
         items: Iterable[Any] | AsyncIterable[Any],
         *more: Iterable[Any],
         ordered: bool = True,
@@ -237,7 +255,7 @@ class Pool:
         retries: int = 0,
         progress: OnProgress | bool | None = None,
         grace: float | None = None,
-    ) -> Results[R]:
+    ) -> Results[Any]:
         """Call ``fn(item)`` for all items in the workers, and iterate over the results.
 
         ::
@@ -251,12 +269,16 @@ class Pool:
         hands back the items that it has not begun, and idle workers get the items that a busy one
         has not begun. Nothing starts before the results are asked for.
 
+        Coroutine functions run in event loops of the workers, up to 32 at once in each and up to
+        ``buffer`` in all. Their items are sent one by one.
+
         When a worker dies, its item fails with :class:`WorkerDied`. The error always names the
         right item. For this, items that shared a chunk with it may run twice; every result is
         delivered once.
 
         Args:
-            fn: a function of one item, as for :meth:`run`.
+            fn: a function of one item, as for :meth:`run`; or a coroutine function, as for
+                :meth:`run_async`.
             items: an iterable, drawn from in the event loop, so it must not block; or an async
                 iterable.
             *more: further iterables. ``fn`` then gets one argument from each, like the function of
@@ -266,7 +288,8 @@ class Pool:
                 chunks a worker if that is more, but not beyond 64 MiB of items and results.
             chunk: items that are sent together; None: as many as take about 4 ms. With a fixed
                 size a worker hands nothing back.
-            timeout: seconds that one item may take. Its worker is killed then.
+            timeout: seconds that one item may take. Its worker is killed then; a coroutine is
+                cancelled.
             on_error: RAISE ends the map with the first error, after the results before it; SKIP
                 leaves failed items out; COLLECT also keeps them in ``results.failures``.
             retries: how often a failed item is tried again, at once.
@@ -277,7 +300,8 @@ class Pool:
                 :meth:`run`.
 
         Raises:
-            TypeError: ``fn`` is not a plain function, or an option has the wrong type.
+            TypeError: ``fn`` is not a function, an option has the wrong type, or ``chunk`` is given
+                with a coroutine function.
             ValueError: a number is out of its range.
             PoolClosed: the pool's block has ended.
             WorkerStartError: no worker can be started.
@@ -289,7 +313,7 @@ class Pool:
         Cost: see "200k × math.gcd" in ``python -m benchmarks.parallel``. Tasks of a few
         microseconds are not worth another process.
         """
-        check_function(fn)
+        check_mapped(fn, chunk)
         options = MapOptions(
             ordered,
             buffer,
@@ -315,8 +339,11 @@ class Pool:
         """Start a map. For this package: :meth:`map` returns what users need."""
         self._scheduler.check("map()")
         function = self._scheduler.sender.encode_function(fn)
-        job = Job(self._scheduler, fn, items, options)
-        self._scheduler.add(job, function)
+        runner: Scheduler | Coroutines = self._scheduler
+        if is_coroutine_function(fn):
+            runner = self._scheduler.coroutines
+        job = Job(runner, fn, items, options)
+        runner.add(job, function)
         return job
 
     def share(self, value: T) -> Shared[T]:

@@ -20,9 +20,7 @@ from typing import Any, final
 from aconcur._core.loops import current_loop
 from aconcur._core.wait_queue import get_call_soon_threadsafe
 from aconcur._pool_worker.codec import (
-    ASYNC_CALL,
     CALL,
-    CANCEL,
     FORGET,
     FUNCTION,
     ITEMS,
@@ -37,18 +35,18 @@ from aconcur._pool_worker.codec import (
 )
 from aconcur._pool_worker.serve import EXACT, KEEP_GOING, STAR
 from aconcur._pool_worker.shared import Shared
-from aconcur._pool_worker.work import TaskCancelled
 from aconcur.parallel._errors import rebuilt
-from aconcur.parallel._map.chunk import Chunk, Death, Owner
+from aconcur.parallel._map.chunk import Death, Owner
 from aconcur.parallel._map.chunk_size import MOST
 from aconcur.parallel._map.job import Job
 from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.call import Call
 from aconcur.parallel._pool.cancel import Canceller
+from aconcur.parallel._pool.coroutines import Coroutines
 from aconcur.parallel._pool.logs import handle_record
 from aconcur.parallel._pool.statistics import Counters
 from aconcur.parallel._pool.stealing import Stealing
-from aconcur.parallel._pool.timeouts import Timeouts
+from aconcur.parallel._pool.timeouts import Timeouts, with_timeouts
 from aconcur.parallel._pool.worker import Worker
 
 
@@ -80,11 +78,11 @@ class Scheduler:
         """Run a task in the background."""
         self.timeouts: Timeouts = Timeouts(workers)
         self.stealing: Stealing = Stealing(workers, counters, self.pump)
+        self.coroutines: Coroutines = Coroutines(workers, size, counters, sender, spawn)
         self._canceller = Canceller(workers, spawn)
         self._workers, self._counters, self._on_start = workers, counters, on_start
         self._calls = deque[Call]()
         self._maps = deque[Job]()
-        self._waiting = deque[Call]()  # of coroutine functions
         self._functions: dict[int, Encoded] = {}
         self._shared: dict[int, Encoded] = {}
         self._refusal: Callable[[str], Exception] | None = None
@@ -99,7 +97,7 @@ class Scheduler:
     @property
     def maps(self) -> int:
         """How many maps are under way."""
-        return len(self._maps)
+        return len(self._maps) + len(self.coroutines.maps)
 
     # ------------------------------------------------------------- what it is asked for
 
@@ -133,10 +131,14 @@ class Scheduler:
         """
         if self._refusal is None:
             self._refusal = refusal
-        in_flight = [chunk.owner for worker in self._workers for chunk in worker.in_flight]
-        coroutines = [call for worker in self._workers for call in worker.coroutines.values()]
-        owners: list[Owner] = [*self._calls, *self._maps, *in_flight, *coroutines, *self._waiting]
-        for owner in owners:
+        chunks = [
+            chunk
+            for worker in self._workers
+            for chunk in (*worker.in_flight, *worker.coroutines.values())
+        ]
+        coroutines = self.coroutines
+        waiting: list[Owner] = [*self._calls, *self._maps, *coroutines.waiting, *coroutines.maps]
+        for owner in [*waiting, *(chunk.owner for chunk in chunks)]:
             if owner.open:
                 owner.fail(refusal("run() and map()"))
         self._calls.clear()
@@ -198,33 +200,6 @@ class Scheduler:
         elif self._refusal is None:
             self._canceller.stop(call, at_once=True)
 
-    def call_async(
-        self, function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
-    ) -> Call:
-        """Start a call of a coroutine function in the event loop of a worker."""
-        message = self.sender.encode_call(function, (function, arguments, options))
-        call = Call(function, arguments, message, None, 0.0, self._send_async)
-        self._send_async(call)
-        return call
-
-    def _send_async(self, call: Call) -> None:
-        """Send a call to the worker that runs the fewest coroutines, or let it wait for one."""
-        usable = [worker for worker in self._workers if worker.usable]
-        if not usable:
-            self._waiting.append(call)
-            return
-        worker = min(usable, key=lambda one: len(one.coroutines))
-        worker.coroutines[call.chunk.number] = call
-        worker.connection.send(ASYNC_CALL, call.message, call.number, call.chunk.number)
-
-    def end_async(self, call: Call) -> None:
-        """Accept that the coroutine of a call has ended, or cancel it."""
-        if call.open:
-            call.abandon()
-            for worker in self._workers:
-                if call.chunk.number in worker.coroutines:
-                    worker.connection.send(CANCEL, NOTHING, call.number)
-
     def share(self, value: Any) -> Shared[Any]:  # noqa: ANN401
         """Send a value to all workers, including those that start later."""
         message = self.sender.encode_value(value)
@@ -251,10 +226,7 @@ class Scheduler:
         """Send a new worker the shared values, and the calls that wait for one."""
         for number, message in self._shared.items():
             worker.connection.send(SHARE, message, number)
-        for call in [*self._waiting]:
-            self._waiting.remove(call)
-            if call.open:
-                self._send_async(call)
+        self.coroutines.pump()
 
     # --------------------------------------------------------------- giving work
 
@@ -341,15 +313,7 @@ class Scheduler:
             self._on_frame_of_no_chunk(worker, frame, value)
             return
         if frame.chunk in worker.coroutines:
-            call = worker.coroutines.pop(frame.chunk)
-            if frame.kind == UNREADABLE:
-                unreadable = rebuilt(value)
-            if unreadable is not None:
-                call.unreadable(call.chunk, unreadable)
-            else:
-                results, errors = value
-                call.finish(call.chunk, results, errors, frame.seconds, frame.total)
-                self._counters.done += 1
+            self.coroutines.on_answer(worker, frame, value, unreadable)
             return
         in_flight = worker.in_flight
         chunk = in_flight[0]
@@ -363,7 +327,7 @@ class Scheduler:
         else:
             results, errors = value
             if errors and worker.interrupted == chunk.number:
-                errors = _with_timeouts(chunk, errors)
+                errors = with_timeouts(chunk, errors)
             counters = self._counters
             counters.handed_back += chunk.owner.finish(
                 chunk, results, errors, frame.seconds, frame.total
@@ -384,7 +348,7 @@ class Scheduler:
             handle_record(worker.in_flight, *value)
             return
         if frame.kind == UNREADABLE:  # the function of a map
-            for job in self._maps:
+            for job in (*self._maps, *self.coroutines.maps):
                 if job.number == frame.job:
                     job.fail(rebuilt(value))
         else:
@@ -393,26 +357,10 @@ class Scheduler:
 
     def on_death(self, worker: Worker, death: Death) -> None:
         """Give back the work of a worker that has ended."""
+        self.coroutines.on_death(worker, death)
         for place, chunk in enumerate(worker.in_flight):
             if place or not worker.ready:
                 chunk.owner.put_back(chunk)
             else:
                 chunk.owner.crashed(chunk, *worker.last, death)
         worker.in_flight.clear()
-        for call in worker.take_coroutines():
-            if worker.ready:
-                call.crashed(call.chunk, 0, 1, death)
-            else:
-                call.put_back(call.chunk)
-
-
-def _with_timeouts(chunk: Chunk, errors: dict[int, Any]) -> dict[int, Any]:
-    """Return the errors, with that of a task that cleaned up after its timeout replaced."""
-    owner = chunk.owner
-    if owner.timeout is None:
-        return errors
-    cancelled = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
-    return {
-        at: owner.expired(chunk, at) if packed[1] == cancelled else packed
-        for at, packed in errors.items()
-    }

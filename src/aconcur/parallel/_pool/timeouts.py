@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ("Timeouts",)
+__all__ = ("Timeouts", "with_timeouts")
 
 import time
 from collections.abc import Sequence
-from typing import final
+from typing import Any, Final, final
 
 import anyio
 
 from aconcur._core.wait_queue import WaitQueue, wait_in
-from aconcur.parallel._map.chunk import Owner
+from aconcur._pool_worker.work import TaskCancelled
+from aconcur.parallel._map.chunk import Chunk, Owner
 from aconcur.parallel._pool.worker import Worker
 
-_NEVER = float("inf")
+_NEVER: Final = float("inf")
+_CANCELLED: Final = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
+
+
+def with_timeouts(chunk: Chunk, errors: dict[int, Any]) -> dict[int, Any]:
+    """Return the errors, with those of tasks that ended because of their timeout replaced."""
+    owner = chunk.owner
+    if owner.timeout is None:
+        return errors
+    return {
+        at: owner.expired(chunk, at) if packed[1] == _CANCELLED else packed
+        for at, packed in errors.items()
+    }
 
 
 @final

@@ -21,7 +21,6 @@ from aconcur._core.shielded import wait_readable, wait_readable_catching_cancel
 from aconcur._pool_worker.codec import NOTHING, STOP, Frame
 from aconcur._pool_worker.work import CANCELLED, CHUNK, FROM, INTERRUPTED, SINCE, UNTIL, Page
 from aconcur.parallel._map.chunk import Chunk, Death, Owner
-from aconcur.parallel._pool.call import Call
 from aconcur.parallel._pool.connection import Connection
 from aconcur.parallel._pool.launch import Child
 
@@ -56,8 +55,8 @@ class Worker:
         self.connection: Connection = Connection(sock, partial(on_frame, self), limiter)
         self.in_flight: deque[Chunk] = deque()
         """The chunks that it has; it works on the first."""
-        self.coroutines: dict[int, Call] = {}
-        """The calls of coroutine functions that it runs, by the numbers of their chunks."""
+        self.coroutines: dict[int, Chunk] = {}
+        """The calls and items of coroutine functions that it runs, by their chunks' numbers."""
         self.known: set[int] = set()
         """The maps whose function it has."""
         self.tasks: int | None = tasks
@@ -96,12 +95,6 @@ class Worker:
         self.in_flight.append(chunk)
         if self.tasks is not None:
             self.give_credit(-len(chunk.items))
-
-    def take_coroutines(self) -> list[Call]:
-        """Remove and return the calls of coroutine functions that it has."""
-        calls = [*self.coroutines.values()]
-        self.coroutines.clear()
-        return calls
 
     def give_credit(self, items: int) -> None:
         """Record that it will not do so many of its items."""
