@@ -212,9 +212,7 @@ class Coroutines:
             owner = chunk.owner
             if not worker.ready:
                 owner.put_back(chunk)
-            elif isinstance(owner, Call):
-                owner.crashed(chunk, 0, 1, death)
-            elif len(chunks) == 1 and not worker.in_flight:
+            elif isinstance(owner, Call) or (len(chunks) == 1 and not worker.in_flight):
                 owner.crashed(chunk, 0, 1, death)
             else:
                 chunk.deaths += 1
