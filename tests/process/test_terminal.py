@@ -38,6 +38,24 @@ async def main():
 anyio.run(main, backend=sys.argv[1])
 """
 
+# A group of its own may not read the terminal: the system stops it.
+OUTSIDER = """
+import anyio, sys
+from aconcur.process import Command, CommandStopped
+
+async def main():
+    asks = Command("sh", "-c", "sleep 60 & read password </dev/tty; sleep 60")
+    try:
+        if sys.argv[2] == "run":
+            await asks.run()
+        else:
+            async with asks.open() as running:
+                await running.wait()
+    except CommandStopped as error:
+        print(error)
+
+anyio.run(main, backend=sys.argv[1])
+"""
 
 TAKER = """
 import os, signal, time, tty
@@ -108,3 +126,13 @@ def test_ctrl_z_stops_the_child_and_us_and_both_go_on(tmp_path: Path, backend: s
         terminal.press("hello\n")
         terminal.wait_for_text("done\r\n")
         assert "read hello\r\n" in terminal.screen
+
+
+@pytest.mark.parametrize("way", ["run", "open"])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_command_that_asks_on_our_terminal_is_told_and_ended(backend: str, way: str) -> None:
+    with open_pseudo_terminal(
+        sys.executable, "-c", OUTSIDER, backend, way, columns=1000
+    ) as terminal:
+        assert terminal.wait_for_end() == 0
+    assert "was stopped by SIGTTIN, since it wants the terminal: lend it with" in terminal.screen

@@ -27,17 +27,23 @@ __all__ = (
     "CommandTimeout",
     "Completed",
     "Expected",
+    "Input",
     "InputClosed",
+    "Job",
+    "ManyProgress",
     "Outcome",
     "Outcomes",
+    "Output",
     "OutputEnded",
     "OutputLine",
     "OutputTooLarge",
+    "RetryPolicy",
     "Runnable",
     "Running",
     "Secret",
     "StageEvent",
     "StageResult",
+    "Stderr",
     "Tee",
     "TransferProgress",
     "run_many",
@@ -56,6 +62,7 @@ from aconcur._core.on_error import RAISE as RAISE
 from aconcur.process._command import Command as Command
 from aconcur.process._command import CommandPipe as CommandPipe
 from aconcur.process._command import Runnable as Runnable
+from aconcur.process._driver import RetryPolicy as RetryPolicy
 from aconcur.process._errors import CommandError as CommandError
 from aconcur.process._errors import CommandFailed as CommandFailed
 from aconcur.process._errors import CommandNotEnded as CommandNotEnded
@@ -73,11 +80,16 @@ from aconcur.process._redirect import INHERIT as INHERIT
 from aconcur.process._redirect import PIPE as PIPE
 from aconcur.process._redirect import STDOUT as STDOUT
 from aconcur.process._redirect import Append as Append
+from aconcur.process._redirect import Input as Input
+from aconcur.process._redirect import Output as Output
+from aconcur.process._redirect import Stderr as Stderr
 from aconcur.process._redirect import Tee as Tee
 from aconcur.process._results import Completed as Completed
 from aconcur.process._results import StageEvent as StageEvent
 from aconcur.process._results import StageResult as StageResult
 from aconcur.process._results import TransferProgress as TransferProgress
+from aconcur.process._run_many import Job as Job
+from aconcur.process._run_many import ManyProgress as ManyProgress
 from aconcur.process._run_many import Outcome as Outcome
 from aconcur.process._run_many import Outcomes as Outcomes
 from aconcur.process._run_many import run_many as run_many

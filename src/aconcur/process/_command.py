@@ -12,7 +12,14 @@ from typing import Any, Final, Literal, final
 
 import anyio
 
-from aconcur.process._driver import DEFAULT_GRACE, DEFAULT_LINGER, OnProgress, OnStage, Options
+from aconcur.process._driver import (
+    DEFAULT_GRACE,
+    DEFAULT_LINGER,
+    OnProgress,
+    OnStage,
+    Options,
+    RetryPolicy,
+)
 from aconcur.process._pty import Size
 from aconcur.process._redirect import CAPTURE, PIPE, Input, Output, Stderr, Wiring
 from aconcur.process._results import Completed
@@ -97,6 +104,7 @@ class Runnable(ABC):
         on_progress: OnProgress | None = None,
         on_start: OnStage | None = None,
         on_end: OnStage | None = None,
+        retry: RetryPolicy | None = None,
     ) -> Completed:
         """Run the commands to their end.
 
@@ -133,6 +141,11 @@ class Runnable(ABC):
                 the end.
             on_start: called with a :class:`StageEvent` for each stage when all have started.
             on_end: called with a :class:`StageEvent` whenever a stage has ended.
+            retry: an :class:`aconcur.pipeline.Retry`: run the commands again if they failed, as
+                ``Retry(attempts=3, on=CommandFailed)``. Each attempt has the whole ``timeout``. A
+                function gets the output of every attempt; a path is emptied before each. A status
+                that failed counts as CommandFailed with ``check=False`` too; after the last
+                attempt it is returned.
 
         Returns:
             The output, and every stage's status and stderr.
@@ -146,7 +159,8 @@ class Runnable(ABC):
             OutputTooLarge: there was more than ``max_output``; holds as much.
             OSError: a file could not be opened, or no descriptor was free.
             TypeError: an input or output of an unknown kind, or a coroutine function.
-            ValueError: a number out of its range.
+            ValueError: a number out of its range, or ``retry`` with an input that can be read only
+                once: an iterator, an async iterable or an open file.
 
         **Cancelled**, by a scope, by ``asyncio.Task.cancel()``, or again while this cleans up: the
         process group has got SIGTERM and, after ``grace`` seconds, SIGKILL; all of it is dead, its
@@ -177,6 +191,7 @@ class Runnable(ABC):
             on_progress=on_progress,
             on_start=on_start,
             on_end=on_end,
+            retry=retry,
         )
         return await run_stages(self._stages, options)
 
@@ -191,6 +206,7 @@ class Runnable(ABC):
         linger: float | None = DEFAULT_LINGER,
         max_output: int | None = None,
         until_last: bool = False,
+        retry: RetryPolicy | None = None,
     ) -> Completed:
         """Run the commands to their end from code that is not async: a script, a Django view.
 
@@ -211,6 +227,7 @@ class Runnable(ABC):
             linger=linger,
             max_output=max_output,
             until_last=until_last,
+            retry=retry,
         )
         refuse_running_loop("run_sync()", "await run()")
         return anyio.run(run_stages, self._stages, options)

@@ -32,7 +32,7 @@ Why not the loop's own subprocess transports
 
 from __future__ import annotations
 
-__all__ = ("STDERR_KEPT", "Driver", "Options", "OutputStream")
+__all__ = ("STDERR_KEPT", "Driver", "Options", "OutputStream", "RetryPolicy")
 
 import errno
 import logging
@@ -44,7 +44,7 @@ from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from types import TracebackType
-from typing import Final, Literal, TypeAlias, final
+from typing import Final, Literal, Protocol, TypeAlias, final
 
 import anyio
 
@@ -65,6 +65,7 @@ from aconcur.process._redirect import (
     Sink,
     Tee,
     Wiring,
+    called_plainly,
     check_output,
     open_named_pipes,
     sink_of,
@@ -102,6 +103,24 @@ _FIRST_SLEEP: Final = 0.0005
 _log: Final = logging.getLogger("aconcur.process")
 
 
+class RetryPolicy(Protocol):
+    """When a failed run is made again: :class:`aconcur.pipeline.Retry` is one."""
+
+    @property
+    def attempts(self) -> int:
+        """How often it runs in all, at least 1."""
+        ...
+
+    @property
+    def kinds(self) -> tuple[type[Exception], ...]:
+        """The errors after which it runs again."""
+        ...
+
+    def delay(self, failed: int, /) -> float:
+        """Return the seconds to wait after this many failed attempts."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The arguments of a run. They are documented at ``Runnable.run`` and ``Runnable.open``."""
@@ -118,6 +137,7 @@ class Options:
     on_end: OnStage | None = None
     until_last: bool = False
     pty: bool | Size = False
+    retry: RetryPolicy | None = None
 
     @property
     def size(self) -> Size | None:
@@ -144,6 +164,10 @@ class Options:
                     "max_output limits what is captured or given to a function, not "
                     f"{self.output!r}"
                 )
+        if self.retry is not None and not hasattr(self.retry, "delay"):
+            raise TypeError(
+                f"retry must be a Retry of aconcur.pipeline or None, not {self.retry!r}"
+            )
         if self.pty is not False:
             given = not (self.input is None or self.input is self.output is Wiring.PIPE)
             if checked_size(self.pty) and (given or self.output is not Wiring.PIPE):
@@ -715,7 +739,7 @@ class Driver:
     def tell_progress(self) -> None:
         """Call ``on_progress``, if there is one."""
         if self.options.on_progress is not None:
-            self.options.on_progress(self.progress())
+            called_plainly(self.options.on_progress)(self.progress())
 
     def _line(self, place: int) -> str:
         return render_shell_line(self.stages[place : place + 1])
@@ -734,7 +758,7 @@ class Driver:
     def _tell(self, call: OnStage | None, what: str, event: StageEvent) -> None:
         _log.debug("%s: %s", what, event)
         if call is not None:
-            call(event)
+            called_plainly(call)(event)
 
 
 def _position(fd: int) -> int:

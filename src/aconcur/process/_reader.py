@@ -259,10 +259,10 @@ class StreamReader:
         del self._raw[:count]
         return data
 
-    def take_all(self) -> bytes:
-        """Take what was read and not handed out."""
+    def take_all(self, most: int | None = None) -> bytes:
+        """Take what was read and not handed out, or that many bytes of it."""
         self._move_to_raw()
-        return self._take(len(self._raw))
+        return self._take(len(self._raw) if most is None else min(most, len(self._raw)))
 
     def put_back(self, data: bytes) -> None:
         """Let data be read again, before everything else."""

@@ -25,6 +25,7 @@ __all__ = (
     "Tee",
     "Wiring",
     "Writer",
+    "called_plainly",
     "check_output",
     "descriptor_to_read",
     "descriptor_to_write",
@@ -44,12 +45,14 @@ import stat
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Literal, Protocol, TypeAlias, final
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, final
 
 import anyio
 import anyio.to_thread
 
 from aconcur._core.validation import check_plain_function
+
+T = TypeVar("T")
 
 
 class Wiring(Enum):
@@ -193,11 +196,11 @@ def sink_of(output: object, kept: list[bytes]) -> Sink | None:
         return None
     if hasattr(output, "write"):
         return None if descriptor_to_write(output) is not None else _write_all(output)
-    return None if hasattr(output, "fileno") or not callable(output) else _checked(output)
+    return None if hasattr(output, "fileno") or not callable(output) else called_plainly(output)
 
 
 def _both(keep: Sink, function: Sink) -> Sink:
-    call = _checked(function)
+    call = called_plainly(function)
 
     def both(data: bytes) -> None:
         keep(data)
@@ -206,17 +209,16 @@ def _both(keep: Sink, function: Sink) -> Sink:
     return both
 
 
-def _checked(function: Callable[[bytes], object]) -> Sink:
+def called_plainly(function: Callable[[T], object]) -> Callable[[T], None]:
     """Return a function that raises if the call returned a coroutine: it would never run."""
 
-    def call(data: bytes) -> None:
-        result = function(data)
+    def call(argument: T) -> None:
+        result = function(argument)
         if hasattr(result, "__await__"):
             if hasattr(result, "close"):
                 result.close()
             raise TypeError(
-                f"an output function must not return an awaitable, but {function!r} did: it would "
-                "never be awaited"
+                f"{function!r} must not return an awaitable, but it did: it would never be awaited"
             )
 
     return call

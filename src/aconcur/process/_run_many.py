@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("Outcome", "Outcomes", "run_many")
+__all__ = ("Job", "ManyProgress", "Outcome", "Outcomes", "run_many")
 
 import os
 import resource
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sized
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,10 +23,20 @@ from aconcur._core.on_error import COLLECT, RAISE, OnError
 from aconcur._core.scoped_tasks import scoped_tasks
 from aconcur._core.validation import check_count, check_plain_function
 from aconcur.process._command import Runnable
-from aconcur.process._driver import DEFAULT_GRACE, DEFAULT_LINGER, Options
-from aconcur.process._redirect import CAPTURE, Append, Input, Output, Tee, Wiring, check_output
+from aconcur.process._driver import DEFAULT_GRACE, DEFAULT_LINGER, Options, RetryPolicy
+from aconcur.process._redirect import (
+    CAPTURE,
+    Append,
+    Input,
+    Output,
+    Tee,
+    Wiring,
+    called_plainly,
+    check_output,
+)
 from aconcur.process._results import Completed
 from aconcur.process._run import run_stages
+from aconcur.process._tag import INDEX, Tag, check_tag, run_tagged, tag_of
 
 Job: TypeAlias = Runnable | tuple[Runnable, Input] | tuple[Runnable, Input, Output]
 """A command; or a command and its input; or both and where its output goes."""
@@ -36,8 +46,6 @@ Outputs: TypeAlias = Output | str | Callable[[int], Output]
 
 # Descriptors that a short pipe of commands needs while it starts, with some to spare.
 _DESCRIPTORS: Final = 16
-# Stands for the place of the command in the names of output files.
-_INDEX: Final = "{index}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,23 @@ class Outcome:
         return self.completed
 
 
+@dataclass(frozen=True, slots=True)
+class ManyProgress:
+    """How far :func:`run_many` is, in commands."""
+
+    done: int
+    """How many have ended, the failed ones included."""
+    failed: int
+    """How many of them ended with an error."""
+    running: int
+    """How many run now."""
+    total: int | None
+    """How many there are; None if the input has no length."""
+
+
+OnMany: TypeAlias = Callable[[ManyProgress], object]
+
+
 @final
 class Outcomes(AsyncIterator[Outcome]):
     """Outcomes as they come, or in the order of the input. Made by :func:`run_many`."""
@@ -76,12 +101,17 @@ class Outcomes(AsyncIterator[Outcome]):
         ordered: bool,
         output: Outputs,
         on_error: OnError,
+        tag: Tag | None,
+        on_progress: OnMany | None,
     ) -> None:
         self._jobs = jobs
         self._limit = limit
         self._ordered = ordered
         self._output = output
         self._on_error = on_error
+        self._tag = tag
+        self._on_progress = on_progress
+        self._failed = 0
         self._scope = anyio.CancelScope()
         self._started = self._handed = self._busy = 0
         self._ready: dict[int, Outcome] = {}
@@ -173,19 +203,39 @@ class Outcomes(AsyncIterator[Outcome]):
             _check_shared_files(command)
             if output is None:
                 output = _output_of(self._output, index)
-            completed = await run_stages(
-                command._stages,  # noqa: SLF001 - the same package
-                replace(options, input=given, output=output),
-            )
+            stages = command._stages  # noqa: SLF001 - the same package
+            options = replace(options, input=given)
+            if self._tag is None:
+                completed = await run_stages(stages, replace(options, output=output))
+            else:
+                completed = await run_tagged(stages, options, output, tag_of(self._tag, index))
         except Exception as caught:  # noqa: BLE001 - handed to the caller
             error = caught
-            if self._on_error is RAISE and self._error is None:
-                self._error = error
-                self._scope.cancel()
+            self._failed += 1
+            if self._on_error is RAISE:
+                self._fail(error)
         self._busy -= 1
         self._ready[index] = Outcome(index, command, completed, error)
         self._arrived.append(index)
         self._change()
+        self._tell_progress()
+
+    def _fail(self, error: Exception) -> None:
+        """End all that runs; iterating raises the error."""
+        if self._error is None:
+            self._error = error
+            self._scope.cancel()
+
+    def _tell_progress(self) -> None:
+        if self._on_progress is None:
+            return
+        total = len(self._jobs) if isinstance(self._jobs, Sized) else None
+        done = self._started - self._busy
+        try:
+            progress = ManyProgress(done, self._failed, self._busy, total)
+            called_plainly(self._on_progress)(progress)
+        except Exception as error:  # noqa: BLE001 - raised by __anext__
+            self._fail(error)
 
 
 def _parts_of(job: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 - an untyped caller's, too
@@ -198,7 +248,7 @@ def _parts_of(job: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 - an untyped ca
 def _output_of(output: Any, index: int) -> Any:  # noqa: ANN401 - an Outputs, an Output
     """Return where the output of one of many commands goes."""
     if isinstance(output, str | os.PathLike):
-        return Path(os.fspath(output).replace(_INDEX, str(index)))
+        return Path(os.fspath(output).replace(INDEX, str(index)))
     if _is_function(output):
         given = output(index)
         if given is None:
@@ -218,7 +268,7 @@ def _is_function(output: Outputs) -> bool:
 def _check_outputs(output: Outputs) -> None:
     """Refuse an output that each command would empty for itself."""
     if isinstance(output, str | os.PathLike):
-        if _INDEX not in os.fspath(output):
+        if INDEX not in os.fspath(output):
             raise ValueError(
                 f"output={output!r} is one file, and each of many commands would empty it: put "
                 "{index} into the name, give a function of the index, or use Append(path)"
@@ -252,6 +302,9 @@ async def run_many(
     grace: float = DEFAULT_GRACE,
     linger: float | None = DEFAULT_LINGER,
     max_output: int | None = None,
+    retry: RetryPolicy | None = None,
+    tag: Tag | None = None,
+    on_progress: OnMany | None = None,
 ) -> AsyncIterator[Outcomes]:
     """Run many commands, ``limit`` at a time, and iterate over their outcomes.
 
@@ -279,10 +332,21 @@ async def run_many(
         grace: as for ``run()``.
         linger: as for ``run()``.
         max_output: as for ``run()``, for each.
+        retry: as for ``run()``, for each.
+        tag: text to put before each line of output, which says whose it is: ``"{index}: "``, or a
+            function of the index. Lines of several commands are not mixed, and each ends in a line
+            feed. The output passes through this process; it may be ``CAPTURE``, ``INHERIT``,
+            ``Append(path)``, an open file or ``Tee(function)``.
+        on_progress: called with a :class:`ManyProgress` whenever a command has ended. An exception
+            that it raises ends all commands and is raised by the iteration.
+
+    To resume after a crash, run the commands in a stage of :mod:`aconcur.pipeline`, which has
+    journals: ``stage(convert, workers=8).run(paths, journal=Journal("run.db"))``, where ``convert``
+    awaits ``Command(…).run()``.
 
     Raises:
-        ValueError: ``limit`` is below 1, a number is out of its range, or ``output`` is one file
-            for all.
+        ValueError: ``limit`` is below 1, a number is out of its range, ``output`` is one file
+            for all, or ``tag`` has no ``{index}``.
         TypeError: there is one command, not several. A job of another kind is its outcome's error.
 
     **Cancelled**, or left early: all that runs is ended as by ``run()``, nothing more starts, and a
@@ -300,12 +364,19 @@ async def run_many(
         grace=grace,
         linger=linger,
         max_output=max_output,
+        retry=retry,
     )
+    if tag is not None:
+        check_tag(tag)
+    if on_progress is not None:
+        check_plain_function("on_progress", on_progress)
     if isinstance(commands, Runnable):
         raise TypeError(f"run_many needs several commands: [{commands!r}], not {commands!r}")
     if limit is not None:
         check_count("limit", limit, 1)
-    outcomes = Outcomes(commands, limit or _default_limit(), ordered, output, on_error)
+    outcomes = Outcomes(
+        commands, limit or _default_limit(), ordered, output, on_error, tag, on_progress
+    )
     async with scoped_tasks() as tasks:
         tasks.start_soon(outcomes.run_all, options)  # noqa: ASYNC113 - any time will do
         yield outcomes

@@ -343,12 +343,17 @@ class Running(anyio.abc.ByteStream):
 
         Raises:
             anyio.EndOfStream: all was read.
+            ValueError: ``max_bytes`` is below 1.
+
+        **Cancelled**: no byte is lost.
         """
-        data = self._stdout.take_all() or await self._stdout.read()
-        if not data:
-            raise anyio.EndOfStream
-        if len(data) > max_bytes:
-            self._stdout.put_back(data[max_bytes:])
+        check_count("max_bytes", max_bytes, 1)
+        await self._stdout.let_others_run()
+        if not (data := self._stdout.take_all(max_bytes)):
+            if not (data := await self._stdout.read()):
+                raise anyio.EndOfStream
+            if len(data) > max_bytes:
+                self._stdout.put_back(data[max_bytes:])
         return data[:max_bytes]
 
     async def send(self, item: bytes) -> None:

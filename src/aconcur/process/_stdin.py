@@ -223,6 +223,8 @@ def _coalesced(chunks: Iterable[object]) -> Iterator[memoryview]:
         waiting.append(view)
         size += len(view)
         if size >= _JOINED or perf_counter() - since > _MOST_SECONDS:
+            if not size:
+                yield memoryview(b"")  # other tasks run, however long the iterable is empty
             yield from _joined(waiting)
             waiting, size, since = [], 0, perf_counter()
     yield from _joined(waiting)
