@@ -22,6 +22,7 @@ from aconcur.pipeline import (
     Retry,
     Run,
     StageOptions,
+    retry_after,
     stage,
 )
 from aconcur.process import Command
@@ -61,6 +62,10 @@ async def report(_: Failure) -> None: ...
 def chains(executor: Executor, dead: Queue[Failure]) -> None:
     first = stage(download, workers=4, timeout=30, retry=Retry(3, backoff=0.2))
     assert_type(first, Pipeline[str, bytes])
+    Retry(on=lambda error: error.errno == 11 if isinstance(error, OSError) else 0.5)
+    Retry(on=(OSError, KeyError), delay=retry_after, within=60, budget=0.1)
+    Retry(delay=lambda error, failed: failed * 2 if error.args else None)
+    Retry(delay=1, on_retry=lambda failure, seconds: print(failure.item, round(seconds)))
     second = first.map(partial(save, folder=Path()), on_error=COLLECT)
     assert_type(second, Pipeline[str, Path])
     assert_type(second.map(measure, via=THREADS), Pipeline[str, int])

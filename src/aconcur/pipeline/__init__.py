@@ -42,6 +42,7 @@ __all__ = (
     "ThreadEnd",
     "Threads",
     "Via",
+    "retry_after",
     "stage",
 )
 
@@ -65,6 +66,8 @@ from aconcur.pipeline._queue.thread_end import ThreadEnd as ThreadEnd
 from aconcur.pipeline._report import Latency as Latency
 from aconcur.pipeline._report import PipelineReport as PipelineReport
 from aconcur.pipeline._report import StageReport as StageReport
+from aconcur.pipeline._retry import Retry as Retry
+from aconcur.pipeline._retry import retry_after as retry_after
 from aconcur.pipeline._run import Run as Run
 from aconcur.pipeline._spec import COLLECT as COLLECT
 from aconcur.pipeline._spec import RAISE as RAISE
@@ -74,7 +77,6 @@ from aconcur.pipeline._spec import Failure as Failure
 from aconcur.pipeline._spec import Fed as Fed
 from aconcur.pipeline._spec import ItemContext as ItemContext
 from aconcur.pipeline._spec import OnError as OnError
-from aconcur.pipeline._spec import Retry as Retry
 from aconcur.pipeline._spec import Runner as Runner
 from aconcur.pipeline._spec import StageOptions as StageOptions
 from aconcur.pipeline._spec import Threads as Threads

@@ -26,11 +26,14 @@ from reprlib import Repr
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import anyio
+
 from aconcur.pipeline._buffer import DROPPED
 from aconcur.pipeline._callers import CallerFailed
-from aconcur.pipeline._errors import ItemCancelledError, own_cancellation
+from aconcur.pipeline._errors import own_cancellation
 from aconcur.pipeline._queue.queue import Queue, has_reader
-from aconcur.pipeline._spec import COLLECT, RAISE, SKIP, Failure, Retry
+from aconcur.pipeline._retry import share_of_retries
+from aconcur.pipeline._spec import COLLECT, RAISE, SKIP, Failure
 
 if TYPE_CHECKING:
     from aconcur.pipeline._stage import Stage
@@ -72,12 +75,34 @@ async def apply_policy(
     """
     attempts = 1
     retry = stage.spec.options.retry
+    first_failed = None if retry is None or retry.within is None else anyio.current_time()
+    failure: Failure | None = None
     try:
         while True:
             error = _judged(stage, deadline, item, error)
-            if retry is None or attempts >= retry.attempts or not _is_retried(error, retry):
+            if retry is None:
                 break
-            delay = retry.delay(attempts)
+            try:
+                delay = retry.next_delay(
+                    error,
+                    attempts,
+                    elapsed=0.0 if first_failed is None else anyio.current_time() - first_failed,
+                    retried=share_of_retries(stage.retried, stage.finished),
+                )
+                if delay is None:
+                    break
+                if retry.on_retry is not None:
+                    failure = Failure(_item_of(stage, item), stage.spec.name, error, attempts)
+                    if isawaitable(said := retry.on_retry(failure, delay)):
+                        await said
+            except Exception:
+                stage.failed += 1
+                raise
+            except BaseException:
+                stage.cancelled += 1
+                raise
+            finally:
+                failure = None
             _log(logging.INFO, "retried in %.3g s", stage, item, error, attempts, delay)
             stage.retried += 1
             try:
@@ -122,11 +147,9 @@ def _judged(
         del error
 
 
-def _is_retried(error: Exception, retry: Retry) -> bool:
-    if isinstance(error, ItemCancelledError):
-        # ``on=Exception`` includes it, but is not written with cancellations in mind.
-        return any(issubclass(kind, ItemCancelledError) for kind in retry.kinds)
-    return isinstance(error, retry.on)
+def _item_of(stage: Stage, item: Any) -> Any:  # noqa: ANN401
+    """Return the item itself: with a journal, something carries it."""
+    return item if stage.tracker is None else getattr(item, "item", item)
 
 
 async def _react(stage: Stage, failure: Failure) -> Any:  # noqa: ANN401
@@ -208,7 +231,7 @@ def _log(
     """Log what became of an attempt, as ``stage: item: what: error``."""
     if _LOGGER.isEnabledFor(level):
         name = stage.spec.name
-        shown = _shown(getattr(item, "item", item) if stage.tracker is not None else item)
+        shown = _shown(_item_of(stage, item))
         _LOGGER.log(
             level,
             f"%s: %s at attempt %d, {what}: %s",

@@ -19,6 +19,7 @@ from aconcur.pipeline._journal.journal import Journal, Key, open_journal
 from aconcur.pipeline._journal.tracking import JournalTracker
 from aconcur.pipeline._progress import Shown, display, showing
 from aconcur.pipeline._report import PipelineReport
+from aconcur.pipeline._retry import Retry
 from aconcur.pipeline._run import Run, open_run
 from aconcur.pipeline._spec import (
     COLLECT,
@@ -27,7 +28,6 @@ from aconcur.pipeline._spec import (
     ItemContext,
     Options,
     Reaction,
-    Retry,
     Source,
     Spec,
     Via,

@@ -18,7 +18,6 @@ __all__ = (
     "OnError",
     "Options",
     "Reaction",
-    "Retry",
     "Runner",
     "Source",
     "Spec",
@@ -28,7 +27,6 @@ __all__ = (
     "function_spec",
 )
 
-import random
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -44,6 +42,7 @@ from aconcur._core.on_error import SKIP as SKIP
 from aconcur._core.on_error import OnError as OnError
 from aconcur._core.validation import check_count, check_seconds, check_text
 from aconcur.pipeline._queue.queue import Queue
+from aconcur.pipeline._retry import Retry
 
 T = TypeVar("T")
 Out = TypeVar("Out", covariant=True)
@@ -72,58 +71,6 @@ class Failure:
     the failure no local variables: those would keep every failed item's data in memory."""
     attempts: int
     """How often it was tried, at least once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Try a failed item again, after a wait that doubles each time.
-
-    Before attempt n + 1 the worker waits ``backoff`` × 2 ** (n - 1) seconds, at most ``longest``,
-    minus random jitter, so that simultaneous failures do not retry in lockstep. An item whose
-    function raised CancelledError (:exc:`ItemCancelledError`) is tried again only if ``on`` names
-    that error: a cancel is a request to stop.
-
-    Args:
-        attempts: how often an item is tried in all, at least 1.
-        backoff: seconds before the second attempt.
-        longest: the most seconds to wait.
-        jitter: the largest share of a wait that is taken off at random, 0 to 1.
-        on: the errors after which an item is tried again.
-
-    Raises:
-        TypeError: a number is none, or ``on`` is not a type of errors.
-        ValueError: a number is out of its range.
-
-    Source: Marc Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
-    """
-
-    attempts: int = 3
-    backoff: float = 0.1
-    longest: float = 30.0
-    jitter: float = 0.5
-    on: type[Exception] | tuple[type[Exception], ...] = Exception
-
-    def __post_init__(self) -> None:
-        check_count("attempts", self.attempts, 1)
-        check_seconds("backoff", self.backoff)
-        check_seconds("longest", self.longest)
-        if not 0 <= self.jitter <= 1:
-            raise ValueError(f"jitter must be from 0 to 1, not {self.jitter}")
-        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.kinds):
-            raise TypeError(
-                f"on must be a type of errors or a tuple of such types, not {self.on!r}"
-            )
-
-    @property
-    def kinds(self) -> tuple[type[Exception], ...]:
-        """The errors after which an item is tried again, as a tuple."""
-        return self.on if isinstance(self.on, tuple) else (self.on,)
-
-    def delay(self, failed: int) -> float:
-        """Return the seconds to wait after this many failed attempts."""
-        # 2.0 ** 1024 overflows; the wait reaches the longest one long before.
-        delay = min(self.longest, self.backoff * 2.0 ** min(failed - 1, 1000))
-        return delay * (1 - self.jitter * random.random())
 
 
 Reaction: TypeAlias = "OnError | Queue[Failure] | Callable[[Failure], Awaitable[object] | object]"

@@ -311,6 +311,11 @@ class Stage:
         return self.depth + working + self.held
 
     @property
+    def finished(self) -> int:
+        """Items that have left the stage, in whatever way but a cancellation."""
+        return self.out + self.filtered + self.failed
+
+    @property
     def passed_on(self) -> int:
         """Results that left."""
         return self.emitted if self.spec.kind in ("flat_map", "batch") else self.out
