@@ -13,7 +13,7 @@ import anyio.lowlevel
 import pytest
 
 from aconcur import parallel
-from aconcur.parallel import COLLECT, Pool, PoolClosed, RemoteError, TaskTimeout, open_pool
+from aconcur.parallel import COLLECT, Pool, PoolClosed, RemoteError, Results, TaskTimeout, open_pool
 from tests.support import parallel_tasks as tasks
 from tests.support.states import until
 
@@ -240,7 +240,7 @@ async def test_an_input_that_waits_at_its_yield_may_await_as_it_is_closed(pool: 
             await anyio.sleep(0.001)
             steps.append("cleaned up")
 
-    results = pool.map(tasks.fail_always, numbers(), buffer=2)
+    results: Results[object] = pool.map(tasks.fail_always, numbers(), buffer=2)
     with pytest.raises(ValueError, match="always"):
         await results.collect()
     assert steps == ["cleaned up"]

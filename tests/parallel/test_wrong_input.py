@@ -14,7 +14,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from aconcur import parallel
-from aconcur.parallel import COLLECT, Pool, PoolClosed, RemoteError, open_pool
+from aconcur.parallel import COLLECT, Pool, PoolClosed, RemoteError, Results, open_pool
 from tests.support import parallel_tasks as tasks
 from tests.support.states import BOUND
 
@@ -85,7 +85,7 @@ async def test_a_task_that_raises_no_exception_fails_alone(
 ) -> None:
     with pytest.raises(RemoteError, match=type(error).__name__):
         await pool.run(tasks.raise_it, error)
-    results = pool.map(tasks.raise_it, [error], on_error=COLLECT)
+    results: Results[object] = pool.map(tasks.raise_it, [error], on_error=COLLECT)
     assert await results.collect() == []
     assert pool.statistics().died == 0
     assert await usable(pool)

@@ -73,17 +73,15 @@ async def test_without_check_the_last_status_is_returned(tmp_path: Path) -> None
 async def test_other_errors_than_those_named_are_raised_at_once() -> None:
     counted: list[int] = []
 
-    class Counting:
-        attempts = 9
-        kinds = (CommandTimeout,)
+    def delay(_: Exception, failed: int) -> float:
+        counted.append(failed)
+        return 0.0
 
-        def delay(self, failed: int, /) -> float:
-            counted.append(failed)
-            return 0.0
+    retry = Retry(attempts=9, on=CommandTimeout, delay=delay)
 
     for command, error in ((sh("exit 3"), CommandFailed), (Command("no-such"), CommandNotFound)):
         with pytest.raises(error) as caught:
-            await command.run(retry=Counting())
+            await command.run(retry=retry)
         assert not hasattr(caught.value, "__notes__")
     assert not counted
 
@@ -111,6 +109,14 @@ async def test_an_input_that_can_be_read_once_is_refused(make: Callable[[], Any]
 async def test_a_policy_that_is_none_is_refused() -> None:
     with pytest.raises(TypeError, match=r"must be a Retry of aconcur\.pipeline or None, not 3"):
         await Command("cat").run(retry=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "retry", [Retry(budget=0.1), Retry(on_retry=print)], ids=["budget", "on_retry"]
+)
+async def test_what_only_a_stage_can_do_is_refused(retry: Retry) -> None:
+    with pytest.raises(ValueError, match="of a Retry is for the stages of a pipeline"):
+        await Command("cat").run(retry=retry)
 
 
 def test_in_a_script_too(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ __all__ = (
     "stage",
 )
 
+from aconcur.pipeline._errors import Failure as Failure
 from aconcur.pipeline._errors import ItemCancelledError as ItemCancelledError
 from aconcur.pipeline._errors import JournalError as JournalError
 from aconcur.pipeline._errors import QueueClosed as QueueClosed
@@ -73,7 +74,6 @@ from aconcur.pipeline._spec import COLLECT as COLLECT
 from aconcur.pipeline._spec import RAISE as RAISE
 from aconcur.pipeline._spec import SKIP as SKIP
 from aconcur.pipeline._spec import THREADS as THREADS
-from aconcur.pipeline._spec import Failure as Failure
 from aconcur.pipeline._spec import Fed as Fed
 from aconcur.pipeline._spec import ItemContext as ItemContext
 from aconcur.pipeline._spec import OnError as OnError

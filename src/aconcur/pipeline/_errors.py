@@ -1,8 +1,12 @@
-"""The errors of queues, pipelines and journals. Each states what is wrong and what to do."""
+"""The errors of queues, pipelines and journals, and the record of an item that failed.
+
+Each error states what is wrong and what to do.
+"""
 
 from __future__ import annotations
 
 __all__ = (
+    "Failure",
     "ItemCancelledError",
     "JournalError",
     "QueueClosed",
@@ -13,6 +17,8 @@ __all__ = (
 
 import asyncio
 import sys
+from dataclasses import dataclass
+from typing import Any
 
 from aconcur._core.wait_queue import in_trio
 from aconcur.errors import AconcurError
@@ -21,6 +27,21 @@ if sys.version_info >= (3, 13):
     _ShutDown = asyncio.QueueShutDown
 else:
     _ShutDown = Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An item on which a stage failed."""
+
+    item: Any
+    """The item as the stage received it."""
+    stage: str
+    """The stage's name."""
+    error: BaseException
+    """The exception of the last attempt. Its traceback has all lines, but once the run has handled
+    the failure no local variables: those would keep every failed item's data in memory."""
+    attempts: int
+    """How often it was tried, at least once."""
 
 
 class QueueClosed(AconcurError, _ShutDown):  # noqa: N818 - as QueueShutDown

@@ -30,10 +30,10 @@ import anyio
 
 from aconcur.pipeline._buffer import DROPPED
 from aconcur.pipeline._callers import CallerFailed
-from aconcur.pipeline._errors import own_cancellation
+from aconcur.pipeline._errors import Failure, own_cancellation
 from aconcur.pipeline._queue.queue import Queue, has_reader
 from aconcur.pipeline._retry import share_of_retries
-from aconcur.pipeline._spec import COLLECT, RAISE, SKIP, Failure
+from aconcur.pipeline._spec import COLLECT, RAISE, SKIP
 
 if TYPE_CHECKING:
     from aconcur.pipeline._stage import Stage

@@ -12,7 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final, final
 
 if TYPE_CHECKING:
-    from aconcur.pipeline._spec import Failure
+    from aconcur.pipeline._errors import Failure
 
 # A stage that is busy for less than this share of the time is not a bottleneck: a guess.
 _BUSY: Final = 0.5

@@ -14,13 +14,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from aconcur._core.validation import check_count, check_number, check_plain_function, check_seconds
-from aconcur.pipeline._errors import ItemCancelledError
-
-if TYPE_CHECKING:
-    from aconcur.pipeline._spec import Failure
+from aconcur.pipeline._errors import Failure, ItemCancelledError
 
 Judge: TypeAlias = "Callable[[Exception], bool | float | timedelta]"
 On: TypeAlias = "type[Exception] | tuple[type[Exception], ...] | Judge"

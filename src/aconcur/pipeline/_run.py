@@ -74,10 +74,11 @@ from aconcur._core.wait_queue import (
 )
 from aconcur.pipeline._buffer import Buffer
 from aconcur.pipeline._callers import ThreadTeam, in_executor, in_pool, size_of
+from aconcur.pipeline._errors import Failure
 from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._source import AHEAD, AsyncFeed, Input, QueueSource
-from aconcur.pipeline._spec import THREADS, Failure, Fed, Source, Spec
+from aconcur.pipeline._spec import THREADS, Fed, Source, Spec
 from aconcur.pipeline._stage import Call, Stage, StageTracker
 from aconcur.pipeline._timeouts import Deadlines
 from aconcur.pipeline._workers import awaiting, work

@@ -11,7 +11,6 @@ __all__ = (
     "RAISE",
     "SKIP",
     "THREADS",
-    "Failure",
     "Fed",
     "ItemContext",
     "Kind",
@@ -41,6 +40,7 @@ from aconcur._core.on_error import RAISE as RAISE
 from aconcur._core.on_error import SKIP as SKIP
 from aconcur._core.on_error import OnError as OnError
 from aconcur._core.validation import check_count, check_seconds, check_text
+from aconcur.pipeline._errors import Failure
 from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._retry import Retry
 
@@ -56,21 +56,6 @@ class Threads(Enum):
 
 
 THREADS: Final = Threads.THREADS
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An item on which a stage failed."""
-
-    item: Any
-    """The item as the stage received it."""
-    stage: str
-    """The stage's name."""
-    error: BaseException
-    """The exception of the last attempt. Its traceback has all lines, but once the run has handled
-    the failure no local variables: those would keep every failed item's data in memory."""
-    attempts: int
-    """How often it was tried, at least once."""
 
 
 Reaction: TypeAlias = "OnError | Queue[Failure] | Callable[[Failure], Awaitable[object] | object]"

@@ -24,10 +24,10 @@ import anyio
 from aconcur._core.generators import close_iterator
 from aconcur._core.wait_queue import Waiter, yield_to_others
 from aconcur.pipeline._buffer import DROPPED, END, Buffer
-from aconcur.pipeline._errors import own_cancellation
+from aconcur.pipeline._errors import Failure, own_cancellation
 from aconcur.pipeline._report import Latency, StageReport
 from aconcur.pipeline._source import Input, QueueSource
-from aconcur.pipeline._spec import THREADS, Failure, Spec
+from aconcur.pipeline._spec import THREADS, Spec
 from aconcur.pipeline._timeouts import Deadlines
 
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]

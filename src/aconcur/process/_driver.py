@@ -106,18 +106,14 @@ _log: Final = logging.getLogger("aconcur.process")
 class RetryPolicy(Protocol):
     """When a failed run is made again: :class:`aconcur.pipeline.Retry` is one."""
 
-    @property
-    def attempts(self) -> int:
-        """How often it runs in all, at least 1."""
-        ...
+    def next_delay(self, error: Exception, failed: int, /, *, elapsed: float = 0.0) -> float | None:
+        """Return the seconds to wait before the next attempt, or None if there is to be none.
 
-    @property
-    def kinds(self) -> tuple[type[Exception], ...]:
-        """The errors after which it runs again."""
-        ...
-
-    def delay(self, failed: int, /) -> float:
-        """Return the seconds to wait after this many failed attempts."""
+        Args:
+            error: of the last attempt.
+            failed: how many attempts have failed, from 1.
+            elapsed: seconds since the first one failed.
+        """
         ...
 
 
@@ -164,7 +160,7 @@ class Options:
                     "max_output limits what is captured or given to a function, not "
                     f"{self.output!r}"
                 )
-        if self.retry is not None and not hasattr(self.retry, "delay"):
+        if self.retry is not None and not hasattr(self.retry, "next_delay"):
             raise TypeError(
                 f"retry must be a Retry of aconcur.pipeline or None, not {self.retry!r}"
             )

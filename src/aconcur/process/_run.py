@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import replace
+from time import perf_counter
 from typing import Final
 
 import anyio
@@ -34,18 +35,23 @@ async def _run_until_it_succeeds(
     stages: tuple[Stage, ...], options: Options, retry: RetryPolicy
 ) -> Completed:
     _check_repeatable(options.input)
-    attempt = 1
+    for name in ("budget", "on_retry"):
+        if getattr(retry, name, None) is not None:
+            raise ValueError(f"{name}= of a Retry is for the stages of a pipeline: omit it here")
+    attempt, first_failed = 1, 0.0
     while True:
         try:
             return await _run_once(stages, replace(options, check=True))
         except Exception as error:
-            if attempt >= retry.attempts or not isinstance(error, retry.kinds):
+            now = perf_counter()
+            first_failed = first_failed or now
+            seconds = retry.next_delay(error, attempt, elapsed=now - first_failed)
+            if seconds is None:
                 if isinstance(error, CommandFailed) and not options.check:
                     return error.completed
                 if attempt > 1:
                     error.add_note(f"the last of {attempt} attempts")
                 raise
-            seconds = retry.delay(attempt)
             _log.debug("attempt %d failed, next one in %.3f s: %s", attempt, seconds, error)
         await anyio.sleep(seconds)
         attempt += 1

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any, Final, TypeAlias, final
 
 from aconcur.pipeline._buffer import DROPPED
-from aconcur.pipeline._errors import JournalError
+from aconcur.pipeline._errors import Failure, JournalError
 from aconcur.pipeline._journal.store import Failed, Key, Known, State
 from aconcur.pipeline._journal.writer import Writer
-from aconcur.pipeline._spec import RAISE, Failure
+from aconcur.pipeline._spec import RAISE
 from aconcur.pipeline._stage import Call, Stage
 
 KeyOf: TypeAlias = Callable[[Any], Key]
