@@ -217,7 +217,7 @@ def rows(_: object = None) -> Iterator[int]:
 async def pages(_: object = None) -> AsyncIterator[int]:
     async with connection():
         for item in range(1000):
-            yield item
+            yield item  # noqa: ASYNC119 - the pipeline closes it
 
 
 @asynccontextmanager

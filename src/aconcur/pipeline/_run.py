@@ -307,7 +307,7 @@ def _finished(chain: list[Stage]) -> int:
     return finished
 
 
-async def _raise_in_task(error: Exception) -> None:
+async def _raise_in_task(error: Exception) -> None:  # noqa: ASYNC124 - a task group starts it
     raise error
 
 

@@ -135,7 +135,7 @@ class AsyncFeed:
                     await self._pass_on(iterator)
             finally:
                 await close_iterator(iterator)  # noqa: ASYNC102 - shielded there
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError as error:  # noqa: ASYNC103 - keeps the source's own only
             if (problem := own_cancellation(error)) is None:
                 raise
             self._failed(problem)

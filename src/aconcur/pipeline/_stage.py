@@ -226,7 +226,7 @@ class Stage:
         try:
             return next(self.inputs[number], END)  # type: ignore[arg-type]
         except BaseException as error:  # noqa: ASYNC103, BLE001 - raised there or later
-            return self.source_failed(number, error)
+            return self.source_failed(number, error)  # noqa: ASYNC104
 
     def source_failed(self, number: int, error: BaseException) -> Any:  # noqa: ANN401
         """Return END in place of the error of an iterator: it is raised after the items before.

@@ -282,7 +282,7 @@ class Driver:
             # GeneratorExit: the event loop was given up (a second Ctrl-C). There is nothing to
             # await any more.
             if kind is not GeneratorExit and self._started is not None:
-                await self._finish(self._started)
+                await self._finish(self._started)  # noqa: ASYNC102 - shielded there
         finally:
             self.abandon()
 

@@ -361,8 +361,8 @@ def _popen(
             how[name] = value
     try:
         return None, subprocess.Popen(args, cwd=stage.cwd, env=stage.environment(), **how)
-    except BaseException as error:  # noqa: BLE001 - raised by the caller
-        return error.with_traceback(None), None
+    except BaseException as error:  # noqa: ASYNC103, BLE001 - raised by the caller
+        return error.with_traceback(None), None  # noqa: ASYNC104
 
 
 def _set_limits(stage: Stage, pid: int) -> None:

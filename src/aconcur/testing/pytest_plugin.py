@@ -156,7 +156,7 @@ async def _run_case(case: type[IsolatedAsyncioTestCase], name: str) -> None:
         try:
             await getattr(one, name)()
         finally:
-            await one.asyncTearDown()
+            await one.asyncTearDown()  # noqa: ASYNC102 - as unittest does
             one.tearDown()
     finally:
         cleanups: list[Any] = one._cleanups  # type: ignore[attr-defined]
@@ -164,7 +164,7 @@ async def _run_case(case: type[IsolatedAsyncioTestCase], name: str) -> None:
             function, args, options = cleanups.pop()
             answer = function(*args, **options)
             if inspect.isawaitable(answer):
-                await answer
+                await answer  # noqa: ASYNC102 - as unittest does
 
 
 def _marks(item: pytest.Item) -> list[pytest.Mark]:

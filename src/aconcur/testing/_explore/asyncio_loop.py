@@ -485,7 +485,7 @@ class _Loop(asyncio.AbstractEventLoop):
     def set_default_executor(self, executor: object) -> None:
         """Calls for an executor run as a step, so there is nothing to set."""
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Calls for an executor run as a step, so there is nothing to wait for."""
 
     async def shutdown_asyncgens(self) -> None:
