@@ -61,7 +61,7 @@ class EventLoop:
         if (task := self._tasks.get(chunk)) is not None:
             task.cancel()
 
-    async def _run(self, job: int, chunk: int, call: Call, timeout: float) -> None:  # noqa: ASYNC910
+    async def _run(self, job: int, chunk: int, call: Call, timeout: float) -> None:  # noqa: ASYNC109, ASYNC910
         function, arguments, options = call
         limit = self._timeout(timeout or None)
         try:
