@@ -68,7 +68,7 @@ async def test_cancelling_cancels_the_coroutine_and_spares_the_worker(
 
 async def test_a_dead_worker_fails_its_coroutines_and_is_replaced() -> None:
     async with open_pool(1, start="fork") as pool:
-        with pytest.raises(WorkerDied, match="exited with 3"):
+        with anyio.fail_after(BOUND), pytest.raises(WorkerDied, match="exited with 3"):
             await pool.run_async(tasks.exit_later, 3)
         assert await pool.run_async(tasks.meet, 0, of=1) == 0
 
