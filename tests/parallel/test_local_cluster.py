@@ -70,3 +70,70 @@ async def test_a_number_of_workers_is_for_a_local_cluster_only() -> None:
     with pytest.raises(TypeError, match=r"workers=2 is for a local cluster: tcp://127\.0\.0\.1:1"):
         async with cluster("tcp://127.0.0.1:1", workers=2):
             pass
+
+
+CHANGING = """
+import os, signal, sys, time
+from dataclasses import dataclass
+from functools import partial
+import anyio
+from aconcur import parallel
+from aconcur.parallel import cluster
+
+@dataclass
+class Model:
+    weight: int
+
+def score(model, number):
+    known = model.get()
+    return isinstance(known, Model) and known.weight * number, id(known), os.getpid()
+
+def slow(number):
+    time.sleep(0.01)
+    return number, os.getpid()
+
+async def main():
+    from distributed import LocalCluster
+    start = partial(
+        LocalCluster, n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+    )
+    local = await anyio.to_thread.run_sync(start)
+    try:
+        async with cluster(local.scheduler_address) as executor:
+            model = await executor.share(Model(7))
+            over = partial(parallel.map, partial(score, model), executor=executor, chunk=1)
+            found = await over(range(5)).collect()
+            print([result for result, _, _ in found], len({place for _, place, _ in found}))
+            numbers, workers = [], []
+            async for number, worker in parallel.map(slow, until_three(workers), executor=executor):
+                numbers.append(number)
+                if worker not in workers:
+                    workers.append(worker)
+                    if len(workers) == 1:
+                        await anyio.to_thread.run_sync(local.scale, 2)
+                    elif len(workers) == 2:
+                        os.kill(workers[0], signal.SIGKILL)
+            print(numbers == list(range(len(numbers))), len(workers) > 2)
+            found = await over(range(40)).collect()
+            print([result for result, _, _ in found] == [7 * n for n in range(40)])
+    finally:
+        await anyio.to_thread.run_sync(local.close)
+
+def until_three(workers):
+    began, number = time.monotonic(), 0
+    while len(workers) < 3 and time.monotonic() - began < 60:
+        yield number
+        number += 1
+
+if __name__ == "__main__":
+    anyio.run(main, backend=BACKEND)
+"""
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_workers_that_come_and_go_lose_no_item_and_have_the_shared_values(
+    tmp_path: Path, backend: str
+) -> None:
+    done = run_program(tmp_path, CHANGING.replace("BACKEND", repr(backend)))
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("distributed")]
+    assert lines == ["[0, 7, 14, 21, 28] 1", "True True", "True"], done.stderr

@@ -6,7 +6,7 @@ nor hangs it. Large bytes are left to the executor's own pickling, so they are n
 
 from __future__ import annotations
 
-__all__ = ("NoCall", "Sealed", "SentAnswer", "SentCall", "new_page", "seal")
+__all__ = ("NoCall", "Sealed", "SentAnswer", "SentCall", "call_with_shared", "new_page", "seal")
 
 import io
 import pickle
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from aconcur._pool_worker.codec import INLINE, Encoded
 from aconcur._pool_worker.failures import pack
+from aconcur._pool_worker.kept import is_kept, keep
 from aconcur._pool_worker.work import CELLS, Answer, Page, encode_answer, work
 
 Key: TypeAlias = tuple[int, int]
@@ -149,6 +150,20 @@ def new_page() -> Page:
 def _function(_: Key, sealed: Sealed) -> Callable[[Any], Any]:
     function: Callable[[Any], Any] = sealed.open()
     return function
+
+
+def call_with_shared(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+    keys: tuple[str, ...],
+    *values: Sealed,
+) -> Any:  # noqa: ANN401
+    """Call a function in a worker of a cluster after storing the values that it may refer to."""
+    for key, value in zip(keys, values, strict=True):
+        if not is_kept(key):
+            keep(key, value.open())
+    return function(*args, **options)
 
 
 class NoCall:

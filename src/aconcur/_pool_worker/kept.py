@@ -1,14 +1,17 @@
-"""The shared values that a worker holds, by the numbers under which messages refer to them."""
+"""The shared values that a worker holds, by the numbers or keys that messages refer to."""
 
 from __future__ import annotations
 
-__all__ = ("drop", "keep", "kept")
+__all__ = ("Key", "drop", "is_kept", "keep", "kept")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from typing import Any, Final, TypeAlias
 
-_VALUES: Final[dict[int, Any]] = {}
+Key: TypeAlias = "int | str"
+"""The number that a pool gave to a value, or the key of a cluster."""
+
+_VALUES: Final[dict[Key, Any]] = {}
 
 
 class _Unreadable:
@@ -18,17 +21,22 @@ class _Unreadable:
         self.error = error
 
 
-def keep(number: int, value: object, error: BaseException | None = None) -> None:
+def keep(number: Key, value: object, error: BaseException | None = None) -> None:
     """Store a value, or the error that its unpickling raised."""
     _VALUES[number] = value if error is None else _Unreadable(error)
 
 
-def drop(number: int) -> None:
+def is_kept(number: Key) -> bool:
+    """Return whether there is a value."""
+    return number in _VALUES
+
+
+def drop(number: Key) -> None:
     """Forget a value. Tasks that hold a handle to it keep it alive."""
     _VALUES.pop(number, None)
 
 
-def kept(number: int) -> Any:  # noqa: ANN401 - as it was sent
+def kept(number: Key) -> Any:  # noqa: ANN401 - as it was sent
     """Return a stored value.
 
     Raises:

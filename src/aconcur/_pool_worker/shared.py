@@ -7,7 +7,7 @@ __all__ = ("Shared",)
 from itertools import count
 from typing import Any, Final, Generic, TypeVar, final
 
-from aconcur._pool_worker.kept import kept
+from aconcur._pool_worker.kept import Key, kept
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ _NUMBERS: Final = count(1)
 
 @final
 class Shared(Generic[T]):
-    """A handle to a value that every worker of a pool holds. Made by ``Pool.share()``.
+    """A handle to a value that every worker holds. Made by ``Pool.share``, ``Cluster.share``.
 
     The workers drop the value when the parent's handle is garbage-collected.
 
@@ -25,10 +25,10 @@ class Shared(Generic[T]):
 
     __slots__ = ("__weakref__", "_value", "number")
 
-    def __init__(self, value: T, number: int | None = None) -> None:
+    def __init__(self, value: T, number: Key | None = None) -> None:
         self._value = value
-        self.number: int = next(_NUMBERS) if number is None else number
-        """The number under which messages refer to the value."""
+        self.number: Key = next(_NUMBERS) if number is None else number
+        """The number under which messages refer to the value; over a cluster a key."""
 
     def __repr__(self) -> str:
         return f"<Shared {type(self._value).__name__}>"
@@ -41,10 +41,10 @@ class Shared(Generic[T]):
         return _received, (self.number,)
 
 
-def _received(number: int) -> Shared[Any]:
+def _received(number: Key) -> Shared[Any]:
     try:
         return Shared(kept(number), number)
     except KeyError:
         raise LookupError(
-            "this value was shared with another pool: share it with this one"
+            "this value was shared with another pool or cluster: share it with this one"
         ) from None

@@ -5,7 +5,7 @@ A thread calls it as it is. Pickled for a process, it becomes bytes that cannot 
 
 from __future__ import annotations
 
-__all__ = ("ExecutorCall", "LocalAnswer", "SealedFunction")
+__all__ = ("ExecutorCall", "LocalAnswer", "SealedFunction", "joined", "sender_for")
 
 import os
 import platform
@@ -56,22 +56,23 @@ class SealedFunction:
     """
 
     def __init__(self, executor: Executor) -> None:
-        self._sender = _sender_for(executor)
+        self._sender = sender_for(executor)
         self._sealed: Sealed | None = None
 
     def get(self, function: Callable[[Any], Any]) -> Sealed:
         """Return the pickled function. Raises the errors of its pickling."""
         if self._sealed is None:
-            self._sealed = _joined(self._sender.encode_function(function))
+            self._sealed = joined(self._sender.encode_function(function))
         return self._sealed
 
     def seal_items(self, items: list[Any]) -> Sealed:
         """Return the pickled items. Raises the errors of their pickling."""
         message = self._sender.encode_value(items)
-        return seal(items, message) if message.by_name else _joined(message)
+        return seal(items, message) if message.by_name else joined(message)
 
 
-def _joined(message: Encoded) -> Sealed:
+def joined(message: Encoded) -> Sealed:
+    """Return a message in one piece, for values that are sent once."""
     count = len(message.sizes)
     buffers = tuple(map(bytes, message.parts[:count]))
     return Sealed(b"".join(message.parts[count:]), (), buffers)
@@ -126,7 +127,7 @@ class ExecutorCall:
         return SentCall, (key, function, items, job.budget, job.keep_going, job.star)
 
 
-def _sender_for(executor: Executor) -> Sender:
+def sender_for(executor: Executor) -> Sender:
     """Return the object that pickles for an executor.
 
     The workers of the standard library's executor have this process's ``__main__``, in which an

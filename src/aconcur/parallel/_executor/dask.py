@@ -6,19 +6,25 @@ __all__ = ("Cluster", "cluster")
 
 import logging
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, final
+from uuid import uuid4
 
 import anyio
 import anyio.to_thread
 
 from aconcur._core.cpus import usable_cpus
 from aconcur._core.validation import check_count, check_seconds
+from aconcur._pool_worker.calls import call_with_shared
+from aconcur._pool_worker.kept import drop
+from aconcur._pool_worker.shared import Shared
 from aconcur.errors import MissingRequirementError
 from aconcur.parallel._errors import ClusterUnreachable
+from aconcur.parallel._executor.call import joined, sender_for
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -30,6 +36,7 @@ _PATIENCE: Final = 2.0
 _LOGGER: Final = logging.getLogger("aconcur.parallel")
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 @final
@@ -44,10 +51,11 @@ class Cluster(Executor):
         loop = client.loop
         assert loop is not None
         self._loop = loop
-        self._scheduler = cast(Any, client.scheduler)
+        self._client, self._scheduler = client, cast(Any, client.scheduler)
         # pure=False gives each call a name of its own, so two equal calls are made twice.
         self._executor: Executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
         self._address = str(self._scheduler.address)
+        self._shared: dict[str, Any] = {}  # distributed's futures of the shared values
         self._workers, self._asked = workers, time.monotonic()
 
     def __repr__(self) -> str:
@@ -76,7 +84,38 @@ class Cluster(Executor):
         Cost: a call takes milliseconds, see ``python -m benchmarks.parallel_cluster``. Put many
         short calls into one, as :func:`map` does.
         """
-        return self._executor.submit(fn, *args, **kwargs)
+        if not self._shared:
+            return self._executor.submit(fn, *args, **kwargs)
+        # Dask brings what a call depends on to its worker, also to one that comes later.
+        keys, held = tuple(self._shared), self._shared.values()
+        return self._executor.submit(call_with_shared, fn, args, kwargs, keys, *held)
+
+    async def share(self, value: T) -> Shared[T]:
+        """Send a value to all workers once, and return a handle to pass to functions.
+
+        A function gets the value by :meth:`Shared.get`, as from :meth:`Pool.share`. Workers that
+        come later get it with their first call. It is freed when the handle is
+        garbage-collected.
+
+        **Cancelled**: waits until the value has been sent, and frees it.
+
+        Raises:
+            TimeoutError: the cluster has no workers.
+            Exception: raised by pickling the value.
+        """
+        key = f"aconcur-{uuid4().hex}"
+        sealed = joined(sender_for(self).encode_value(value))
+        scatter = partial(self._client.scatter, {key: sealed}, broadcast=True)
+        held = (await anyio.to_thread.run_sync(scatter))[key]
+        self._shared[key] = held
+        shared = Shared(value, key)
+        weakref.finalize(shared, self._loop.add_callback, self._free, key).atexit = False
+        return shared
+
+    async def _free(self, key: str) -> None:
+        self._shared.pop(key).release()
+        with suppress(OSError):
+            await cast(Any, self._client)._run(drop, key)  # noqa: SLF001 - run() would block
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; wait for those under way, or cancel them."""

@@ -204,12 +204,14 @@ class Scheduler:
         """Send a value to all workers, including those that start later."""
         message = self.sender.encode_value(value)
         shared = Shared(value)
-        self._shared[shared.number] = message
+        number = shared.number
+        assert isinstance(number, int)
+        self._shared[number] = message
         for worker in self._workers:
             if worker.usable:
-                worker.connection.send(SHARE, message, shared.number)
+                worker.connection.send(SHARE, message, number)
         # Called wherever the last reference to the handle goes, perhaps in another thread.
-        weakref.finalize(shared, self._unshare_soon, shared.number).atexit = False
+        weakref.finalize(shared, self._unshare_soon, number).atexit = False
         return shared
 
     def _unshare_soon(self, number: int) -> None:
