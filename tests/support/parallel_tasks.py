@@ -321,7 +321,7 @@ def hold(path: str) -> Iterator[None]:
         file.write("closed ")
 
 
-def holds(number: int) -> bool:
+def holds(number: int | str) -> bool:
     """Return whether this worker has a shared value of this number."""
     kept = sys.modules["aconcur._pool_worker.kept"]
     try:
@@ -331,7 +331,7 @@ def holds(number: int) -> bool:
     return True
 
 
-async def assert_not_held(pool: Pool, number: int) -> None:
+async def assert_not_held(pool: Pool, number: int | str) -> None:
     assert not await pool.run(holds, number)
 
 

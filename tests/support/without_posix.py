@@ -7,6 +7,7 @@ This shows that aconcur needs nothing that Windows lacks; it cannot show how lib
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import os
 import signal
@@ -64,7 +65,11 @@ def _remove(module: ModuleType, names: str) -> None:
 for library in (*LIBRARIES, *(LIBRARIES_WITH_TRIO if find_spec("trio") else ())):
     import_module(library)
 sysconfig.get_paths()  # it keeps what it finds for the real platform
+asyncio.new_event_loop().close()  # likewise: from 3.14 on its policy is made for the platform here
 builtins.__import__ = _import_without_posix
 _remove(os, OF_OS)
+if sys.version_info >= (3, 13):
+    # Where there is no affinity, both are one function.
+    os.process_cpu_count = os.cpu_count
 _remove(signal, OF_SIGNAL)
 sys.platform = "win32"
