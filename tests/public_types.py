@@ -2,8 +2,8 @@
 
 Lessons are left to mypy: they are programs to read and to run, not to import. Beside this, the
 strict modes of pyright and mypy must accept what a user reads and copies: the examples, the
-snippets of the README and each ``types_accepted.py``; and pyright must reject what mypy rejects in
-``types_rejected.py``, line by line.
+snippets of the README and the docs, and each ``types_accepted.py``; and pyright must reject what
+mypy rejects in ``types_rejected.py``, line by line.
 """
 
 from __future__ import annotations
@@ -42,9 +42,13 @@ def refused() -> list[str]:
     with TemporaryDirectory() as folder:
         for path in (*Path("examples").glob("*.py"), *Path("tests").glob("*/types_accepted.py")):
             shutil.copy(path, Path(folder, f"{path.parent.name}_{path.name}"))
-        readme = Path("README.md").read_text(encoding="utf-8")
-        for number, snippet in enumerate(re.findall(r"```python\n(.*?)```", readme, re.DOTALL), 1):
-            Path(folder, f"readme_{number}.py").write_text(snippet, encoding="utf-8")
+        for page in (Path("README.md"), *Path("docs").rglob("*.md")):
+            text = page.read_text(encoding="utf-8")
+            for number, snippet in enumerate(
+                re.findall(r"```python\n(.*?)```", text, re.DOTALL), 1
+            ):
+                name = f"{page.stem.replace('-', '_')}_{number}.py"
+                Path(folder, name).write_text(snippet, encoding="utf-8")
         # A name that a loop over an empty source leaves unbound says nothing about our types.
         rules = {"typeCheckingMode": "strict", "reportPossiblyUnboundVariable": "none"}
         Path(folder, "pyrightconfig.json").write_text(json.dumps(rules), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Every example and every snippet of the README runs as it stands."""
+"""Every example, and every snippet of the README and of the docs, runs as it stands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from tests.support.picture_server import Kind, kind_of, served
 
 ROOT = Path(__file__).parents[1]
 COUNT = 60  # pictures: three of each kind but the slow one
-SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+SNIPPET = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.DOTALL)
+SNIPPETS = [
+    pytest.param(*found.groups(), id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, found in enumerate(SNIPPET.finditer(page.read_text(encoding="utf-8")), 1)
+]
 
 
 def run(*arguments: str) -> str:
@@ -106,6 +112,12 @@ def test_life_server() -> None:
     assert "One Game of Life for many viewers" in run("examples/life_server.py", "--help")
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS)
-def test_readme_snippet_runs(snippet: str) -> None:
-    assert run("-c", snippet)
+@pytest.mark.parametrize(("snippet", "printed"), SNIPPETS)
+def test_a_snippet_runs_and_prints_what_stands_below(snippet: str, printed: str | None) -> None:
+    out = run("-c", snippet)
+    assert out if printed is None else out == printed
+
+
+def test_the_first_snippet_of_the_readme_shows_what_it_prints() -> None:
+    assert SNIPPETS[0].values[1] is not None
+    assert SNIPPETS[0].id == "README-1"
