@@ -51,6 +51,41 @@ def test_find_a_race() -> None:
     assert "with a lock: asyncio, bounded: none of all " in out
 
 
+@skip_without("distributed")
+@pytest.mark.timeout(300)
+def test_word_count() -> None:
+    assert run("examples/word_count.py", "pool", "executor", "cluster").splitlines() == [
+        "sea 80341",
+        "sail 80340",
+        "whale 80298",
+        "words 800000",
+    ]
+
+
+@pytest.mark.timeout(300)
+def test_mandelbrot(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    pictures = []
+    for where in ("pool", "executor"):
+        path = tmp_path / f"{where}.png"
+        assert run("examples/mandelbrot.py", str(path), where, "120") == f"{path.name}: 120 × 90\n"
+        with image.open(path) as picture:
+            picture.load()
+            pictures.append(picture.tobytes())
+            # Left of the set nothing is in it; the middle of its main body is.
+            assert picture.getpixel((0, 0)) > 200
+            assert picture.getpixel((75, 45)) == 0
+    assert pictures[0] == pictures[1]
+
+
+@skip_without("numpy")
+@pytest.mark.timeout(300)
+def test_gradient() -> None:
+    lines = run("examples/gradient.py", "pool", "executor").splitlines()
+    assert [line.split(":")[0] for line in lines] == ["pool", "executor"]
+    assert all(float(line.split("off by ")[1]) < 1e-3 for line in lines)
+
+
 def test_thread_producer() -> None:
     out = run("examples/thread_producer.py", "2000")
     assert out.startswith("2000 readings, 20 averages: ")

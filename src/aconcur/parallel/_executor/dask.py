@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, final
 from uuid import uuid4
 
@@ -230,6 +231,8 @@ async def _local_cluster(workers: int) -> AsyncIterator[str]:
     """Start a scheduler and workers on this machine, and yield its address."""
     from distributed import LocalCluster
 
+    # Dask would leave its "dask-scratch-space" behind.
+    folder = TemporaryDirectory(prefix="aconcur-", ignore_cleanup_errors=True)
     start = partial(
         LocalCluster,
         n_workers=workers,
@@ -237,6 +240,8 @@ async def _local_cluster(workers: int) -> AsyncIterator[str]:
         host="127.0.0.1",
         dashboard_address=None,
         silence_logs=logging.ERROR,
+        local_directory=folder.name,
+        scheduler_kwargs={"local_directory": folder.name},
     )
     with anyio.CancelScope(shield=True):
         local = await anyio.to_thread.run_sync(start)
@@ -245,3 +250,4 @@ async def _local_cluster(workers: int) -> AsyncIterator[str]:
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(local.close)
+            await anyio.to_thread.run_sync(folder.cleanup)
