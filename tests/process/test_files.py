@@ -10,11 +10,13 @@ import lzma
 import os
 import socket
 import ssl
+import subprocess
 import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +25,7 @@ import pytest
 
 from aconcur.process import Append, Command, CommandTimeout, run_many
 from tests.support.commands import descriptors
+from tests.support.states import until
 
 CAT = Command("cat")
 BODY = b"".join(b"line %d\n" % n for n in range(20_000))
@@ -193,3 +196,66 @@ async def test_an_output_function_of_many_must_name_an_output() -> None:
         assert "must return where the output of command 0 goes" in str(
             (await anext(outcomes)).error
         )
+
+
+@pytest.fixture
+def three_lines() -> Iterator[int]:
+    """Yield the reading end of a pipe that holds three lines."""
+    reading, writing = os.pipe()
+    os.write(writing, b"one\ntwo\nthree\n")
+    os.close(writing)
+    yield reading
+    with suppress(OSError):
+        os.close(reading)
+
+
+async def test_what_was_read_ahead_from_a_pipe_is_not_lost(three_lines: int) -> None:
+    with open(three_lines, "rb") as file:
+        assert file.readline() == b"one\n"
+        assert (await Command("cat").run(input=file)).stdout == b"two\nthree\n"
+
+
+async def test_what_comes_into_the_pipe_later_comes_after_it() -> None:
+    talker = subprocess.Popen(
+        ["sh", "-c", r"printf 'one\ntwo\n'; read go; seq 30000"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with talker:
+        assert talker.stdout is not None
+        assert talker.stdin is not None
+        assert talker.stdout.readline() == b"one\n"
+        heard: list[bytes] = []
+        async with anyio.create_task_group() as tasks:
+
+            async def run() -> None:
+                await Command("cat").run(input=talker.stdout, output=heard.append)
+
+            tasks.start_soon(run)
+            await until(lambda: b"".join(heard) == b"two\n")
+            talker.stdin.write(b"go\n")
+            talker.stdin.close()
+    assert b"".join(heard) == b"two\n" + b"".join(b"%d\n" % n for n in range(1, 30001))
+
+
+async def test_a_text_file_on_a_pipe_is_read_if_nothing_was_and_else_refused(
+    three_lines: int,
+) -> None:
+    with open(three_lines, encoding="utf-8") as file:
+        assert (await Command("head", "-n1").run(input=file)).stdout == b"one\n"
+    reading, writing = os.pipe()
+    os.write(writing, b"one\ntwo\n")
+    os.close(writing)
+    with open(reading, encoding="utf-8") as file:  # noqa: PTH123
+        file.readline()
+        with pytest.raises(ValueError, match="holds text that was read ahead: open it in binary"):
+            await Command("cat").run(input=file)
+
+
+async def test_an_output_goes_where_a_text_file_that_was_read_stands(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_text("1\n2\n3\n")
+    with path.open("r+") as file:
+        file.readline()
+        await Command("echo", "X").run(output=file)
+    assert path.read_text() == "1\nX\n3\n"

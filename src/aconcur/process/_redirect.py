@@ -33,7 +33,9 @@ __all__ = (
     "open_path",
     "path_and_flags",
     "read_in_thread",
+    "read_on",
     "sink_of",
+    "take_read_ahead",
 )
 
 import errno
@@ -136,8 +138,8 @@ Input: TypeAlias = (
 )
 """Bytes; text, sent as UTF-8; a path; an open file; an iterable or async iterable of bytes;
 ``INHERIT``; None for no input at all. A path is never a ``str``: wrap it in ``Path``. An open file
-is read from where it stands; one that transforms its data (``gzip.open``, an HTTP response) is
-read through its ``read`` method, in a thread."""
+is read from where it stands, also where it has read ahead from a pipe; one that transforms its
+data (``gzip.open``, an HTTP response) is read through its ``read`` method, in a thread."""
 
 Output: TypeAlias = (
     Literal[Wiring.CAPTURE, Wiring.DISCARD, Wiring.INHERIT]
@@ -336,6 +338,44 @@ def descriptor_to_read(file: Any) -> int | None:  # noqa: ANN401 - anything with
     return fd
 
 
+def take_read_ahead(file: Any) -> bytes:  # noqa: ANN401 - as for descriptor_to_read()
+    """Take what the object has read from a pipe or a socket and not handed out.
+
+    If it holds nothing, the call may take what is in the pipe instead; it does not wait.
+
+    Raises:
+        ValueError: it is a text file that holds text: its bytes are not known any more.
+    """
+    plain = _plain_file(file)
+    if isinstance(plain, io.TextIOWrapper) and not plain.seekable():
+        try:
+            # Refused while decoded text is left over from the last read.
+            plain.reconfigure(encoding=plain.encoding, errors=plain.errors)
+        except io.UnsupportedOperation:
+            raise ValueError(
+                f"{plain.name!r} is a text file on a pipe, and holds text that was read ahead: "
+                "open it in binary mode, or read from its .buffer only"
+            ) from None
+        plain = plain.buffer
+    if not isinstance(plain, io.BufferedReader) or plain.seekable():
+        return b""
+    fd = plain.fileno()
+    blocking = os.get_blocking(fd)
+    os.set_blocking(fd, False)
+    try:
+        return plain.read1()
+    finally:
+        os.set_blocking(fd, blocking)
+
+
+async def read_on(data: bytes, fd: int) -> AsyncIterator[bytes]:
+    """Iterate over the data and then over what comes from a pipe or a socket."""
+    while data:
+        yield data  # noqa: ASYNC119 - closed by the task that iterates
+        await anyio.wait_readable(fd)
+        data = os.read(fd, 1 << 16)
+
+
 def descriptor_to_write(file: Any) -> int | None:  # noqa: ANN401 - anything with fileno()
     """Return the descriptor of a file, after the data that the object holds has been written.
 
@@ -346,6 +386,8 @@ def descriptor_to_write(file: Any) -> int | None:  # noqa: ANN401 - anything wit
         return None
     if isinstance(plain, io.IOBase):
         plain.flush()
+    if isinstance(plain, io.TextIOWrapper) and (position := _text_position(plain)) is not None:
+        os.lseek(fd, position, os.SEEK_SET)  # it has read ahead, and only the buffer was flushed
     return fd
 
 

@@ -52,6 +52,8 @@ from aconcur.process._redirect import (
     open_path,
     path_and_flags,
     read_in_thread,
+    read_on,
+    take_read_ahead,
 )
 from aconcur.process._stage import Stage
 from aconcur.process._stdin import StageInput
@@ -213,7 +215,9 @@ class Started:
         elif (named := path_and_flags(input, write=False)) is not None:
             return self._open(*named)
         elif (fd := descriptor_to_read(input)) is not None:
-            return fd
+            if not (data := take_read_ahead(input)):
+                return fd
+            self.source, self.stdin = read_on(data, fd), self._input_pipe()
         elif isinstance(input, AsyncIterable):
             self.source, self.stdin = input, self._input_pipe()
         elif hasattr(input, "read") and hasattr(input, "fileno") and not hasattr(input, "getvalue"):
