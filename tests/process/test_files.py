@@ -213,6 +213,7 @@ async def test_what_was_read_ahead_from_a_pipe_is_not_lost(three_lines: int) -> 
     with open(three_lines, "rb") as file:
         assert file.readline() == b"one\n"
         assert (await Command("cat").run(input=file)).stdout == b"two\nthree\n"
+        assert os.get_blocking(three_lines)
 
 
 async def test_what_comes_into_the_pipe_later_comes_after_it() -> None:

@@ -194,11 +194,11 @@ def test_a_forked_child_does_not_keep_the_commands_alive(tmp_path: Path) -> None
 NO_SHELL = """
 import subprocess
 from aconcur._core import guardian
-real = subprocess.Popen
-def refuse(args, **how):
-    if args[0] == "/bin/sh": raise FileNotFoundError(2, "No such file", "/bin/sh")
-    return real(args, **how)
-guardian.subprocess.Popen = refuse
+class Refusing(subprocess.Popen):
+    def __init__(self, args, **how):
+        if args[0] == "/bin/sh": raise FileNotFoundError(2, "No such file", "/bin/sh")
+        super().__init__(args, **how)
+guardian.subprocess.Popen = Refusing
 start(Command("true").run)
 print(guardian.guardian.descriptors())
 """

@@ -5,8 +5,10 @@ from __future__ import annotations
 from random import SystemRandom
 
 import anyio
+import pytest
 
 from aconcur.process import Command
+from benchmarks.process_kills import KINDS, LOOPS, survivors_of
 from benchmarks.process_survivors import MARK, marked, survey
 from tests.support.states import until
 
@@ -25,3 +27,10 @@ async def test_the_survey_sees_a_survivor() -> None:
             assert not marked("see")
             scope.cancel()
     assert not marked("seen")
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_nothing_outlives_a_program_that_is_killed_at_a_random_instant(loop: str) -> None:
+    lot = SystemRandom()
+    kind, seed = lot.choice(KINDS), lot.randrange(1 << 32)
+    assert survivors_of(loop, kind, seed) == 0, f"{kind}, seed {seed}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = (
     "IGNORES_TERM",
+    "children",
     "descriptors",
     "free_files",
     "lives",
@@ -50,6 +51,11 @@ def lives(pid: int) -> bool:
 def noted_pids(folder: Path) -> list[int]:
     """Return the processes that made a file ``pid.N`` here."""
     return [int(file.suffix[1:]) for file in folder.glob("pid.*")]
+
+
+def children() -> list[str]:
+    """Return the processes that this one has started and not reaped."""
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
 
 
 def descriptors() -> int:

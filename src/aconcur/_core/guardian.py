@@ -67,43 +67,49 @@ _SCRIPT: Final = r"""# aconcur: ends the commands of a program that has died
 trap '' HUP INT QUIT TERM PIPE TSTP
 exec 0<&1 3<&2 1>/dev/null 2>/dev/null
 read -r _
-table=
-while read -r kind id; do table="$table $kind$id"; done <&3
-set -- "$1" $table
-[ $# -gt 1 ] || exit 0
-home=$1
+home=$1 groups= sessions= oldest=
+while read -r kind id; do
+  case $kind in
+    g) groups="$groups -$id" ;;
+    p) groups="$groups $id" ;;
+    s) sessions="$sessions $id " ;;
+    n) [ -n "$oldest" ] && [ "$oldest" -le "$id" ] || oldest=$id ;;
+  esac
+done <&3
+[ -n "$groups$sessions$oldest" ] || exit 0
 read -r line </proc/self/stat && set -- ${line##*) } && reaper=$2
-each() {
-  signal=$1 wanted=$2 id=$3
+# A look takes 0.1 ms for each process of the machine, more where it is busy: what is known is told
+# before, and what was found is remembered.
+look() {
+  found=
+  [ -n "$sessions$oldest" ] || return
   for stat in /proc/[0-9]*/stat; do
     read -r line <"$stat" || continue
     pid=${stat#/proc/} pid=${pid%/stat}
     set -- ${line##*) }
-    case $wanted in
-      session) [ "$4" = "$id" ] && kill -s "$signal" "$pid" ;;
-      started)
-        [ "$2" = "$reaper" ] && [ "$3" = "$pid" ] && [ "${20}" -ge "$id" ] &&
-          { [ "$4" = "$home" ] || [ "$4" = "$pid" ]; } && kill -s "$signal" -- "-$pid" ;;
-    esac
+    case $sessions in *" $4 "*) found="$found $pid"; continue ;; esac
+    [ -n "$oldest" ] && [ "$2" = "$reaper" ] && [ "$3" = "$pid" ] && [ "${20}" -ge "$oldest" ] &&
+      { [ "$4" = "$home" ] || [ "$4" = "$pid" ]; } && found="$found -$pid"
   done
 }
-sweep() {
-  for entry in $table; do
-    id=${entry#?}
-    case $entry in
-      g*) kill -s "$1" -- "-$id" ;;
-      p*) kill -s "$1" "$id" ;;
-      s*) each "$1" session "$id" ;;
-      n*) each "$1" started "$id" ;;
-    esac
-  done
+tell() {
+  signal=$1
+  shift
+  for target; do kill -s "$signal" -- "$target"; done
 }
-sweep TERM
-sweep CONT
+tell TERM $groups
+tell CONT $groups
+look
+tell TERM $found
+tell CONT $found
 sleep 0.2
-sweep KILL
+tell KILL $groups $found
+look
+tell KILL $found
 sleep 0.1
-sweep KILL
+tell KILL $groups $found
+look
+tell KILL $found
 """
 
 

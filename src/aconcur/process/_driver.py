@@ -67,6 +67,7 @@ from aconcur.process._redirect import (
     Wiring,
     called_plainly,
     check_output,
+    close,
     open_named_pipes,
     sink_of,
 )
@@ -189,6 +190,7 @@ class OutputStream:
         "sink",
         "stage",
         "tail",
+        "terminal",
     )
 
     def __init__(
@@ -200,6 +202,7 @@ class OutputStream:
         *,
         sink: Sink | None = None,
         keep_tail: bool = False,
+        terminal: bool = False,
     ) -> None:
         self.fd: int = fd
         """-1 when closed."""
@@ -211,6 +214,7 @@ class OutputStream:
         """The last bytes, at least ``STDERR_KEPT`` if there were as many."""
         self.received: int = 0
         """Bytes read."""
+        self.terminal: bool = terminal
         self.heard: float = perf_counter()
         """When data came last."""
         self._budget: PipeBudget = budget
@@ -223,7 +227,7 @@ class OutputStream:
         except BlockingIOError:
             return None
         except OSError as error:
-            if error.errno != errno.EIO:  # a terminal whose last user has gone
+            if not self.terminal or error.errno != errno.EIO:  # its last user has gone
                 raise
             return b""
         self.heard = perf_counter()
@@ -310,7 +314,7 @@ class Driver:
             )
         finally:
             for fd in pipes.values():
-                os.close(fd)
+                close(fd)
         self._started = started
         self._began = self._heard = self._ticked = self._looked = perf_counter()
         for place, fd in enumerate(started.group.exit_fds):
@@ -334,16 +338,17 @@ class Driver:
                 "stdout",
                 started.budget,
                 sink=self._kept.append if output is CAPTURE else sink_of(output, self._kept),
+                terminal=bool(self.options.pty),
             )
             started.stdout = -1
             if output is Wiring.PIPE:
                 self._lent.add(self.stdout)
             else:
                 self._drive_stream(self.stdout)
-        for place, fd in started.stderrs.items():
+        for place in [*started.stderrs]:
             stderr = self.stages[place].stderr
             self.stderrs[place] = stream = OutputStream(
-                fd,
+                started.stderrs.pop(place),
                 place,
                 "stderr",
                 started.budget,
@@ -354,7 +359,6 @@ class Driver:
                 self._lent.add(stream)
             else:
                 self._drive_stream(stream)
-        started.stderrs = {}
 
     # Serving
 
@@ -537,7 +541,7 @@ class Driver:
             # in between, SIGHUP would kill it.
             self._lent.add(stream)
             return
-        os.close(stream.fd)
+        close(stream.fd)
         stream.fd = -1
 
     # For the block of open()
@@ -675,7 +679,7 @@ class Driver:
                 started.group.reap()
             for stream in [*self._driven, *self._lent]:
                 if stream.fd >= 0:
-                    os.close(stream.fd)
+                    close(stream.fd)
                     stream.fd = -1
             self._driven, self._lent = set(), set()
             started.close()

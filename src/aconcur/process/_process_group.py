@@ -34,6 +34,7 @@ from typing import Final, final
 from aconcur._core.guardian import guardian
 from aconcur._core.pidfd import open_exit_fd
 from aconcur.process._pty import OurTerminal, session_members
+from aconcur.process._redirect import close
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +264,7 @@ class ProcessGroup:
         """Close the descriptors. Call it after :meth:`reap`."""
         for fd in self.exit_fds:
             if fd >= 0:
-                os.close(fd)
+                close(fd)
         self.exit_fds = []
         for slot in self._slots:
             guardian.release(slot)

@@ -27,6 +27,7 @@ __all__ = (
     "Writer",
     "called_plainly",
     "check_output",
+    "close",
     "descriptor_to_read",
     "descriptor_to_write",
     "open_named_pipes",
@@ -45,6 +46,7 @@ import socket
 import ssl
 import stat
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, final
@@ -247,6 +249,19 @@ def path_and_flags(value: object, *, write: bool) -> tuple[str | os.PathLike[str
     return None
 
 
+def close(fd: int) -> None:
+    """Close a descriptor.
+
+    An error is not told: the system has closed it all the same (close(2)), and what a program wrote
+    through it is the program's own to check.
+    """
+    try:
+        os.close(fd)
+    except OSError as error:
+        if error.errno == errno.EBADF:  # it was closed before: a fault of this package
+            raise
+
+
 def open_path(path: str | os.PathLike[str], flags: int) -> int:
     """Open a file for a stage.
 
@@ -256,7 +271,7 @@ def open_path(path: str | os.PathLike[str], flags: int) -> int:
     """
     fd = os.open(path, flags, 0o666)
     if flags & os.O_ACCMODE == os.O_RDONLY and stat.S_ISDIR(os.fstat(fd).st_mode):
-        os.close(fd)
+        close(fd)
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     return fd
 
@@ -284,7 +299,7 @@ async def open_named_pipes(
                 opened[name, flags] = await _open_named_pipe(name, flags)
     except BaseException:
         for fd in opened.values():
-            os.close(fd)
+            close(fd)
         raise
     return opened
 
@@ -312,7 +327,7 @@ async def _open_named_pipe(path: str, flags: int) -> int:
             await anyio.wait_readable(fd)
         os.set_blocking(fd, True)
     except BaseException:
-        os.close(fd)
+        close(fd)
         raise
     return fd
 
@@ -370,10 +385,15 @@ def take_read_ahead(file: Any) -> bytes:  # noqa: ANN401 - as for descriptor_to_
 
 async def read_on(data: bytes, fd: int) -> AsyncIterator[bytes]:
     """Iterate over the data and then over what comes from a pipe or a socket."""
-    while data:
-        yield data  # noqa: ASYNC119 - closed by the task that iterates
-        await anyio.wait_readable(fd)
-        data = os.read(fd, 1 << 16)
+    blocking = os.get_blocking(fd)
+    try:
+        while data:
+            yield data  # noqa: ASYNC119 - closed by the task that iterates
+            await anyio.wait_readable(fd)
+            data = os.read(fd, 1 << 16)
+    finally:
+        with suppress(OSError):  # it was closed meanwhile
+            os.set_blocking(fd, blocking)  # uvloop has changed that
 
 
 def descriptor_to_write(file: Any) -> int | None:  # noqa: ANN401 - anything with fileno()

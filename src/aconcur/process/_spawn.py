@@ -47,6 +47,7 @@ from aconcur.process._redirect import (
     Tee,
     Wiring,
     check_output,
+    close,
     descriptor_to_read,
     descriptor_to_write,
     open_path,
@@ -138,7 +139,7 @@ class Started:
             self.stdin.abandon()
         for fd in (self.stdout, *self.stderrs.values(), *self.files):
             if fd >= 0:
-                os.close(fd)
+                close(fd)
         self.stdout, self.stderrs, self.files, self.positions = -1, {}, [], (-1, -1)
         self.budget.release()
         self.group.close()
@@ -197,7 +198,7 @@ class Started:
         """Close what only stages need that have started."""
         for fd in self._lent:
             if fd != but:
-                os.close(fd)
+                close(fd)
         self._lent = [but] if but >= 0 else []
 
     def _open_input(self, input: Any) -> int | None:  # noqa: A002, ANN401
@@ -241,7 +242,7 @@ class Started:
                 if data:
                     os.write(writing, data)
             finally:
-                os.close(writing)
+                close(writing)
         else:
             self.stdin = self._input_pipe()
             self.stdin.feed([data])
@@ -249,7 +250,7 @@ class Started:
     def _input_pipe(self) -> StageInput:
         reading, writing = os.pipe()
         self._lent.append(reading)
-        os.set_blocking(writing, False)
+        _unblock(writing)
         return StageInput(writing, capacity=self.budget.enlarge(writing))
 
     def _target(self, name: str, value: Any) -> int | None:  # noqa: ANN401
@@ -262,7 +263,7 @@ class Started:
     def _output_pipe(self) -> tuple[int, int]:
         reading, writing = os.pipe()
         self._lent.append(writing)
-        os.set_blocking(reading, False)
+        _unblock(reading)
         return reading, writing
 
     def _file_to_write(self, name: str, output: Any) -> int | None:  # noqa: ANN401
@@ -354,6 +355,15 @@ def spawn(
     return started
 
 
+def _unblock(fd: int) -> None:
+    """Let reads and writes of one of our ends return at once, or close it if that fails."""
+    try:
+        os.set_blocking(fd, False)
+    except BaseException:
+        close(fd)
+        raise
+
+
 def _popen(
     stage: Stage,
     args: tuple[str | bytes, ...],
@@ -363,10 +373,16 @@ def _popen(
     for name in ("umask", "user", "group", "extra_groups"):
         if (value := getattr(stage, name)) is not None:
             how[name] = value
+    # Its __init__ may fail when the process runs: by Ctrl-C, for example. It must not be lost.
+    process: subprocess.Popen[bytes] = subprocess.Popen.__new__(subprocess.Popen)
     try:
-        return None, subprocess.Popen(args, cwd=stage.cwd, env=stage.environment(), **how)
+        process.__init__(args, cwd=stage.cwd, env=stage.environment(), **how)  # type: ignore[misc]
     except BaseException as error:  # noqa: ASYNC103, BLE001 - raised by the caller
+        if getattr(process, "pid", None) and process.returncode is None:
+            process.kill()
+            process.wait()
         return error.with_traceback(None), None  # noqa: ASYNC104
+    return None, process
 
 
 def _set_limits(stage: Stage, pid: int) -> None:

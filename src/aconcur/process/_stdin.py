@@ -27,6 +27,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from aconcur._core.pipe_budget import DEFAULT_SIZE
+from aconcur.process._redirect import close
 
 # Bytes that are joined from small chunks of an iterable, so that each write is worth its call.
 _JOINED: Final = 1 << 16
@@ -128,7 +129,7 @@ class StageInput:
                 return False
             except OSError as error:
                 # EPIPE: the stage's status decides. EIO: the terminal has hung up.
-                if error.errno not in {errno.EPIPE, errno.EIO}:
+                if error.errno != (errno.EIO if self.pty else errno.EPIPE):
                     raise
                 self.broken, self._chunks = True, None
                 return True
@@ -173,8 +174,8 @@ class StageInput:
         Only for a stage that is no more: the end of a pipe cannot be told from a regular end.
         """
         if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+            fd, self.fd = self.fd, -1
+            close(fd)
 
     def _next_chunk(self) -> bool:
         view = next(self._chunks, None) if self._chunks is not None else None
