@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+import subprocess
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aconcur.process import Command, CommandError, CommandPipe, CommandStartError, Secret
-from tests.support.commands import python
+from tests.support.commands import children, python
 
 HUSH = "hush-hush"
 
@@ -138,14 +140,20 @@ async def test_an_interrupt_amid_a_start_does_not_show_it(monkeypatch: pytest.Mo
     class Interrupted(BaseException):
         pass
 
-    def popen(*_: object, **__: object) -> None:
-        raise Interrupted
+    started: list[int] = []
+
+    class Interrupting(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+            super().__init__(*args, **options)
+            started.append(self.pid)
+            raise Interrupted
 
     command = Command("true", env={"KEY": Secret(HUSH)})
     await Command("true").run()
-    monkeypatch.setattr("subprocess.Popen", popen)
+    monkeypatch.setattr("subprocess.Popen", Interrupting)
     with pytest.raises(Interrupted) as caught:
         await command.run()
     monkeypatch.undo()
+    assert str(started[0]) not in children()
     error = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert HUSH not in "".join(error.format())

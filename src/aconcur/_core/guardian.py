@@ -78,8 +78,8 @@ while read -r kind id; do
 done <&3
 [ -n "$groups$sessions$oldest" ] || exit 0
 read -r line </proc/self/stat && set -- ${line##*) } && reaper=$2
-# A look takes 0.1 ms for each process of the machine, more where it is busy: what is known is told
-# before, and what was found is remembered.
+# A look takes 0.1 ms for each process of the machine, more on a busy one. So signals go to known
+# groups before the look, and found processes are remembered.
 look() {
   found=
   [ -n "$sessions$oldest" ] || return
