@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from aconcur.pipeline import SKIP, Journal, stage
-from tests.support.states import until_sync
 
 # A user that owns no files.
 _NOBODY = 65534
@@ -92,18 +90,24 @@ def test_a_journal_that_is_being_written_is_read(folder: Path) -> None:
     assert seen[0][0] == "pipeline  look"
 
 
+# Not a fork: the process of the tests has threads.
+KILLED = """
+import os, signal, sys
+from aconcur.pipeline import Journal, stage
+from tests.support.states import until_sync
+
+def kill(item):
+    if item == 5:
+        until_sync(lambda: Journal(sys.argv[1]).statistics().done == 5)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+stage(kill).run_sync(range(10), journal=Journal(sys.argv[1]))
+"""
+
+
 def test_a_journal_that_a_kill_left_is_read(folder: Path) -> None:
     path = folder / "run.db"
-    child = os.fork()
-    if not child:
-
-        def kill(item: int) -> int:
-            if item == 5:
-                until_sync(lambda: Journal(path).statistics().done == 5)
-                os.kill(os.getpid(), signal.SIGKILL)
-            return item
-
-        stage(kill).run_sync(range(10), journal=Journal(path))
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
     assert shown(path)[1] == "done      5"

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ import pytest
 from aconcur.parallel import PoolClosed, open_pool
 from aconcur.pipeline import SKIP, THREADS, Failure, Journal, Retry, stage
 from tests.support.states import until_sync
+
+# A fork server, the default from Python 3.14 on, runs on after its executor.
+SPAWN = get_context("spawn")
 
 
 def same(item: int) -> int:
@@ -33,7 +37,7 @@ async def test_a_broken_executor_ends_the_run_and_the_next_run_does_the_rest(
     journal = Journal(tmp_path / "run.db")
     work = functools.partial(die_once, str(tmp_path / "flag"))
     told: list[Failure] = []
-    with ProcessPoolExecutor(1) as executor:
+    with ProcessPoolExecutor(1, mp_context=SPAWN) as executor:
         pipeline = stage(work, name="work", via=executor, on_error=told.append, retry=Retry(3))
         with pytest.raises(BrokenExecutor) as caught:  # noqa: ASYNC401
             await pipeline.run(range(30), journal=journal, unwrap=True)
@@ -42,7 +46,7 @@ async def test_a_broken_executor_ends_the_run_and_the_next_run_does_the_rest(
     found = journal.statistics()
     assert (found.done, found.failed) == (3, 0)
     assert 1 <= found.again <= 2
-    with ProcessPoolExecutor(1) as executor:
+    with ProcessPoolExecutor(1, mp_context=SPAWN) as executor:
         pipeline = stage(work, name="work", via=executor, on_error=told.append)
         await pipeline.run(range(30), journal=journal)
     found = journal.statistics()
