@@ -66,6 +66,18 @@ def test_a_local_cluster_shares_main_and_one_without_workers_says_so(
     assert lines[2:] == ["0"]
 
 
+@pytest.mark.parametrize("stdin", [True, False], ids=["piped in", "without a guard"])
+def test_a_program_that_workers_cannot_run_is_told_so_at_once(tmp_path: Path, stdin: bool) -> None:
+    text = (
+        "import anyio\nfrom aconcur.parallel import cluster\nasync def main():\n"
+        "    async with cluster(workers=1): pass\nprint('run')\nanyio.run(main)\n"
+    )
+    done = run_program(tmp_path, text, stdin=stdin)
+    assert (done.returncode, done.stdout) == (1, "run\n")
+    assert done.stderr.splitlines()[-1].startswith("aconcur.parallel._errors.WorkerStartError: ")
+    assert "cluster() without an address cannot work" in done.stderr
+
+
 async def test_a_number_of_workers_is_for_a_local_cluster_only() -> None:
     with pytest.raises(TypeError, match=r"workers=2 is for a local cluster: tcp://127\.0\.0\.1:1"):
         async with cluster("tcp://127.0.0.1:1", workers=2):

@@ -26,6 +26,7 @@ from aconcur._pool_worker.shared import Shared
 from aconcur.errors import MissingRequirementError
 from aconcur.parallel._errors import ClusterUnreachable
 from aconcur.parallel._executor.call import joined, sender_for
+from aconcur.parallel._pool.launch import check_main_for_spawn
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -159,6 +160,8 @@ async def cluster(
 
     Raises:
         ClusterUnreachable: no scheduler answers.
+        WorkerStartError: without an address: ``__main__`` has no guard, or is not a file. Dask
+            starts workers by multiprocessing's "spawn".
         MissingRequirementError: the extra ``dask`` is not installed.
         TypeError: ``timeout`` is not a number.
         ValueError: ``timeout`` is not more than 0, or ``address`` is not an address.
@@ -176,6 +179,7 @@ async def cluster(
     except ImportError:
         raise MissingRequirementError("module distributed", "pip install 'aconcur[dask]'") from None
     if address is None:
+        check_main_for_spawn("cluster() without an address", "Start 'dask worker' yourself")
         async with (
             _local_cluster(workers or usable_cpus()) as local,
             cluster(local, timeout=timeout, security=security) as executor,

@@ -9,7 +9,7 @@ Invariants
 
 from __future__ import annotations
 
-__all__ = ("Child", "Launcher", "StartMethod", "new_launcher")
+__all__ = ("Child", "Launcher", "StartMethod", "check_main_for_spawn", "new_launcher")
 
 import multiprocessing
 import os
@@ -105,7 +105,7 @@ def new_launcher(method: StartMethod, boot: Boot) -> Launcher:
     if method == "fork":
         return _ForkLauncher(boot)
     if method == "spawn":
-        _check_main_for_spawn()
+        check_main_for_spawn("start='spawn'", "Use start='exec'")
         return _SpawnLauncher(boot)
     raise ValueError(f"start must be 'exec', 'forkserver', 'fork' or 'spawn', not {method!r}")
 
@@ -125,8 +125,16 @@ def _check_executable(method: StartMethod) -> None:
         )
 
 
-def _check_main_for_spawn() -> None:
-    """Refuse to let multiprocessing run a ``__main__`` that cannot be run, or would open pools."""
+def check_main_for_spawn(what: str, remedy: str) -> None:
+    """Refuse to let multiprocessing run a ``__main__`` that cannot be run, or would open pools.
+
+    Args:
+        what: what cannot work then, for the message.
+        remedy: what to use instead.
+
+    Raises:
+        WorkerStartError: it has no guard, or is not a file.
+    """
     if getattr(sys, "frozen", False):  # it runs what is packed in the program
         return
     main = sys.modules["__main__"]
@@ -138,8 +146,8 @@ def _check_main_for_spawn() -> None:
     else:
         return
     raise WorkerStartError(
-        f"start='spawn' cannot work: multiprocessing runs __main__ in each worker, but {why}. "
-        "Use start='exec', or put what the program does under if __name__ == '__main__' in a file"
+        f"{what} cannot work: multiprocessing runs __main__ in each worker, but {why}. "
+        f"{remedy}, or put what the program does under if __name__ == '__main__' in a file"
     )
 
 
