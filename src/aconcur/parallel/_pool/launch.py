@@ -129,7 +129,7 @@ def check_main_for_spawn(what: str, remedy: str) -> None:
     """Refuse to let multiprocessing run a ``__main__`` that cannot be run, or would open pools.
 
     Args:
-        what: what cannot work then, for the message.
+        what: the feature that cannot work then, for the message.
         remedy: what to use instead.
 
     Raises:
