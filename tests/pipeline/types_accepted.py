@@ -16,6 +16,8 @@ from aconcur.pipeline import (
     Failure,
     Fed,
     Journal,
+    KeyedLimiter,
+    Limiter,
     Pipeline,
     PipelineReport,
     Queue,
@@ -62,6 +64,9 @@ async def report(_: Failure) -> None: ...
 def chains(executor: Executor, dead: Queue[Failure]) -> None:
     first = stage(download, workers=4, timeout=30, retry=Retry(3, backoff=0.2))
     assert_type(first, Pipeline[str, bytes])
+    per_host = KeyedLimiter[str](lambda url: url[:9], 5, concurrency=2)
+    assert_type(stage(download, limiter=per_host), Pipeline[str, bytes])
+    assert_type(stage(download, limiter=Limiter(5), weight=len), Pipeline[str, bytes])
     Retry(on=lambda error: error.errno == 11 if isinstance(error, OSError) else 0.5)
     Retry(on=(OSError, KeyError), delay=retry_after, within=60, budget=0.1)
     Retry(delay=lambda error, failed: failed * 2 if error.args else None)

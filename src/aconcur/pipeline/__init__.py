@@ -22,7 +22,10 @@ __all__ = (
     "JournalError",
     "JournalFailure",
     "JournalStatistics",
+    "KeyedLimiter",
     "Latency",
+    "Limiter",
+    "LimiterStatistics",
     "OnError",
     "Pipeline",
     "PipelineReport",
@@ -55,6 +58,9 @@ from aconcur.pipeline._errors import QueueFull as QueueFull
 from aconcur.pipeline._journal.journal import Journal as Journal
 from aconcur.pipeline._journal.journal import JournalFailure as JournalFailure
 from aconcur.pipeline._journal.journal import JournalStatistics as JournalStatistics
+from aconcur.pipeline._limiter import KeyedLimiter as KeyedLimiter
+from aconcur.pipeline._limiter import Limiter as Limiter
+from aconcur.pipeline._limiter import LimiterStatistics as LimiterStatistics
 from aconcur.pipeline._pipeline import Pipeline as Pipeline
 from aconcur.pipeline._pipeline import stage as stage
 from aconcur.pipeline._progress import ProgressDisplay as ProgressDisplay

@@ -17,6 +17,7 @@ from aconcur._core.loops import current_loop
 from aconcur._core.validation import check_count, check_number, check_seconds
 from aconcur.pipeline._journal.journal import Journal, Key, open_journal
 from aconcur.pipeline._journal.tracking import JournalTracker
+from aconcur.pipeline._limiter import AnyLimiter, Weight
 from aconcur.pipeline._progress import Shown, display, showing
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._retry import Retry
@@ -105,6 +106,8 @@ class Pipeline(Generic[In, Out]):
         on_error: Reaction = ...,
         name: str | None = ...,
         context: ItemContext | None = ...,
+        limiter: AnyLimiter | None = ...,
+        weight: Weight | None = ...,
     ) -> Pipeline[In, B]: ...
     @overload
     def map(
@@ -120,6 +123,8 @@ class Pipeline(Generic[In, Out]):
         on_error: Reaction = ...,
         name: str | None = ...,
         context: ItemContext | None = ...,
+        limiter: AnyLimiter | None = ...,
+        weight: Weight | None = ...,
     ) -> Pipeline[In, B]: ...
     def map(
         self,
@@ -134,6 +139,8 @@ class Pipeline(Generic[In, Out]):
         on_error: Reaction = RAISE,
         name: str | None = None,
         context: ItemContext | None = None,
+        limiter: AnyLimiter | None = None,
+        weight: Weight | None = None,
     ) -> Pipeline[In, Any]:
         """Add a stage that turns each item into one result.
 
@@ -167,13 +174,18 @@ class Pipeline(Generic[In, Out]):
                 ``"worker"``: the calls of a worker share a copy. None: ``"item"`` in threads and
                 thread pools, and ``"worker"`` in the event loop, where a copy for each item costs
                 about 1 µs. Other processes have no such context.
+            limiter: a :class:`Limiter` or a :class:`KeyedLimiter` that admits each attempt at an
+                item. The wait counts neither for ``timeout`` nor as busy. None: there is no limit.
+            weight: a plain function of the item: how much it counts for the limiter. None: 1.
 
         Raises:
             TypeError: the function cannot be called, is a generator function, or is a coroutine
                 function with ``via``; or an option has the wrong type.
             ValueError: an option is out of its range, or a timeout cannot stop the function.
         """
-        options = Options(workers, ordered, buffer, timeout, retry, on_error, name, context)
+        options = Options(
+            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight
+        )
         spec = function_spec("map", function, options, via)
         return Pipeline((*self._specs, spec))
 
@@ -190,6 +202,8 @@ class Pipeline(Generic[In, Out]):
         on_error: Reaction = ...,
         name: str | None = ...,
         context: ItemContext | None = ...,
+        limiter: AnyLimiter | None = ...,
+        weight: Weight | None = ...,
     ) -> Pipeline[In, B]: ...
     @overload
     def flat_map(
@@ -204,6 +218,8 @@ class Pipeline(Generic[In, Out]):
         on_error: Reaction = ...,
         name: str | None = ...,
         context: ItemContext | None = ...,
+        limiter: AnyLimiter | None = ...,
+        weight: Weight | None = ...,
     ) -> Pipeline[In, B]: ...
     @overload
     def flat_map(
@@ -219,6 +235,8 @@ class Pipeline(Generic[In, Out]):
         on_error: Reaction = ...,
         name: str | None = ...,
         context: ItemContext | None = ...,
+        limiter: AnyLimiter | None = ...,
+        weight: Weight | None = ...,
     ) -> Pipeline[In, B]: ...
     def flat_map(
         self,
@@ -233,6 +251,8 @@ class Pipeline(Generic[In, Out]):
         on_error: Reaction = RAISE,
         name: str | None = None,
         context: ItemContext | None = None,
+        limiter: AnyLimiter | None = None,
+        weight: Weight | None = None,
     ) -> Pipeline[In, Any]:
         """Add a stage that turns each item into any number of results.
 
@@ -254,12 +274,16 @@ class Pipeline(Generic[In, Out]):
             on_error: as for :meth:`map`.
             name: as for :meth:`map`.
             context: as for :meth:`map`.
+            limiter: as for :meth:`map`.
+            weight: as for :meth:`map`.
 
         Raises:
             TypeError: as for :meth:`map`.
             ValueError: as for :meth:`map`.
         """
-        options = Options(workers, ordered, buffer, timeout, retry, on_error, name, context)
+        options = Options(
+            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight
+        )
         spec = function_spec("flat_map", function, options, via)
         return Pipeline((*self._specs, spec))
 
@@ -276,6 +300,8 @@ class Pipeline(Generic[In, Out]):
         on_error: Reaction = RAISE,
         name: str | None = None,
         context: ItemContext | None = None,
+        limiter: AnyLimiter | None = None,
+        weight: Weight | None = None,
     ) -> Pipeline[In, Out]:
         """Add a stage that keeps the items for which the function returns a true value.
 
@@ -290,12 +316,16 @@ class Pipeline(Generic[In, Out]):
             on_error: as for :meth:`map`.
             name: as for :meth:`map`.
             context: as for :meth:`map`.
+            limiter: as for :meth:`map`.
+            weight: as for :meth:`map`.
 
         Raises:
             TypeError: as for :meth:`map`.
             ValueError: as for :meth:`map`.
         """
-        options = Options(workers, ordered, buffer, timeout, retry, on_error, name, context)
+        options = Options(
+            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight
+        )
         spec = function_spec("filter", function, options, via)
         return Pipeline((*self._specs, spec))
 
@@ -311,6 +341,8 @@ class Pipeline(Generic[In, Out]):
         on_error: Reaction = RAISE,
         name: str | None = None,
         context: ItemContext | None = None,
+        limiter: AnyLimiter | None = None,
+        weight: Weight | None = None,
     ) -> Pipeline[In, bytes]:
         """Add a stage that sends each item through a command, or a pipe of commands.
 
@@ -332,6 +364,8 @@ class Pipeline(Generic[In, Out]):
             on_error: as for :meth:`map`.
             name: as for :meth:`map`; None: the program's.
             context: as for :meth:`map`.
+            limiter: as for :meth:`map`.
+            weight: as for :meth:`map`.
 
         An item fails with a :exc:`~aconcur.process.CommandError`: CommandFailed has the status and
         the stderr of the command, CommandTimeout the output before the timeout. An item that is not
@@ -345,7 +379,9 @@ class Pipeline(Generic[In, Out]):
         """
         from aconcur.pipeline._callers import Through
 
-        options = Options(workers, ordered, buffer, timeout, retry, on_error, name, context)
+        options = Options(
+            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight
+        )
         function = Through(command, options.timeout)
         spec = function_spec("map", function, replace(options, timeout=None), None)
         # A name that was given speaks for itself; the program's name alone does not.
@@ -359,7 +395,8 @@ class Pipeline(Generic[In, Out]):
 
         In any ``t`` seconds the next stage takes at most ``burst + items * t / per`` items. An item
         counts when the next stage takes it, so items that wait for a free worker do not go off
-        together. Attempts after the first are not counted. Each run has its own limit.
+        together. Attempts after the first are not counted, and each run has its own limit: for
+        what a server allows, give the stage that calls it a :class:`Limiter`.
 
         With ``burst=1`` two items are never less than ``per / items`` seconds apart. Timers are
         late by up to a millisecond, so the actual rate is a little lower; a larger burst makes up
@@ -654,6 +691,8 @@ def stage(
     on_error: Reaction = ...,
     name: str | None = ...,
     context: ItemContext | None = ...,
+    limiter: AnyLimiter | None = ...,
+    weight: Weight | None = ...,
 ) -> Pipeline[A, B]: ...
 @overload
 def stage(
@@ -668,6 +707,8 @@ def stage(
     on_error: Reaction = ...,
     name: str | None = ...,
     context: ItemContext | None = ...,
+    limiter: AnyLimiter | None = ...,
+    weight: Weight | None = ...,
 ) -> Pipeline[A, B]: ...
 def stage(
     function: Callable[[Any], Any],
@@ -681,6 +722,8 @@ def stage(
     on_error: Reaction = RAISE,
     name: str | None = None,
     context: ItemContext | None = None,
+    limiter: AnyLimiter | None = None,
+    weight: Weight | None = None,
 ) -> Pipeline[Any, Any]:
     """Return a pipeline of one stage, to which :meth:`Pipeline.map` and others add more.
 
@@ -713,13 +756,18 @@ def stage(
             calls of a worker share a copy. None: ``"item"`` in threads and thread pools, and
             ``"worker"`` in the event loop, where a copy for each item costs about 1 µs. Other
             processes have no such context.
+        limiter: a :class:`Limiter` or a :class:`KeyedLimiter` that admits each attempt at an item.
+            The wait counts neither for ``timeout`` nor as busy. None: there is no limit.
+        weight: a plain function of the item: how much it counts for the limiter. None: 1.
 
     Raises:
         TypeError: the function cannot be called, is a generator function, or is a coroutine
             function with ``via``; or an option has the wrong type.
         ValueError: an option is out of its range, or a timeout cannot stop the function.
     """
-    options = Options(workers, ordered, buffer, timeout, retry, on_error, name, context)
+    options = Options(
+        workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight
+    )
     return Pipeline((function_spec("map", function, options, via),))
 
 

@@ -91,6 +91,8 @@ class StageReport:
     """Attempts that failed and were followed by another one."""
     backed_off: float = 0.0
     """The share of its workers' time in which they waited before another attempt, 0 to 1."""
+    limited: float = 0.0
+    """The share of its workers' time in which they waited for its limiter, 0 to 1."""
     held_loop: float = 0.0
     """The share of the time in which its calls held the event loop, 0 to 1. Short calls are
     sampled, as for ``latency``."""
@@ -104,7 +106,7 @@ class StageReport:
         """The share of its workers' time in which they had an item, 0 to 1."""
         if not (self.seconds and self.entered):
             return 0.0
-        return max(0.0, 1.0 - self.starved - self.blocked - self.backed_off)
+        return max(0.0, 1.0 - self.starved - self.blocked - self.backed_off - self.limited)
 
     @property
     def rate(self) -> float:
@@ -160,6 +162,11 @@ class PipelineReport:
         if held >= _BUSY * self.seconds or (found is None and rushed):
             return _advice_of_a_busy_loop(self.stages)
         for stage in self.stages:
+            if stage.limited >= _BUSY:
+                return (
+                    f"{stage.name} waits for its limiter for {stage.limited:.0%} of the time: more "
+                    "workers do not help"
+                )
             if stage.backed_off >= _BUSY:
                 tries = stage.retried + stage.out + stage.filtered + stage.failed
                 return (

@@ -39,8 +39,9 @@ from aconcur._core.on_error import COLLECT as COLLECT
 from aconcur._core.on_error import RAISE as RAISE
 from aconcur._core.on_error import SKIP as SKIP
 from aconcur._core.on_error import OnError as OnError
-from aconcur._core.validation import check_count, check_seconds, check_text
+from aconcur._core.validation import check_count, check_plain_function, check_seconds, check_text
 from aconcur.pipeline._errors import Failure
+from aconcur.pipeline._limiter import AnyLimiter, KeyedLimiter, Limiter, Weight
 from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._retry import Retry
 
@@ -91,6 +92,8 @@ class StageOptions(TypedDict, total=False):
     on_error: what becomes of a failed item; RAISE.
     name: the stage's name in reports and errors; the function's.
     context: whether items share context variables: "item" or "worker"; None: by where they run.
+    limiter: a :class:`Limiter` or :class:`KeyedLimiter` that admits each attempt; None.
+    weight: a function of the item: how much it counts for the limiter; None: 1.
 
     :meth:`Pipeline.map` describes them in full.
     """
@@ -103,6 +106,8 @@ class StageOptions(TypedDict, total=False):
     on_error: Reaction
     name: str | None
     context: ItemContext | None
+    limiter: AnyLimiter | None
+    weight: Weight | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,8 @@ class Options:
     on_error: Reaction = RAISE
     name: str | None = None
     context: ItemContext | None = None
+    limiter: AnyLimiter | None = None
+    weight: Weight | None = None
 
     def __post_init__(self) -> None:
         if self.workers != 1:
@@ -131,6 +138,12 @@ class Options:
             raise TypeError(f"retry must be a Retry, such as Retry(3), not {self.retry!r}")
         if self.context not in (None, "item", "worker"):
             raise ValueError(f"context must be 'item', 'worker' or None, not {self.context!r}")
+        if self.limiter is not None and not isinstance(self.limiter, Limiter | KeyedLimiter):
+            raise TypeError(f"limiter must be a Limiter or a KeyedLimiter, not {self.limiter!r}")
+        if self.weight is not None:
+            check_plain_function("weight", self.weight)
+            if self.limiter is None:
+                raise ValueError("weight= is for a limiter: give limiter= too, or omit it")
         reaction = self.on_error
         if not isinstance(reaction, OnError | Queue) and not callable(reaction):
             raise TypeError(

@@ -120,8 +120,8 @@ class Stage:
         self.settled: int = 0  # ordered: slots whose item is accounted for already
         self.held: int = 0  # items that wait in a worker: for others of their batch, or their time
         self._parked_for_item = self._parked_for_room = 0
-        self._parked_for_retry = 0
-        self._starved = self._blocked = self._backed_off = 0.0
+        self._parked_for_retry = self._parked_for_limit = 0
+        self._starved = self._blocked = self._backed_off = self._limited = 0.0
         self.started: float = time.monotonic()
         self.ended: float | None = None
         # Measured: below 16 the tasks switch for every few items, which costs twice the time.
@@ -282,6 +282,16 @@ class Stage:
             self._backed_off += time.monotonic()
             self._parked_for_retry -= 1
 
+    async def wait_for(self, limit: Awaitable[None]) -> None:
+        """Wait for a limiter, and count the time."""
+        self._parked_for_limit += 1
+        self._limited -= time.monotonic()
+        try:
+            await limit
+        finally:
+            self._limited += time.monotonic()
+            self._parked_for_limit -= 1
+
     async def pause(self, seconds: float = 0.0) -> None:
         """Let other tasks run, for this long."""
         self.idle += 1
@@ -347,6 +357,7 @@ class Stage:
         starved = (self._starved + self._parked_for_item * now) * share
         blocked = (self._blocked + self._parked_for_room * now) * share
         backed_off = (self._backed_off + self._parked_for_retry * now) * share
+        limited = (self._limited + self._parked_for_limit * now) * share
         return StageReport(
             name=self.spec.name,
             workers=self.spec.options.workers,
@@ -368,6 +379,7 @@ class Stage:
             queueing=None if self.queueing is self.histogram else self.queueing.latency(),
             retried=self.retried,
             backed_off=min(1.0, backed_off),
+            limited=min(1.0, limited),
             held_loop=min(1.0, self.histogram.held / seconds) if seconds > 0 else 0.0,
             longest_hold=self.histogram.longest_hold,
             executor_size=self.executor_size,

@@ -12,7 +12,7 @@ Rule 3: a cancellation from outside counts more than a limit that expires at the
 
 from __future__ import annotations
 
-__all__ = ("Deadline", "Deadlines")
+__all__ = ("Deadline", "Deadlines", "loop_clock")
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._clock: Callable[[], float] = _loop_clock()
+        self._clock: Callable[[], float] = loop_clock()
         self._started, self._expired = inf, False
         self._scope = anyio.CancelScope()
 
@@ -121,7 +121,8 @@ class Deadline:
         self._scope.__enter__()
 
 
-def _loop_clock() -> Callable[[], float]:
+def loop_clock() -> Callable[[], float]:
+    """Return the clock of the running loop."""
     if in_trio():
         from trio.lowlevel import current_clock
 

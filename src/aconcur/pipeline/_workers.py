@@ -29,6 +29,7 @@ from aconcur._core.wait_queue import WaitQueue
 from aconcur.pipeline._buffer import DROPPED, END, PENDING, Buffer
 from aconcur.pipeline._callers import CallerFailed
 from aconcur.pipeline._failures import apply_policy
+from aconcur.pipeline._limiter import limited
 from aconcur.pipeline._source import QueueSource
 from aconcur.pipeline._spec import NO_TIMEOUT, Spec
 from aconcur.pipeline._stage import Call, Sampled, Stage
@@ -78,9 +79,14 @@ async def work(stage: Stage, number: int) -> None:
 def _composed(stage: Stage, deadline: Deadline | None) -> Call:
     """Return what a worker calls with an item: the function, its limit, and the stage's kind."""
     call = stage.call
+    options = stage.spec.options
     if deadline is not None:
-        plain = stage.tracker is None and stage.spec.kind == "map"
+        plain = stage.tracker is None and stage.spec.kind == "map" and options.limiter is None
         call = deadline.before(call) if plain else deadline.around(call)
+    if options.limiter is not None:
+        # The wait counts neither for the attempt's time limit nor as its latency.
+        call = Sampled(call, stage.measured).measured if stage.measured is not None else call
+        call = limited(stage.wait_for, call, options.limiter, options.weight)
     if stage.tracker is not None:
         return stage.tracker.wrap(call)
     if stage.spec.kind == "filter":
@@ -170,7 +176,7 @@ async def _work(stage: Stage, function: Call, deadline: Deadline | None) -> None
     queue = inputs[0] if isinstance(inputs[0], QueueSource) else None
     waiting, putters = (buffer.items, buffer.putters) if buffer else _NOTHING
     high, dropped = min(capacity, _STRIDE), 0
-    calls = Sampled(function, stage.measured)
+    calls = Sampled(function, None if stage.spec.options.limiter else stage.measured)
     call = calls.choose()
     while True:
         if len(results) >= high:
@@ -239,7 +245,7 @@ async def _work_in_order(stage: Stage, function: Call, deadline: Deadline | None
     waiting, putters = (buffer.items, buffer.putters) if buffer else _NOTHING
     one_for_one = stage.spec.kind != "flat_map"
     high, dropped = min(capacity, _STRIDE), 0
-    calls = Sampled(function, stage.measured)
+    calls = Sampled(function, None if stage.spec.options.limiter else stage.measured)
     call = calls.choose()
     while True:
         if len(results) + len(slots) >= high:
