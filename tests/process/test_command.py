@@ -103,6 +103,17 @@ async def test_the_shell_line_does_the_same(command: Command) -> None:
     assert (await command.run()).stdout == (await shell.run()).stdout != b""
 
 
+async def test_a_program_named_like_an_assignment_is_one_in_the_shell_line_too(
+    tmp_path: Path,
+) -> None:
+    program = tmp_path / "X=1"
+    program.write_text("#!/bin/sh\necho ran\n")
+    program.chmod(0o755)
+    command = Command("X=1", env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    shell = Command("sh", "-c", str(command))
+    assert (await command.run()).stdout == (await shell.run()).stdout == b"ran\n"
+
+
 def test_the_shell_line_masks_secrets() -> None:
     command = Command("openssl", env={"password": Secret("hush"), "A": "x"})
     assert str(command) == "password='***' A=x openssl"

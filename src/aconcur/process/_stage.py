@@ -270,7 +270,12 @@ def render_shell_line(stages: tuple[Stage, ...]) -> str:
 
 
 def _shell_words(stage: Stage) -> str:
-    line = " ".join([*_shell_environment(stage), *map(shlex.quote, stage.shown_args)])
+    program, *args = stage.shown_args
+    # Without quotes sh would take it for an assignment, which shlex.quote does not know.
+    name = (
+        shlex.quote(program) if "=" not in program else "'" + program.replace("'", "'\"'\"'") + "'"
+    )
+    line = " ".join([*_shell_environment(stage), name, *map(shlex.quote, args)])
     line += _shell_stderr(stage.stderr)
     return line if stage.cwd is None else f"(cd {shlex.quote(stage.cwd)} && {line})"
 
