@@ -351,20 +351,13 @@ async def open_run(
         background: runs in a task beside the stages, and is cancelled at the end.
     """
     block_error: BaseException | None = None
+    run: Run[Any] | None = None
     try:
         with ExitStack() as opened:
-            run = Run[Any](specs, source, ahead, tracker, opened)
+            run = Run(specs, source, ahead, tracker, opened)
             async with anyio.create_task_group() as group:
                 run._group = group
-                for feed in run._feeds:
-                    group.start_soon(feed.run)
-                if background is not None:
-                    group.start_soon(background, run)
-                for stage in run._stages:
-                    if stage.deadlines is not None:
-                        group.start_soon(stage.deadlines.watch)
-                    for number in range(stage.concurrency):
-                        group.start_soon(work, stage, number, name=stage.spec.name)
+                _start(run, group, background)
                 try:
                     yield run
                 except BaseException as error:
@@ -382,8 +375,21 @@ async def open_run(
         finally:
             del leaf
     finally:
-        # This frame is in the error's traceback: a cycle.
-        del block_error
+        # This frame is in the error's traceback, and on Python 3.13 refers to its caller's frame,
+        # which has the error: a cycle. It must not keep the items of the run.
+        del block_error, run
+
+
+def _start(run: Run[Any], group: TaskGroup, background: Background | None) -> None:
+    for feed in run._feeds:
+        group.start_soon(feed.run)
+    if background is not None:
+        group.start_soon(background, run)
+    for stage in run._stages:
+        if stage.deadlines is not None:
+            group.start_soon(stage.deadlines.watch)
+        for number in range(stage.concurrency):
+            group.start_soon(work, stage, number, name=stage.spec.name)
 
 
 def _only(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:
