@@ -666,7 +666,7 @@ class Driver:
         )
 
     def abandon(self) -> None:
-        """Kill and reap what is left of the group, and close every descriptor, without awaiting.
+        """Kill and reap the rest of the group, and close every descriptor, without awaiting.
 
         The end of every run, and all of it where the event loop has been given up.
         """

@@ -250,7 +250,7 @@ def start_error(error: OSError, place: int, stage: Stage) -> CommandStartError:
 
 
 def _interpreter_fault(stage: Stage) -> str:
-    """Return what is wrong with the first line of a script that exists; empty if nothing is."""
+    """Return the fault in the first line of a script, or an empty text if it has none."""
     program = os.fsdecode(stage.args[0])
     if "/" in program:
         program = os.path.join(stage.cwd or "", program)  # noqa: PTH118 - keeps the slash

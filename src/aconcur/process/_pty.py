@@ -30,7 +30,7 @@ from typing import Any, Final, TypeAlias, final
 Size: TypeAlias = tuple[int, int]
 """Rows and columns."""
 
-# What terminals had when there was hardware, and what programs take for granted.
+# The size of the hardware terminals, which programs still assume.
 _USUAL: Final = (24, 80)
 _MOST: Final = 0xFFFF
 
@@ -40,7 +40,7 @@ _TAKE: Final = {True: 'exec <>"$0" >&0 2>&0; exec "$@"', False: 'exec <>"$0" >&0
 
 
 def on_terminal(args: Sequence[str | bytes], fd: int, *, stderr: bool) -> tuple[str | bytes, ...]:
-    """Return what runs the command on a terminal, as the leader of a new session.
+    """Return the command line that runs the command on a terminal, in a new session.
 
     Args:
         args: the command.

@@ -9,7 +9,7 @@ Where data waits
 Invariants
     1. An iterator holds nothing. An iterator can be left anywhere, cancelled or not, and another
        one goes on with the next byte.
-    2. Nothing awaits between a read and the storing of what it gave, so a cancellation loses
+    2. Nothing awaits between a read and the storing of its data, so a cancellation loses
        nothing.
     3. When the reader has run on for 2 ms without waiting, the other tasks run.
 """
@@ -176,7 +176,7 @@ class StreamReader:
         return lines
 
     def pending(self) -> list[bytes]:
-        """Return the complete lines among what was read, and take them."""
+        """Take the complete lines that were read."""
         self._move_to_lines()
         return self.lines.batch()
 
@@ -260,7 +260,7 @@ class StreamReader:
         return data
 
     def take_all(self, most: int | None = None) -> bytes:
-        """Take what was read and not handed out, or that many bytes of it."""
+        """Take the data that was read and not handed out, or at most that many bytes of it."""
         self._move_to_raw()
         return self._take(len(self._raw) if most is None else min(most, len(self._raw)))
 

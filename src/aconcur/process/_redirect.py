@@ -356,7 +356,7 @@ def descriptor_to_read(file: Any) -> int | None:  # noqa: ANN401 - anything with
 def take_read_ahead(file: Any) -> bytes:  # noqa: ANN401 - as for descriptor_to_read()
     """Take what the object has read from a pipe or a socket and not handed out.
 
-    If it holds nothing, the call may take what is in the pipe instead; it does not wait.
+    If it holds nothing, the call may take data from the pipe instead. It does not wait.
 
     Raises:
         ValueError: it is a text file that holds text: its bytes are not known any more.
@@ -384,7 +384,7 @@ def take_read_ahead(file: Any) -> bytes:  # noqa: ANN401 - as for descriptor_to_
 
 
 async def read_on(data: bytes, fd: int) -> AsyncIterator[bytes]:
-    """Iterate over the data and then over what comes from a pipe or a socket."""
+    """Iterate over the data, and then over all data that comes from a pipe or a socket."""
     blocking = os.get_blocking(fd)
     try:
         while data:

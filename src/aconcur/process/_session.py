@@ -1,7 +1,7 @@
 """A pipe of commands that runs while a block talks with it.
 
 Two tasks
-    The block's own task reads and writes what it asked for (``PIPE``). A second task, inside the
+    The block's own task reads and writes the streams it asked for (``PIPE``). A second task, in the
     block's task group, drives everything else: exits, captured stderr, an input that is not
     ``PIPE``. A stream belongs to one of them at a time (:meth:`Driver.lend`).
 
@@ -184,7 +184,7 @@ class Running(anyio.abc.ByteStream):
                 ``(b"\n", b"\r")`` for programs that show their progress.
             stage: whose output, from 0; None: the last stage.
             stream: ``"stderr"`` for the stage's stderr, if its command has ``stderr=PIPE`` or
-                ``CAPTURE``. Of the latter, only the last 64 KiB before the first call are there.
+                ``CAPTURE``. With ``CAPTURE`` only the last 64 KiB before the first call are there.
                 From then on the block must read it, or the stage stands still.
 
         Raises:
@@ -216,8 +216,8 @@ class Running(anyio.abc.ByteStream):
             async for stage, stream, line in running.events():
                 ...
 
-        Of stderr, that of the stages with ``stderr=PIPE`` or ``CAPTURE``. Of the latter only the
-        last 64 KiB before the first call are there.
+        A stage's stderr is among them if its command has ``stderr=PIPE`` or ``CAPTURE``. With
+        ``CAPTURE`` only the last 64 KiB before the first call are there.
 
         **Cancelled**: no line is lost; another iterator goes on.
 
@@ -406,7 +406,7 @@ class Running(anyio.abc.ByteStream):
         return True
 
     async def _read_to_the_end(self) -> None:
-        """Wait until no stage runs, and drop what is left of the output."""
+        """Wait until no stage runs, and drop the rest of the output."""
         await self._ended.wait()
         for reader in [*self._readers.values()]:
             while not reader.busy and not reader.at_end:

@@ -234,7 +234,7 @@ class Started:
         return self._lent[-1]
 
     def _open_input_of_bytes(self, data: bytes | bytearray | memoryview) -> None:
-        # What fits is in the pipe before a stage reads: most inputs need no feeding at all.
+        # A small input fits into the pipe before a stage reads: most need no feeding at all.
         if len(data) <= DEFAULT_SIZE and isinstance(data, bytes):
             reading, writing = os.pipe()
             self._lent.append(reading)

@@ -46,8 +46,8 @@ _LATE: Final = 0.001
 _MOST_SMALL_WRITES: Final = 64
 # Seconds. A reader that made a pause and goes on waits no longer than this.
 _LONGEST: Final = 0.01
-# What Ctrl-D sends. A terminal takes it for the end only at the beginning of a line; elsewhere it
-# sends the line as it is (termios(3)).
+# The byte that Ctrl-D sends. A terminal takes it for the end only at the beginning of a line;
+# elsewhere it sends the line as it is (termios(3)).
 _END_OF_INPUT: Final = b"\x04"
 
 
