@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -142,7 +143,8 @@ async def test_recorded_items_are_passed_over(tmp_path: Path, kind: str) -> None
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
         await anyio.lowlevel.checkpoint()
-        source = {"sync": counted, "async": counted_later, "queue": lambda: queue}[kind]()
+        make: dict[str, Callable[[], Any]] = {"sync": counted, "async": counted_later}
+        source = queue if kind == "queue" else make[kind]()
         report = await pipeline.run(source, journal=journal)
         await anyio.lowlevel.checkpoint()
         over = True

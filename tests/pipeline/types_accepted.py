@@ -67,6 +67,7 @@ def chains(executor: Executor, dead: Queue[Failure]) -> None:
     per_host = KeyedLimiter[str](lambda url: url[:9], 5, concurrency=2)
     assert_type(stage(download, limiter=per_host), Pipeline[str, bytes])
     assert_type(stage(download, limiter=Limiter(5), weight=len), Pipeline[str, bytes])
+    assert_type(stage(download, workers=4, key=str.lower), Pipeline[str, bytes])
     Retry(on=lambda error: error.errno == 11 if isinstance(error, OSError) else 0.5)
     Retry(on=(OSError, KeyError), delay=retry_after, within=60, budget=0.1)
     Retry(delay=lambda error, failed: failed * 2 if error.args else None)

@@ -16,7 +16,7 @@ keeps the item, and all locals of the failed call, until the garbage collector r
 
 from __future__ import annotations
 
-__all__ = ("apply_policy",)
+__all__ = ("apply_policy", "item_of", "settle")
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -73,6 +73,11 @@ async def apply_policy(
         item: the item, or what carries it.
         error: the error of the first attempt.
     """
+    if isinstance(error, _SettledError):
+        try:
+            raise error.error
+        finally:
+            del error
     attempts = 1
     retry = stage.spec.options.retry
     first_failed = None if retry is None or retry.within is None else anyio.current_time()
@@ -92,7 +97,7 @@ async def apply_policy(
                 if delay is None:
                     break
                 if retry.on_retry is not None:
-                    failure = Failure(_item_of(stage, item), stage.spec.name, error, attempts)
+                    failure = Failure(item_of(stage, item), stage.spec.name, error, attempts)
                     if isawaitable(said := retry.on_retry(failure, delay)):
                         await said
             except Exception:
@@ -114,6 +119,33 @@ async def apply_policy(
         if stage.tracker is None:
             return await _react(stage, Failure(item, stage.spec.name, error, attempts))
         return await stage.tracker.failed(item, error, attempts, partial(_react, stage))
+    finally:
+        del error
+
+
+class _SettledError(BaseException):
+    """Carries an error to the worker that is not to be judged again.
+
+    Args:
+        error: what apply_policy() raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+async def settle(
+    stage: Stage,
+    call: Call,
+    deadline: Deadline | None,
+    item: Any,  # noqa: ANN401
+    error: BaseException,
+) -> Any:  # noqa: ANN401
+    """Do as :func:`apply_policy`, within a call of the worker, which will not judge it again."""
+    try:
+        return await apply_policy(stage, call, deadline, item, error)
+    except BaseException as last:  # noqa: ASYNC103, BLE001 - the worker raises what it carries
+        raise _SettledError(last) from None  # noqa: ASYNC104
     finally:
         del error
 
@@ -147,7 +179,7 @@ def _judged(
         del error
 
 
-def _item_of(stage: Stage, item: Any) -> Any:  # noqa: ANN401
+def item_of(stage: Stage, item: Any) -> Any:  # noqa: ANN401
     """Return the item itself: with a journal, something carries it."""
     return item if stage.tracker is None else getattr(item, "item", item)
 
@@ -231,7 +263,7 @@ def _log(
     """Log what became of an attempt, as ``stage: item: what: error``."""
     if _LOGGER.isEnabledFor(level):
         name = stage.spec.name
-        shown = _shown(_item_of(stage, item))
+        shown = _shown(item_of(stage, item))
         _LOGGER.log(
             level,
             f"%s: %s at attempt %d, {what}: %s",

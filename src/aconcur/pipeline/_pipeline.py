@@ -29,6 +29,7 @@ from aconcur.pipeline._spec import (
     ItemContext,
     Options,
     Reaction,
+    SerialKey,
     Source,
     Spec,
     Via,
@@ -108,6 +109,7 @@ class Pipeline(Generic[In, Out]):
         context: ItemContext | None = ...,
         limiter: AnyLimiter | None = ...,
         weight: Weight | None = ...,
+        key: SerialKey | None = ...,
     ) -> Pipeline[In, B]: ...
     @overload
     def map(
@@ -125,6 +127,7 @@ class Pipeline(Generic[In, Out]):
         context: ItemContext | None = ...,
         limiter: AnyLimiter | None = ...,
         weight: Weight | None = ...,
+        key: SerialKey | None = ...,
     ) -> Pipeline[In, B]: ...
     def map(
         self,
@@ -141,6 +144,7 @@ class Pipeline(Generic[In, Out]):
         context: ItemContext | None = None,
         limiter: AnyLimiter | None = None,
         weight: Weight | None = None,
+        key: SerialKey | None = None,
     ) -> Pipeline[In, Any]:
         """Add a stage that turns each item into one result.
 
@@ -177,6 +181,10 @@ class Pipeline(Generic[In, Out]):
             limiter: a :class:`Limiter` or a :class:`KeyedLimiter` that admits each attempt at an
                 item. The wait counts neither for ``timeout`` nor as busy. None: there is no limit.
             weight: a plain function of the item: how much it counts for the limiter. None: 1.
+            key: a plain function of the item. Items whose keys are equal are worked on one at a
+                time, in their order, retries included; others in parallel. With ``ordered=False``
+                others pass while up to 7 × ``workers`` items wait for their key. From a
+                :class:`Queue` at most ``workers`` items are taken. None: items have no keys.
 
         Raises:
             TypeError: the function cannot be called, is a generator function, or is a coroutine
@@ -184,7 +192,7 @@ class Pipeline(Generic[In, Out]):
             ValueError: an option is out of its range, or a timeout cannot stop the function.
         """
         options = Options(
-            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight
+            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight, key
         )
         spec = function_spec("map", function, options, via)
         return Pipeline((*self._specs, spec))
@@ -204,6 +212,7 @@ class Pipeline(Generic[In, Out]):
         context: ItemContext | None = ...,
         limiter: AnyLimiter | None = ...,
         weight: Weight | None = ...,
+        key: SerialKey | None = ...,
     ) -> Pipeline[In, B]: ...
     @overload
     def flat_map(
@@ -220,6 +229,7 @@ class Pipeline(Generic[In, Out]):
         context: ItemContext | None = ...,
         limiter: AnyLimiter | None = ...,
         weight: Weight | None = ...,
+        key: SerialKey | None = ...,
     ) -> Pipeline[In, B]: ...
     @overload
     def flat_map(
@@ -237,6 +247,7 @@ class Pipeline(Generic[In, Out]):
         context: ItemContext | None = ...,
         limiter: AnyLimiter | None = ...,
         weight: Weight | None = ...,
+        key: SerialKey | None = ...,
     ) -> Pipeline[In, B]: ...
     def flat_map(
         self,
@@ -253,6 +264,7 @@ class Pipeline(Generic[In, Out]):
         context: ItemContext | None = None,
         limiter: AnyLimiter | None = None,
         weight: Weight | None = None,
+        key: SerialKey | None = None,
     ) -> Pipeline[In, Any]:
         """Add a stage that turns each item into any number of results.
 
@@ -276,13 +288,14 @@ class Pipeline(Generic[In, Out]):
             context: as for :meth:`map`.
             limiter: as for :meth:`map`.
             weight: as for :meth:`map`.
+            key: as for :meth:`map`.
 
         Raises:
             TypeError: as for :meth:`map`.
             ValueError: as for :meth:`map`.
         """
         options = Options(
-            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight
+            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight, key
         )
         spec = function_spec("flat_map", function, options, via)
         return Pipeline((*self._specs, spec))
@@ -302,6 +315,7 @@ class Pipeline(Generic[In, Out]):
         context: ItemContext | None = None,
         limiter: AnyLimiter | None = None,
         weight: Weight | None = None,
+        key: SerialKey | None = None,
     ) -> Pipeline[In, Out]:
         """Add a stage that keeps the items for which the function returns a true value.
 
@@ -318,13 +332,14 @@ class Pipeline(Generic[In, Out]):
             context: as for :meth:`map`.
             limiter: as for :meth:`map`.
             weight: as for :meth:`map`.
+            key: as for :meth:`map`.
 
         Raises:
             TypeError: as for :meth:`map`.
             ValueError: as for :meth:`map`.
         """
         options = Options(
-            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight
+            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight, key
         )
         spec = function_spec("filter", function, options, via)
         return Pipeline((*self._specs, spec))
@@ -343,6 +358,7 @@ class Pipeline(Generic[In, Out]):
         context: ItemContext | None = None,
         limiter: AnyLimiter | None = None,
         weight: Weight | None = None,
+        key: SerialKey | None = None,
     ) -> Pipeline[In, bytes]:
         """Add a stage that sends each item through a command, or a pipe of commands.
 
@@ -366,6 +382,7 @@ class Pipeline(Generic[In, Out]):
             context: as for :meth:`map`.
             limiter: as for :meth:`map`.
             weight: as for :meth:`map`.
+            key: as for :meth:`map`.
 
         An item fails with a :exc:`~aconcur.process.CommandError`: CommandFailed has the status and
         the stderr of the command, CommandTimeout the output before the timeout. An item that is not
@@ -380,7 +397,7 @@ class Pipeline(Generic[In, Out]):
         from aconcur.pipeline._callers import Through
 
         options = Options(
-            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight
+            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight, key
         )
         function = Through(command, options.timeout)
         spec = function_spec("map", function, replace(options, timeout=None), None)
@@ -693,6 +710,7 @@ def stage(
     context: ItemContext | None = ...,
     limiter: AnyLimiter | None = ...,
     weight: Weight | None = ...,
+    key: SerialKey | None = ...,
 ) -> Pipeline[A, B]: ...
 @overload
 def stage(
@@ -709,6 +727,7 @@ def stage(
     context: ItemContext | None = ...,
     limiter: AnyLimiter | None = ...,
     weight: Weight | None = ...,
+    key: SerialKey | None = ...,
 ) -> Pipeline[A, B]: ...
 def stage(
     function: Callable[[Any], Any],
@@ -724,6 +743,7 @@ def stage(
     context: ItemContext | None = None,
     limiter: AnyLimiter | None = None,
     weight: Weight | None = None,
+    key: SerialKey | None = None,
 ) -> Pipeline[Any, Any]:
     """Return a pipeline of one stage, to which :meth:`Pipeline.map` and others add more.
 
@@ -759,6 +779,10 @@ def stage(
         limiter: a :class:`Limiter` or a :class:`KeyedLimiter` that admits each attempt at an item.
             The wait counts neither for ``timeout`` nor as busy. None: there is no limit.
         weight: a plain function of the item: how much it counts for the limiter. None: 1.
+        key: a plain function of the item. Items whose keys are equal are worked on one at a
+            time, in their order, retries included; others in parallel. With ``ordered=False``
+            others pass while up to 7 × ``workers`` items wait for their key. From a
+            :class:`Queue` at most ``workers`` items are taken. None: items have no keys.
 
     Raises:
         TypeError: the function cannot be called, is a generator function, or is a coroutine
@@ -766,7 +790,7 @@ def stage(
         ValueError: an option is out of its range, or a timeout cannot stop the function.
     """
     options = Options(
-        workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight
+        workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight, key
     )
     return Pipeline((function_spec("map", function, options, via),))
 

@@ -93,6 +93,8 @@ class StageReport:
     """The share of its workers' time in which they waited before another attempt, 0 to 1."""
     limited: float = 0.0
     """The share of its workers' time in which they waited for its limiter, 0 to 1."""
+    serialised: float = 0.0
+    """Items that waited for earlier ones of their key, on average and for each worker, 0 to 1."""
     held_loop: float = 0.0
     """The share of the time in which its calls held the event loop, 0 to 1. Short calls are
     sampled, as for ``latency``."""
@@ -162,6 +164,11 @@ class PipelineReport:
         if held >= _BUSY * self.seconds or (found is None and rushed):
             return _advice_of_a_busy_loop(self.stages)
         for stage in self.stages:
+            if stage.serialised >= _BUSY and stage.busy < _BUSY:
+                return (
+                    f"{stage.name} has items that wait for earlier items of the same key, and "
+                    "workers without one: more workers do not help"
+                )
             if stage.limited >= _BUSY:
                 return (
                     f"{stage.name} waits for its limiter for {stage.limited:.0%} of the time: more "

@@ -18,6 +18,7 @@ __all__ = (
     "Options",
     "Reaction",
     "Runner",
+    "SerialKey",
     "Source",
     "Spec",
     "StageOptions",
@@ -26,14 +27,25 @@ __all__ = (
     "function_spec",
 )
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Hashable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import BuiltinFunctionType
-from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, final
+from typing import (
+    Any,
+    Final,
+    Generic,
+    Literal,
+    Never,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    final,
+)
 
 from aconcur._core.on_error import COLLECT as COLLECT
 from aconcur._core.on_error import RAISE as RAISE
@@ -81,6 +93,10 @@ ItemContext: TypeAlias = Literal["item", "worker"]
 """Whether each item, or each worker, has a copy of the run's context."""
 
 
+SerialKey: TypeAlias = Callable[[Never], Hashable]
+"""Returns the key of an item."""
+
+
 class StageOptions(TypedDict, total=False):
     """The options that :func:`stage` and its methods have in common, as a dict of keywords.
 
@@ -94,6 +110,7 @@ class StageOptions(TypedDict, total=False):
     context: whether items share context variables: "item" or "worker"; None: by where they run.
     limiter: a :class:`Limiter` or :class:`KeyedLimiter` that admits each attempt; None.
     weight: a function of the item: how much it counts for the limiter; None: 1.
+    key: a function of the item; items of one key are worked on one at a time; None: no keys.
 
     :meth:`Pipeline.map` describes them in full.
     """
@@ -108,6 +125,7 @@ class StageOptions(TypedDict, total=False):
     context: ItemContext | None
     limiter: AnyLimiter | None
     weight: Weight | None
+    key: SerialKey | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +142,7 @@ class Options:
     context: ItemContext | None = None
     limiter: AnyLimiter | None = None
     weight: Weight | None = None
+    key: SerialKey | None = None
 
     def __post_init__(self) -> None:
         if self.workers != 1:
@@ -144,6 +163,8 @@ class Options:
             check_plain_function("weight", self.weight)
             if self.limiter is None:
                 raise ValueError("weight= is for a limiter: give limiter= too, or omit it")
+        if self.key is not None:
+            check_plain_function("key", self.key)
         reaction = self.on_error
         if not isinstance(reaction, OnError | Queue) and not callable(reaction):
             raise TypeError(

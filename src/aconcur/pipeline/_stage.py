@@ -13,7 +13,7 @@ __all__ = ("Call", "Histogram", "Sampled", "Stage", "StageTracker")
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Hashable, Iterable
 from math import frexp, ldexp
 from time import perf_counter
 from types import coroutine
@@ -29,6 +29,7 @@ from aconcur.pipeline._report import Latency, StageReport
 from aconcur.pipeline._source import Input, QueueSource
 from aconcur.pipeline._spec import THREADS, Spec
 from aconcur.pipeline._timeouts import Deadlines
+from aconcur.pipeline._turns import Turns
 
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 # Results of one item between two yields to other tasks.
@@ -40,6 +41,8 @@ _FIRST: Final = 32
 # Of so many spells of short calls, between two waits of a worker, one is measured.
 _SPELLS: Final = 128
 _STEPS: Final = 8
+# With key=: a guess, of how many items wait for their key while others are worked on.
+_TASKS_PER_PLACE: Final = 8
 
 
 class StageTracker(Protocol):
@@ -97,6 +100,13 @@ class Stage:
             # Two tasks keep a thread busy while its last result travels to the loop. From a queue
             # the second would take an item that another reader could begin at once.
             concurrency *= 2
+        self.turns: Turns | None = None
+        if options.key is not None and concurrency > 1:
+            self.turns = Turns(concurrency)
+            self._places = concurrency
+            if not isinstance(inputs[0], QueueSource):
+                # Tasks whose key is busy wait beside those that work.
+                concurrency *= _TASKS_PER_PLACE
         self.concurrency: int = concurrency  # how many tasks work
         self.in_order: bool = options.ordered and concurrency > 1 and spec.calls
         # What the workers call; set when the run is put together.
@@ -114,14 +124,18 @@ class Stage:
         self.histogram: Histogram = Histogram()
         # Threads measure their calls themselves, without the time that a call waits for a thread.
         self.measured: Histogram | None = None if threads else self.histogram
+        # The wait for a limiter or a key is not part of a call.
+        apart = options.limiter is not None or self.turns is not None
+        self.measured_outside: Histogram | None = None if apart else self.measured
         self.queueing: Histogram = Histogram() if threads else self.histogram
         self.idle: int = concurrency  # workers that hold no item
         self.first_out: bool = False  # ordered: the first item under work has no slot
         self.settled: int = 0  # ordered: slots whose item is accounted for already
         self.held: int = 0  # items that wait in a worker: for others of their batch, or their time
         self._parked_for_item = self._parked_for_room = 0
-        self._parked_for_retry = self._parked_for_limit = 0
+        self._parked_for_retry = self._parked_for_limit = self._parked_for_key = 0
         self._starved = self._blocked = self._backed_off = self._limited = 0.0
+        self._serialised = self._worked = 0.0
         self.started: float = time.monotonic()
         self.ended: float | None = None
         # Measured: below 16 the tasks switch for every few items, which costs twice the time.
@@ -292,6 +306,24 @@ class Stage:
             self._limited += time.monotonic()
             self._parked_for_limit -= 1
 
+    async def in_turn(self, key: Hashable, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
+        """Work on an item when the earlier ones of its key are done, and count the time."""
+        turns = self.turns
+        assert turns is not None
+        self._parked_for_key += 1
+        self._serialised -= time.monotonic()
+        try:
+            await turns.begin(key)
+        finally:
+            began = time.monotonic()
+            self._serialised += began
+            self._parked_for_key -= 1
+        try:
+            return await work()
+        finally:
+            self._worked += time.monotonic() - began
+            turns.end(key)
+
     async def pause(self, seconds: float = 0.0) -> None:
         """Let other tasks run, for this long."""
         self.idle += 1
@@ -358,6 +390,12 @@ class Stage:
         blocked = (self._blocked + self._parked_for_room * now) * share
         backed_off = (self._backed_off + self._parked_for_retry * now) * share
         limited = (self._limited + self._parked_for_limit * now) * share
+        serialised = 0.0
+        if self.turns is not None and seconds > 0:
+            serialised = (self._serialised + self._parked_for_key * now) / (seconds * self._places)
+            # There are more tasks than places: the rest of the places' time is idle.
+            worked = self._worked / (seconds * self._places)
+            starved = max(0.0, 1.0 - worked - blocked)
         return StageReport(
             name=self.spec.name,
             workers=self.spec.options.workers,
@@ -380,6 +418,7 @@ class Stage:
             retried=self.retried,
             backed_off=min(1.0, backed_off),
             limited=min(1.0, limited),
+            serialised=min(1.0, serialised),
             held_loop=min(1.0, self.histogram.held / seconds) if seconds > 0 else 0.0,
             longest_hold=self.histogram.longest_hold,
             executor_size=self.executor_size,

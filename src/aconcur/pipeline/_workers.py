@@ -28,7 +28,7 @@ import anyio
 from aconcur._core.wait_queue import WaitQueue
 from aconcur.pipeline._buffer import DROPPED, END, PENDING, Buffer
 from aconcur.pipeline._callers import CallerFailed
-from aconcur.pipeline._failures import apply_policy
+from aconcur.pipeline._failures import apply_policy, item_of, settle
 from aconcur.pipeline._limiter import limited
 from aconcur.pipeline._source import QueueSource
 from aconcur.pipeline._spec import NO_TIMEOUT, Spec
@@ -82,18 +82,36 @@ def _composed(stage: Stage, deadline: Deadline | None) -> Call:
     options = stage.spec.options
     if deadline is not None:
         plain = stage.tracker is None and stage.spec.kind == "map" and options.limiter is None
+        plain = plain and stage.turns is None
         call = deadline.before(call) if plain else deadline.around(call)
     if options.limiter is not None:
         # The wait counts neither for the attempt's time limit nor as its latency.
         call = Sampled(call, stage.measured).measured if stage.measured is not None else call
         call = limited(stage.wait_for, call, options.limiter, options.weight)
+    elif stage.turns is not None and stage.measured is not None:
+        call = Sampled(call, stage.measured).measured
     if stage.tracker is not None:
-        return stage.tracker.wrap(call)
-    if stage.spec.kind == "filter":
-        return partial(_filtered, stage, call)
-    if stage.spec.kind == "flat_map":
-        return partial(listed if stage.in_order else partial(_emitted, stage), call)
-    return call
+        call = stage.tracker.wrap(call)
+    elif stage.spec.kind == "filter":
+        call = partial(_filtered, stage, call)
+    elif stage.spec.kind == "flat_map":
+        call = partial(listed if stage.in_order else partial(_emitted, stage), call)
+    return call if stage.turns is None else partial(_in_turn, stage, call, deadline)
+
+
+async def _in_turn(stage: Stage, call: Call, deadline: Deadline | None, item: Any) -> Any:  # noqa: ANN401
+    """Work on an item to its end, retries included, before the next one of its key."""
+    key_of: Any = stage.spec.options.key
+
+    async def work() -> Any:  # noqa: ANN401
+        try:
+            return await call(item)
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
+            return await settle(stage, call, deadline, item, error)
+
+    return await stage.in_turn(key_of(item_of(stage, item)), work)
 
 
 def awaiting(spec: Spec) -> Call:
@@ -176,7 +194,7 @@ async def _work(stage: Stage, function: Call, deadline: Deadline | None) -> None
     queue = inputs[0] if isinstance(inputs[0], QueueSource) else None
     waiting, putters = (buffer.items, buffer.putters) if buffer else _NOTHING
     high, dropped = min(capacity, _STRIDE), 0
-    calls = Sampled(function, None if stage.spec.options.limiter else stage.measured)
+    calls = Sampled(function, stage.measured_outside)
     call = calls.choose()
     while True:
         if len(results) >= high:
@@ -245,7 +263,7 @@ async def _work_in_order(stage: Stage, function: Call, deadline: Deadline | None
     waiting, putters = (buffer.items, buffer.putters) if buffer else _NOTHING
     one_for_one = stage.spec.kind != "flat_map"
     high, dropped = min(capacity, _STRIDE), 0
-    calls = Sampled(function, None if stage.spec.options.limiter else stage.measured)
+    calls = Sampled(function, stage.measured_outside)
     call = calls.choose()
     while True:
         if len(results) + len(slots) >= high:
