@@ -13,7 +13,7 @@ from collections import deque
 
 import anyio
 
-from aconcur.pipeline import COLLECT, Retry, stage
+from aconcur.pipeline import COLLECT, Limiter, Retry, stage
 
 LIMIT, LATENCY = 50, 0.2
 
@@ -44,19 +44,16 @@ class Api:
 
 
 async def main(requests: int) -> None:
-    """Ask for many customers, a little slower than is allowed; a few may start at once."""
+    """Ask for many customers, a little slower than is allowed."""
     api = Api()
-    customers = (
-        stage(int)
-        .rate_limit(LIMIT * 0.9, burst=4)
-        .map(
-            api.get,
-            workers=20,
-            timeout=5,
-            # For whom the limit is tighter than it says.
-            retry=Retry(4, backoff=1, on=TooManyRequestsError),
-            on_error=COLLECT,
-        )
+    customers = stage(
+        api.get,
+        workers=20,
+        limiter=Limiter(LIMIT * 0.9),
+        timeout=5,
+        # In case the API allows less than it says. A real client adds delay=retry_after.
+        retry=Retry(4, backoff=1, on=TooManyRequestsError),
+        on_error=COLLECT,
     )
     async with customers.open(range(requests)) as run:
         names = [name async for name in run]
