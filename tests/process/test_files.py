@@ -210,14 +210,14 @@ def three_lines() -> Iterator[int]:
 
 
 async def test_what_was_read_ahead_from_a_pipe_is_not_lost(three_lines: int) -> None:
-    with open(three_lines, "rb") as file:
-        assert file.readline() == b"one\n"
+    with open(three_lines, "rb") as file:  # noqa: ASYNC230
+        assert file.readline() == b"one\n"  # noqa: ASYNC232
         assert (await Command("cat").run(input=file)).stdout == b"two\nthree\n"
         assert os.get_blocking(three_lines)
 
 
 async def test_what_comes_into_the_pipe_later_comes_after_it() -> None:
-    talker = subprocess.Popen(
+    talker = subprocess.Popen(  # noqa: ASYNC220
         ["sh", "-c", r"printf 'one\ntwo\n'; read go; seq 30000"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -242,13 +242,13 @@ async def test_what_comes_into_the_pipe_later_comes_after_it() -> None:
 async def test_a_text_file_on_a_pipe_is_read_if_nothing_was_and_else_refused(
     three_lines: int,
 ) -> None:
-    with open(three_lines, encoding="utf-8") as file:
+    with open(three_lines, encoding="utf-8") as file:  # noqa: ASYNC230
         assert (await Command("head", "-n1").run(input=file)).stdout == b"one\n"
     reading, writing = os.pipe()
     os.write(writing, b"one\ntwo\n")
     os.close(writing)
-    with open(reading, encoding="utf-8") as file:  # noqa: PTH123
-        file.readline()
+    with open(reading, encoding="utf-8") as file:  # noqa: ASYNC230, PTH123
+        file.readline()  # noqa: ASYNC232
         with pytest.raises(ValueError, match="holds text that was read ahead: open it in binary"):
             await Command("cat").run(input=file)
 

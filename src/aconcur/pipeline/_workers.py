@@ -109,7 +109,9 @@ async def _in_turn(stage: Stage, call: Call, deadline: Deadline | None, item: An
         except GeneratorExit:
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
-            return await settle(stage, call, deadline, item, error)
+            return await settle(  # noqa: ASYNC102, ASYNC104 - the worker raises it
+                stage, call, deadline, item, error
+            )
 
     return await stage.in_turn(key_of(item_of(stage, item)), work)
 

@@ -20,7 +20,7 @@ import anyio.to_thread
 
 from aconcur._core.cpus import usable_cpus
 from aconcur._core.validation import check_count, check_seconds
-from aconcur._pool_worker.calls import call_with_shared
+from aconcur._pool_worker.calls import Sealed, call_with_shared
 from aconcur._pool_worker.kept import drop
 from aconcur._pool_worker.shared import Shared
 from aconcur.errors import MissingRequirementError
@@ -35,10 +35,16 @@ if TYPE_CHECKING:
 _FRESH: Final = 1.0
 # Seconds to wait for a first worker before a warning.
 _PATIENCE: Final = 2.0
+# Seconds until a shared value is on the workers; scatter() waits as long for a first one.
+_PLACING: Final = 30.0
 _LOGGER: Final = logging.getLogger("aconcur.parallel")
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+def _same(value: T) -> T:
+    return value
 
 
 @final
@@ -107,12 +113,25 @@ class Cluster(Executor):
         """
         key = f"aconcur-{uuid4().hex}"
         sealed = joined(sender_for(self).encode_value(value))
-        scatter = partial(self._client.scatter, {key: sealed}, broadcast=True)
-        held = (await anyio.to_thread.run_sync(scatter))[key]
-        self._shared[key] = held
+        self._shared[key] = await anyio.to_thread.run_sync(self._place, key, sealed)
         shared = Shared(value, key)
         weakref.finalize(shared, self._loop.add_callback, self._free, key).atexit = False
         return shared
+
+    def _place(self, key: str, sealed: Sealed) -> Any:  # noqa: ANN401
+        """Send a value to all workers.
+
+        As the result of a task, and not by ``scatter()``: Dask makes it again if all workers that
+        have it are lost, where scattered data would be gone.
+        """
+        import dask.config
+
+        client: Any = self._client
+        # The value is part of the task, which Dask would warn of.
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PiB"}):
+            held = client.submit(_same, sealed, key=key, pure=False)
+        client.sync(client._replicate, [held], callback_timeout=_PLACING)  # noqa: SLF001
+        return held
 
     async def _free(self, key: str) -> None:
         self._shared.pop(key).release()
