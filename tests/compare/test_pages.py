@@ -229,7 +229,7 @@ def test_the_fault_table_shows_every_cell(lesson_with: LessonWith) -> None:
         ("Ctrl-C", "KeyboardInterrupt, 0.1 s, nothing left", "–"),
         (
             "a slow stage",
-            "runs on, after 5 s, 2 children, 1 thread left, peak 3072 MiB",
+            "runs on, after 8 s, 2 children, 1 thread left, peak 3072 MiB",
             "KeyboardInterrupt, 0.1 s, nothing left, peak 2 MiB",
         ),
     )

@@ -24,7 +24,7 @@ def run_faults(
 ) -> FaultRecord | None:
     """Run each version into each fault; return what was observed.
 
-    Blocks for about a minute: a version that does not end is given five seconds. Needs Linux.
+    Blocks for about a minute: a version that does not end is given eight seconds. Needs Linux.
 
     Args:
         lesson: the lesson.

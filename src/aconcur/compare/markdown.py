@@ -53,7 +53,7 @@ from a file that runs.
 - **CPU** includes children that have ended. **Memory** is how far the first run raised the peak of
   the process. **Threads** and **children** are those that one run starts.
 - **Faults** are runs: a command beside each table shows one cell. "runs on" means that the process
-  still ran after 5 seconds; everything left was then killed. A helper process that a library keeps
+  still ran after 8 seconds; everything left was then killed. A helper process that a library keeps
   for the life of the program, such as aconcur's guardian, is not counted while the program runs.
 
 `aconcur compare 39` measures on your machine; `aconcur compare 39 --all` shows all code.

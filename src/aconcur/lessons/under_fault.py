@@ -5,33 +5,44 @@ commands, one a fault and version.
 
 How a fault is observed: the version runs in a process of
 its own. It calls `begin()` when its work is in full swing.
-From then on the parent takes the time, and sends the signal
-if the fault is one. When the work has ended, the process
-counts its threads, tasks, children and descriptors. After
-it has exited, the parent looks for processes that are left:
-all inherit one environment variable. In the end they are
-killed, so no fault leaves anything on the machine.
+That is a state, never a time: so many calls have arrived,
+so many children run. From then on the parent takes the
+time, and sends the signal if the fault is one. When the
+work has ended, the process counts its threads, tasks,
+children and descriptors. What goes away within `SETTLE`
+does not count. After the process has exited, the parent
+looks for processes that are left: all inherit one
+environment variable. In the end they are killed, so no
+fault leaves anything on the machine.
 """
 
 from __future__ import annotations
 
 __all__ = (
     "FAULTS",
+    "Arriving",
     "Make",
     "Observation",
     "Scenario",
     "Scenarios",
+    "State",
+    "arrivals",
+    "arrive",
     "begin",
+    "busy",
     "cancelled_twice",
+    "children",
     "command_of",
     "during",
     "in_time",
     "kill_a_child",
+    "kill_a_worker",
     "main",
     "observe",
 )
 
 import asyncio
+import gc
 import inspect
 import json
 import os
@@ -45,6 +56,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
@@ -52,6 +64,8 @@ AsyncWork: TypeAlias = Callable[
     ..., Coroutine[Any, Any, object]
 ]
 Scenario: TypeAlias = Callable[[], Any]
+State: TypeAlias = Callable[[], bool]
+"""Returns whether the work is in full swing."""
 Make: TypeAlias = Callable[[Any], Scenario]
 """Makes a scenario of a version's entry."""
 Scenarios: TypeAlias = Mapping[str, Mapping[str, Scenario]]
@@ -69,17 +83,23 @@ FAULTS: Final = (
 )
 """All faults, in the order of the table."""
 
-LIMIT: Final = 5.0
-"""Seconds after which a version is said to run on."""
-SETTLE: Final = 0.3
-"""Seconds that threads get to end after the work."""
-ORPHANS: Final = 1.0
+LIMIT: Final = 8.0
+"""Seconds after which a version is said to run on.
+
+No version that ends needs more than three, and none that
+runs on ends within thirty: a busy machine changes neither.
+"""
+SETTLE: Final = 1.0
+"""Seconds that all gets to end after the work."""
+ORPHANS: Final = 2.0
 """Seconds that processes get to end after the program."""
 START: Final = 60.0
 """Seconds until `begin()`; far beyond any start."""
+POLL: Final = 0.005
 
 MARK: Final = "ACONCUR_UNDER_FAULT"
 REPORT: Final = "ACONCUR_FAULT_REPORT"
+ARRIVALS: Final = "ACONCUR_FAULT_ARRIVALS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +151,74 @@ def _report(said: Mapping[str, object]) -> None:
     os.write(fd, json.dumps(said).encode() + b"\n")
 
 
+def arrive(*args: object) -> None:
+    """Note that a call has begun, in whatever process."""
+    log = os.open(
+        os.environ[ARRIVALS], os.O_WRONLY | os.O_APPEND
+    )
+    os.write(log, f"{os.getpid()} {args}\n".encode())
+    os.close(log)
+
+
+def _arrived(*args: object) -> list[int]:
+    """Return the processes of the calls that began.
+
+    Args:
+        args: of those with these arguments; of all calls
+            without.
+    """
+    text = Path(os.environ[ARRIVALS]).read_text()
+    return [
+        int(line.split()[0])
+        for line in text.splitlines()
+        if not args or line.endswith(f" {args}")
+    ]
+
+
+class Arriving:
+    """A function that arrives, then does its work.
+
+    It pickles if the function does.
+    """
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call = call
+
+    def __call__(self, *args: object) -> Any:  # noqa: ANN401
+        """Arrive, and call."""
+        arrive(*args)
+        return self.call(*args)
+
+
+def arrivals(count: int) -> State:
+    """Return the state: so many calls have begun."""
+    return lambda: len(_arrived()) >= count
+
+
+def children(count: int, name: str) -> State:
+    """Return the state: so many children run a program."""
+    return lambda: len(_running(name)) >= count
+
+
+def busy(seconds: float) -> State:
+    """Return the state: it has computed for so long."""
+    return lambda: time.process_time() - _START >= seconds
+
+
+_START: Final = time.process_time()
+
+
+def _running(name: str) -> list[int]:
+    return [
+        pid
+        for pid in _children()
+        if _read(f"/proc/{pid}/comm").strip()
+        == name.encode()
+    ]
+
+
 def during(
-    after: float,
+    state: State,
     work: Callable[..., Any],
     *args: object,
     call: Callable[[], object] = begin,
@@ -140,16 +226,19 @@ def during(
     """Return what runs the work and calls in its middle.
 
     Args:
-        after: seconds until the work is in full swing.
+        state: when the work is in full swing.
         work: a function, or a coroutine function.
         args: its arguments.
         call: what to call then, in a thread of its own.
     """
 
+    def watch() -> None:
+        while not state():
+            time.sleep(POLL)
+        call()
+
     def start() -> None:
-        timer = threading.Timer(after, call)
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=watch, daemon=True).start()
 
     async def awaited() -> None:
         start()
@@ -164,39 +253,65 @@ def during(
 
 
 def in_time(
-    after: float, work: AsyncWork, *args: object
+    state: State, work: AsyncWork, *args: object
 ) -> Scenario:
-    """Return what gives the work a timeout."""
+    """Return what gives the work 0.1 s more, then."""
 
     async def run() -> None:
-        async with asyncio.timeout(after + 0.1):
-            await during(after, work, *args)()
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(None) as limit:
+
+            def call() -> None:
+                begin()
+                loop.call_soon_threadsafe(
+                    limit.reschedule, loop.time() + 0.1
+                )
+
+            await during(state, work, *args, call=call)()
 
     return run
 
 
 def cancelled_twice(
-    after: float, work: AsyncWork, *args: object
+    state: State, work: AsyncWork, *args: object
 ) -> Scenario:
     """Return what cancels the work, and again at once."""
 
     async def run() -> None:
-        task = asyncio.ensure_future(work(*args))
-        await asyncio.sleep(after)
-        begin()
-        task.cancel()
-        await asyncio.sleep(0)
-        task.cancel()
+        loop = asyncio.get_running_loop()
+
+        def cancel() -> None:
+            task.cancel()
+            loop.call_soon(task.cancel)
+
+        def call() -> None:
+            begin()
+            loop.call_soon_threadsafe(cancel)
+
+        started = during(state, work, *args, call=call)
+        task = loop.create_task(started())
         await task
 
     return run
 
 
-def kill_a_child() -> None:
-    """Begin, and kill one of our child processes."""
-    pid, *_ = _children()
+def kill_a_child(name: str) -> None:
+    """Begin, and kill one child that runs a program."""
+    _kill(_running(name))
+
+
+def kill_a_worker(*args: object) -> None:
+    """Begin, and kill the worker of one call.
+
+    Args:
+        args: the call's arguments; any call without.
+    """
+    _kill(_arrived(*args))
+
+
+def _kill(pids: list[int]) -> None:
     begin()
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pids[0], signal.SIGKILL)
 
 
 def _run_inside(
@@ -219,7 +334,20 @@ def _run_inside(
         try:
             await scenario()
         finally:
-            tasks = len(asyncio.all_tasks()) - 1
+            end = time.monotonic() + SETTLE
+            while tasks := len(asyncio.all_tasks()) - 1:
+                if time.monotonic() >= end:
+                    break
+                await asyncio.sleep(POLL)
+
+    def left() -> dict[str, int]:
+        counts = {
+            "children": len(_children()),
+            "threads": threading.active_count() - threads,
+            "tasks": tasks,
+            "descriptors": _descriptors() - descriptors,
+        }
+        return {k: n for k, n in counts.items() if n > 0}
 
     try:
         if inspect.iscoroutinefunction(scenario):
@@ -228,19 +356,19 @@ def _run_inside(
             scenario()
     except BaseException as error:  # noqa: ASYNC103, BLE001
         outcome = _name(error)
-    left = {
-        "children": len(_children()),
-        "threads": threading.active_count() - threads,
-        "tasks": tasks,
-        "descriptors": _descriptors() - descriptors,
-    }
+    ended = time.monotonic()
+    while left() and time.monotonic() < ended + SETTLE:
+        # What only waits for the collector is not left, nor
+        # what subprocess frees when it is used again.
+        gc.collect()
+        subprocess._cleanup()  # type: ignore[attr-defined]  # noqa: SLF001
+        time.sleep(POLL)
     _report(
         {
             "outcome": outcome,
-            "left": {
-                k: n for k, n in left.items() if n > 0
-            },
+            "left": left(),
             "peak": _peak(),
+            "settled": time.monotonic() - ended,
         }
     )
 
@@ -313,6 +441,8 @@ def observe(
     """
     mark = uuid4().hex
     reports, writing = os.pipe()
+    log, arrival_log = mkstemp(prefix="aconcur-arrivals-")
+    os.close(log)
     process = subprocess.Popen(
         [
             *(sys.executable, "-P", "-m", module),
@@ -321,7 +451,12 @@ def observe(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=os.environ | {MARK: mark, REPORT: str(writing)},
+        env=os.environ
+        | {
+            MARK: mark,
+            REPORT: str(writing),
+            ARRIVALS: arrival_log,
+        },
         pass_fds=(writing,),
         start_new_session=True,
     )
@@ -335,6 +470,7 @@ def observe(
         process.kill()
         process.wait()
         os.close(reports)
+        Path(arrival_log).unlink()
 
 
 def _observe(
@@ -360,8 +496,9 @@ def _observe(
     except subprocess.TimeoutExpired:
         ended = False
     seconds = time.perf_counter() - began
-    said.wait_for("outcome", 0 if not ended else 0.5)
+    said.wait_for("outcome", 0)
     report = said.last
+    seconds -= report.get("settled", 0)
     outcome = report.get("outcome", "killed")
     left = dict(report.get("left", {}))
     if not ended:
@@ -372,12 +509,12 @@ def _observe(
         while (
             _marked(mark) and time.perf_counter() < deadline
         ):
-            time.sleep(0.02)
+            time.sleep(POLL)
         # A child that lives on has lost its parent.
         left["children"] = len(_marked(mark))
     return Observation(
         outcome,
-        round(seconds, 2),
+        round(max(seconds, 0), 2),
         {kind: n for kind, n in left.items() if n > 0},
         report.get("peak", 0),
     )
@@ -396,16 +533,18 @@ class _Reports:
         """Return whether a line with the key came."""
         deadline = time.perf_counter() + seconds
         while True:
+            ended = False
             with suppress(BlockingIOError):
                 while more := os.read(self.fd, 65536):
                     self.text += more
+                ended = True
             for line in self.text.splitlines():
                 self.last |= json.loads(line)
             if key in self.last:
                 return True
-            if time.perf_counter() >= deadline:
+            if ended or time.perf_counter() >= deadline:
                 return False
-            time.sleep(0.01)
+            time.sleep(POLL)
 
 
 def _marked(mark: str) -> list[int]:

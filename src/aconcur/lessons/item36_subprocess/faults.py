@@ -7,6 +7,7 @@ __all__ = ("SCENARIOS",)
 import asyncio
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 
 from aconcur.lessons.item36_subprocess import (
     original,
@@ -19,6 +20,7 @@ from aconcur.lessons.under_fault import (
     Scenarios,
     begin,
     cancelled_twice,
+    children,
     during,
     in_time,
     kill_a_child,
@@ -26,14 +28,16 @@ from aconcur.lessons.under_fault import (
 )
 from aconcur.process import Command
 
-AFTER = 0.5  # seconds: all children run by then
+ALL = children(3, "sleep")
+TWO = children(2, "sleep")  # the third will fail
+ONE = children(1, "sleep")
 
 # The input says what the child does.
 SH = (
     "sh",
     "-c",
     """read what
-    [ "$what" = fail ] && sleep 1 && exit 1
+    [ "$what" = fail ] && sleep 2 && exit 1
     [ "$what" = deaf ] && trap "" TERM
     exec sleep 30""",
 )
@@ -147,31 +151,34 @@ def once(
 
 
 SCENARIOS: Scenarios = {
-    "Ctrl-C": once(lambda w: during(AFTER, w, STUCK)),
-    "one failure": once(
-        lambda w: during(AFTER, w, FAILING)
-    ),
+    "Ctrl-C": once(lambda w: during(ALL, w, STUCK)),
+    "one failure": once(lambda w: during(TWO, w, FAILING)),
     "a timeout": {
         "as in the notes": lambda: notes_timeout(STUCK),
         "threads": lambda: threads_timeout(STUCK),
-        "asyncio": in_time(AFTER, tasks, STUCK),
-        "aconcur": in_time(AFTER, commands, STUCK),
+        "asyncio": in_time(ALL, tasks, STUCK),
+        "aconcur": in_time(ALL, commands, STUCK),
     },
     "cancelled twice": {
-        "asyncio": cancelled_twice(AFTER, tasks, STUCK),
-        "aconcur": cancelled_twice(AFTER, commands, STUCK),
+        "asyncio": cancelled_twice(ALL, tasks, STUCK),
+        "aconcur": cancelled_twice(ALL, commands, STUCK),
     },
     "a stuck call": {
         "as in the notes": lambda: notes_timeout(DEAF),
         "threads": lambda: threads_timeout(DEAF),
-        "asyncio": in_time(AFTER, tasks, DEAF),
-        "aconcur": in_time(AFTER, commands, DEAF),
+        "asyncio": in_time(ONE, tasks, DEAF),
+        "aconcur": in_time(ONE, commands, DEAF),
     },
     "kill -9 of a worker": once(
-        lambda w: during(AFTER, w, STUCK, call=kill_a_child)
+        lambda w: during(
+            ALL,
+            w,
+            STUCK,
+            call=partial(kill_a_child, "sleep"),
+        )
     ),
     "kill -9 of the program": once(
-        lambda w: during(AFTER, w, STUCK)
+        lambda w: during(ALL, w, STUCK)
     ),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("SCENARIOS",)
 
+import os
 import time
 from functools import partial
 
@@ -16,18 +17,21 @@ from aconcur.lessons.item37_threads.work import (
     slow_systemcall,
 )
 from aconcur.lessons.under_fault import (
+    Arriving,
     Make,
     Scenario,
     Scenarios,
+    arrivals,
     cancelled_twice,
     during,
     in_time,
-    kill_a_child,
+    kill_a_worker,
     main,
 )
 
-AFTER = 0.3  # seconds: all threads wait by then
-SPAWNED = 2.0  # seconds: all worker processes wait by then
+ALL = arrivals(3)
+# A pool has a worker for each core.
+SPAWNED = arrivals(min(2, os.cpu_count() or 1))
 
 
 def fail(seconds: float) -> int:
@@ -36,13 +40,13 @@ def fail(seconds: float) -> int:
     raise ConnectionError
 
 
-LONG = [partial(slow_systemcall, 2.0)] * 3
+LONG = [Arriving(partial(slow_systemcall, 2.0))] * 3
 FAILING = [
-    partial(fail, AFTER),
-    *[partial(slow_systemcall, 2.0)] * 2,
+    Arriving(partial(fail, 0.3)),
+    *LONG[1:],
 ]
-STUCK = [partial(slow_systemcall, 30.0)] * 3
-ASLEEP = [partial(time.sleep, 30.0)] * 2
+STUCK = [Arriving(partial(slow_systemcall, 30.0))] * 3
+ASLEEP = [Arriving(partial(time.sleep, 30.0))] * 2
 
 
 def once(
@@ -67,33 +71,31 @@ def awaited(
 
 
 SCENARIOS: Scenarios = {
-    "Ctrl-C": once(lambda w: during(AFTER, w, LONG)),
-    "one failure": once(
-        lambda w: during(AFTER, w, FAILING)
-    ),
-    "a timeout": awaited(lambda w: in_time(AFTER, w, LONG)),
+    "Ctrl-C": once(lambda w: during(ALL, w, LONG)),
+    "one failure": once(lambda w: during(ALL, w, FAILING)),
+    "a timeout": awaited(lambda w: in_time(ALL, w, LONG)),
     "cancelled twice": awaited(
-        lambda w: cancelled_twice(AFTER, w, LONG)
+        lambda w: cancelled_twice(ALL, w, LONG)
     ),
     "a stuck call": awaited(
-        lambda w: in_time(AFTER, w, STUCK)
+        lambda w: in_time(ALL, w, STUCK)
     ),
     "kill -9 of a worker": {
         "own pool": during(
             SPAWNED,
             rebuilt.processes,
             ASLEEP,
-            call=kill_a_child,
+            call=kill_a_worker,
         ),
         "anyio": during(
             SPAWNED,
             toolkit.kept_processes,
             ASLEEP,
-            call=kill_a_child,
+            call=kill_a_worker,
         ),
     },
     "kill -9 of the program": once(
-        lambda w: during(AFTER, w, LONG)
+        lambda w: during(ALL, w, LONG)
     ),
 }
 

@@ -12,6 +12,9 @@ from aconcur.lessons.under_fault import (
     Make,
     Scenario,
     Scenarios,
+    arrivals,
+    arrive,
+    begin,
     cancelled_twice,
     during,
     in_time,
@@ -19,13 +22,13 @@ from aconcur.lessons.under_fault import (
 )
 from aconcur.lock import Guarded
 
-AFTER = 0.3  # seconds: one holds the lock, two wait
+ALL = arrivals(3)  # one holds the lock, two wait
 
 # How long the holder stays inside, and whether it raises.
 Holding = tuple[float, bool]
 SHORT: Holding = (2.0, False)
 STUCK: Holding = (30.0, False)
-FAILING: Holding = (AFTER, True)
+FAILING: Holding = (0.3, True)
 
 
 def threads(holding: Holding) -> None:
@@ -35,11 +38,13 @@ def threads(holding: Holding) -> None:
 
     def hold() -> None:
         with lock:
+            arrive()
             threading.Event().wait(seconds)
             if fails:
                 raise ConnectionError
 
     def wait() -> None:
+        arrive()
         with lock:
             pass
 
@@ -55,7 +60,7 @@ def threads_timeout() -> None:
     """Give acquire() a timeout."""
     lock = threading.Lock()
     lock.acquire()
-    during(0, lambda: None)()
+    begin()
     if not lock.acquire(timeout=0.1):
         raise TimeoutError
 
@@ -78,11 +83,13 @@ async def contend(
 
     async def hold() -> None:
         async with lock:
+            arrive()
             await asyncio.sleep(seconds)
             if fails:
                 raise ConnectionError
 
     async def wait() -> None:
+        arrive()
         async with lock:
             pass
 
@@ -103,26 +110,24 @@ def once(
 
 
 SCENARIOS: Scenarios = {
-    "Ctrl-C": once(lambda w: during(AFTER, w, SHORT)),
-    "one failure": once(
-        lambda w: during(AFTER, w, FAILING)
-    ),
+    "Ctrl-C": once(lambda w: during(ALL, w, SHORT)),
+    "one failure": once(lambda w: during(ALL, w, FAILING)),
     "a timeout": {
         "threads": threads_timeout,
-        "asyncio": in_time(AFTER, tasks, SHORT),
-        "aconcur": in_time(AFTER, guarded, SHORT),
+        "asyncio": in_time(ALL, tasks, SHORT),
+        "aconcur": in_time(ALL, guarded, SHORT),
     },
     "cancelled twice": {
-        "asyncio": cancelled_twice(AFTER, tasks, SHORT),
-        "aconcur": cancelled_twice(AFTER, guarded, SHORT),
+        "asyncio": cancelled_twice(ALL, tasks, SHORT),
+        "aconcur": cancelled_twice(ALL, guarded, SHORT),
     },
     "a stuck call": {
-        "threads": during(AFTER, threads, STUCK),
-        "asyncio": in_time(AFTER, tasks, STUCK),
-        "aconcur": in_time(AFTER, guarded, STUCK),
+        "threads": during(ALL, threads, STUCK),
+        "asyncio": in_time(ALL, tasks, STUCK),
+        "aconcur": in_time(ALL, guarded, STUCK),
     },
     "kill -9 of the program": once(
-        lambda w: during(AFTER, w, SHORT)
+        lambda w: during(ALL, w, SHORT)
     ),
 }
 

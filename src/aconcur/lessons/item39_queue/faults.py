@@ -7,6 +7,7 @@ __all__ = ("SCENARIOS",)
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 from aconcur.lessons.item39_queue import (
     original,
@@ -18,6 +19,8 @@ from aconcur.lessons.under_fault import (
     Make,
     Scenario,
     Scenarios,
+    arrivals,
+    arrive,
     begin,
     cancelled_twice,
     during,
@@ -26,8 +29,10 @@ from aconcur.lessons.under_fault import (
 )
 from aconcur.pipeline import Pipeline, stage
 
-AFTER = 0.5  # seconds: the stages are full by then
-ITEMS = range(40)
+FULL = arrivals(6)  # the slow stage has had six items
+ONE = arrivals(1)
+ENDLESS = range(10_000)  # minutes of work
+FEW = range(40)
 SLOW = 0.05
 
 SIZE = 2**20
@@ -41,6 +46,7 @@ def same(item: object) -> object:
 
 def slow(item: object) -> object:
     """Take a while."""
+    arrive()
     time.sleep(SLOW)
     return item
 
@@ -49,14 +55,21 @@ def broken(item: object) -> object:
     """Fail on one item, after a while."""
     time.sleep(SLOW)
     if item == 10:
+        begin()
         raise ConnectionError
     return item
 
 
 def stuck(item: object) -> object:
     """Never come back."""
+    arrive()
     time.sleep(30)
     return item
+
+
+def items_of(job: Callable[[object], object]) -> range:
+    """Return the items: few, if one of them fails."""
+    return FEW if job is broken else ENDLESS
 
 
 def dropped(item: object) -> int:
@@ -82,9 +95,10 @@ def polling(job: Callable[[object], object]) -> None:
         (job, queues[1:]),
     ):
         original_polling.Worker(job_, *two).start()
-    for item in ITEMS:
+    items = items_of(job)
+    for item in items:
         queues[0].put(item)
-    while len(queues[2].items) < len(ITEMS):
+    while len(queues[2].items) < len(items):
         time.sleep(0.01)
 
 
@@ -105,7 +119,7 @@ def polling_large() -> None:
 def threads(job: Callable[[object], object]) -> None:
     """Send items through the stages."""
     stages = [(same, 1), (job, 2), (same, 1)]
-    found = original.run(ITEMS, stages)
+    found = original.run(items_of(job), stages)
     raise_first(found)
 
 
@@ -130,7 +144,7 @@ def not_an_item(one: object) -> bool:
 async def tasks(job: Callable[[object], object]) -> None:
     """Send items through the stages."""
     found = await rebuilt.run(
-        ITEMS,
+        items_of(job),
         [(awaited, 1), (awaiting(job), 2), (awaited, 1)],
     )
     raise_first(found)
@@ -148,9 +162,9 @@ def awaiting(
     """Return the job as one that awaits."""
 
     async def work(item: object) -> object:
-        if job is stuck:
-            await asyncio.sleep(30)
-        await asyncio.sleep(SLOW)
+        if job is not broken:
+            arrive()
+        await asyncio.sleep(30 if job is stuck else SLOW)
         if job is broken:
             return broken(item)
         return item
@@ -168,7 +182,7 @@ async def pipeline(job: Callable[[object], object]) -> None:
         .map(awaiting(job), workers=2, buffer=BUFFER)
         .map(awaited, buffer=BUFFER)
     )
-    await stages.collect(ITEMS)
+    await stages.collect(items_of(job))
 
 
 async def drop(item: object) -> int:
@@ -221,21 +235,19 @@ def of_tasks(
 
 
 SCENARIOS: Scenarios = {
-    "Ctrl-C": once(lambda w: during(AFTER, w, slow)),
-    "one failure": once(lambda w: during(0.1, w, broken)),
-    "a timeout": of_tasks(
-        lambda w: in_time(AFTER, w, slow)
-    ),
+    "Ctrl-C": once(lambda w: during(FULL, w, slow)),
+    "one failure": once(lambda w: partial(w, broken)),
+    "a timeout": of_tasks(lambda w: in_time(FULL, w, slow)),
     "cancelled twice": of_tasks(
-        lambda w: cancelled_twice(AFTER, w, slow)
+        lambda w: cancelled_twice(FULL, w, slow)
     ),
     "a stuck call": {
-        "as in the notes": during(AFTER, polling, stuck),
-        "threads": during(AFTER, threads, stuck),
-        **of_tasks(lambda w: in_time(AFTER, w, stuck)),
+        "as in the notes": during(ONE, polling, stuck),
+        "threads": during(ONE, threads, stuck),
+        **of_tasks(lambda w: in_time(ONE, w, stuck)),
     },
     "kill -9 of the program": once(
-        lambda w: during(AFTER, w, slow)
+        lambda w: during(FULL, w, slow)
     ),
     "a slow stage": {
         "as in the notes": polling_large,

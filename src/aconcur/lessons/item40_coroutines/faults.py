@@ -23,13 +23,14 @@ from aconcur.lessons.under_fault import (
     Scenario,
     Scenarios,
     begin,
+    busy,
     cancelled_twice,
     during,
     in_time,
     main,
 )
 
-AFTER = 0.5  # seconds: some generations have passed
+SOME = busy(0.2)  # some generations have passed
 ROWS = work.Grid.random(32, 32, Random(40)).to_rows()
 LONG = 10**7  # generations: more than ever pass
 
@@ -93,16 +94,16 @@ def awaited(
 
 
 SCENARIOS: Scenarios = {
-    "Ctrl-C": once(lambda w: during(AFTER, w, ROWS, LONG)),
+    "Ctrl-C": once(lambda w: during(SOME, w, ROWS, LONG)),
     "one failure": {name: failing(name) for name in NAMES},
     "a timeout": awaited(
-        lambda w: in_time(AFTER, w, ROWS, LONG)
+        lambda w: in_time(SOME, w, ROWS, LONG)
     ),
     "cancelled twice": awaited(
-        lambda w: cancelled_twice(AFTER, w, ROWS, LONG)
+        lambda w: cancelled_twice(SOME, w, ROWS, LONG)
     ),
     "kill -9 of the program": once(
-        lambda w: during(AFTER, w, ROWS, LONG)
+        lambda w: during(SOME, w, ROWS, LONG)
     ),
 }
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 __all__ = ("SCENARIOS",)
 
 import asyncio
-from concurrent.futures import (
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-)
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from unittest.mock import patch
 
 from aconcur.lessons.item41_futures import (
     rebuilt,
@@ -20,32 +19,30 @@ from aconcur.lessons.item41_futures.work import (
     gcd,
 )
 from aconcur.lessons.under_fault import (
+    Arriving,
     Make,
     Scenario,
     Scenarios,
+    arrivals,
     cancelled_twice,
     during,
     in_time,
-    kill_a_child,
+    kill_a_worker,
     main,
 )
 
-AFTER = 2.0  # seconds: the workers compute by then
+BOTH = arrivals(2)  # both workers compute
 HALF = (10**7, 10**7 - 1)
-STUCK: list[Pair] = [LONG] * 4
+FIRST = (10**9, 10**9 - 2)
+STUCK: list[Pair] = [FIRST, *[LONG] * 3]
 FAILING: list[Pair] = [HALF, (0, 1), LONG, LONG]
+arriving_gcd = Arriving(gcd)
 
 
 def notes(pairs: list[Pair]) -> None:
     """Map in processes, as in the notes."""
     pool = ProcessPoolExecutor(max_workers=2)
-    list(pool.map(gcd, pairs))
-
-
-def notes_threads(pairs: list[Pair]) -> None:
-    """Map in threads, as in the notes."""
-    pool = ThreadPoolExecutor(max_workers=2)
-    list(pool.map(gcd, pairs))
+    list(pool.map(arriving_gcd, pairs))
 
 
 async def literal(pairs: list[Pair]) -> None:
@@ -54,10 +51,22 @@ async def literal(pairs: list[Pair]) -> None:
     loop = asyncio.get_running_loop()
     await asyncio.gather(
         *(
-            loop.run_in_executor(pool, gcd, pair)
+            loop.run_in_executor(pool, arriving_gcd, pair)
             for pair in pairs
         )
     )
+
+
+async def tasks(pairs: list[Pair]) -> None:
+    """Compute in the pool that can be killed."""
+    with patch.object(rebuilt, "gcd", arriving_gcd):
+        await rebuilt.in_order(pairs)
+
+
+async def pool_map(pairs: list[Pair]) -> None:
+    """Compute in the toolkit's pool."""
+    with patch.object(toolkit, "gcd", arriving_gcd):
+        await toolkit.in_order(pairs)
 
 
 def once(
@@ -67,8 +76,8 @@ def once(
     return {
         "as in the notes": call(notes),
         "gather": call(literal),
-        "asyncio": call(rebuilt.in_order),
-        "aconcur": call(toolkit.in_order),
+        "asyncio": call(tasks),
+        "aconcur": call(pool_map),
     }
 
 
@@ -82,19 +91,24 @@ def awaited(
 
 
 SCENARIOS: Scenarios = {
-    "Ctrl-C": once(lambda w: during(AFTER, w, STUCK)),
-    "one failure": once(lambda w: during(0, w, FAILING)),
-    "a timeout": awaited(
-        lambda w: in_time(AFTER, w, STUCK)
-    ),
+    "Ctrl-C": once(lambda w: during(BOTH, w, STUCK)),
+    "one failure": once(lambda w: during(BOTH, w, FAILING)),
+    "a timeout": awaited(lambda w: in_time(BOTH, w, STUCK)),
     "cancelled twice": awaited(
-        lambda w: cancelled_twice(AFTER, w, STUCK)
+        lambda w: cancelled_twice(BOTH, w, STUCK)
     ),
     "kill -9 of a worker": once(
-        lambda w: during(AFTER, w, STUCK, call=kill_a_child)
+        # Ordered answers: a later pair's failure would wait
+        # for the first.
+        lambda w: during(
+            BOTH,
+            w,
+            STUCK,
+            call=partial(kill_a_worker, FIRST),
+        )
     ),
     "kill -9 of the program": once(
-        lambda w: during(AFTER, w, STUCK)
+        lambda w: during(BOTH, w, STUCK)
     ),
 }
 

@@ -18,13 +18,15 @@ from aconcur.lessons.under_fault import (
     Make,
     Scenario,
     Scenarios,
+    arrivals,
+    arrive,
     cancelled_twice,
     during,
     in_time,
     main,
 )
 
-AFTER = 0.4  # seconds: all clients ask by then
+ALL = arrivals(3)  # all clients wait
 SLOW = 2.0
 INPUTS = [["1 2", "wait", "3"]] * 3
 
@@ -32,6 +34,7 @@ INPUTS = [["1 2", "wait", "3"]] * 3
 def slow(line: str) -> str:
     """Answer late."""
     if "wait" in line:
+        arrive()
         time.sleep(SLOW)
     return line.strip()
 
@@ -46,6 +49,7 @@ async def stuck_client(version: Any) -> None:  # noqa: ANN401
     """Serve three clients that never ask."""
 
     async def idle(*_: object) -> list[str]:
+        arrive()
         await asyncio.sleep(30)
         return []
 
@@ -70,16 +74,16 @@ def awaited(call: Make) -> dict[str, Scenario]:
 
 SCENARIOS: Scenarios = {
     "Ctrl-C": {
-        "threads": during(AFTER, threads, INPUTS),
-        **awaited(lambda w: during(AFTER, w)),
+        "threads": during(ALL, threads, INPUTS),
+        **awaited(lambda w: during(ALL, w)),
     },
-    "a timeout": awaited(lambda w: in_time(AFTER, w)),
+    "a timeout": awaited(lambda w: in_time(ALL, w)),
     "cancelled twice": awaited(
-        lambda w: cancelled_twice(AFTER, w)
+        lambda w: cancelled_twice(ALL, w)
     ),
     "kill -9 of the program": {
-        "threads": during(AFTER, threads, INPUTS),
-        **awaited(lambda w: during(AFTER, w)),
+        "threads": during(ALL, threads, INPUTS),
+        **awaited(lambda w: during(ALL, w)),
     },
 }
 

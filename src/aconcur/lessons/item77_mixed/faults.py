@@ -7,6 +7,7 @@ __all__ = ("SCENARIOS",)
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -21,13 +22,17 @@ from aconcur.lessons.under_fault import (
     Make,
     Scenario,
     Scenarios,
+    arrivals,
+    arrive,
+    begin,
     cancelled_twice,
     during,
     in_time,
     main,
 )
 
-AFTER = 0.4  # seconds: all lookups wait by then
+ALL = arrivals(4)  # all lookups wait
+SOON = 0.4
 LONG = 2.0
 WORDS = ["a", "b", "c", "d"]
 BAD = ["a", "bad", "c", "d"]
@@ -35,16 +40,20 @@ BAD = ["a", "bad", "c", "d"]
 
 def lookup(word: str) -> int:
     """Block for long, or fail soon."""
-    time.sleep(AFTER if word == "bad" else LONG)
+    arrive()
+    time.sleep(SOON if word == "bad" else LONG)
     if word == "bad":
+        begin()
         raise ConnectionError
     return 0
 
 
 async def lookup_async(word: str) -> int:
     """Wait for long, or fail soon."""
-    await anyio.sleep(AFTER if word == "bad" else LONG)
+    arrive()
+    await anyio.sleep(SOON if word == "bad" else LONG)
     if word == "bad":
+        begin()
         raise ConnectionError
     return 0
 
@@ -101,16 +110,14 @@ def once(call: Make) -> dict[str, Scenario]:
 
 
 SCENARIOS: Scenarios = {
-    "Ctrl-C": once(lambda w: during(AFTER, w, WORDS)),
-    "one failure": once(lambda w: during(0.1, w, BAD)),
-    "a timeout": awaited(
-        lambda w: in_time(AFTER, w, WORDS)
-    ),
+    "Ctrl-C": once(lambda w: during(ALL, w, WORDS)),
+    "one failure": once(lambda w: partial(w, BAD)),
+    "a timeout": awaited(lambda w: in_time(ALL, w, WORDS)),
     "cancelled twice": awaited(
-        lambda w: cancelled_twice(AFTER, w, WORDS)
+        lambda w: cancelled_twice(ALL, w, WORDS)
     ),
     "kill -9 of the program": once(
-        lambda w: during(AFTER, w, WORDS)
+        lambda w: during(ALL, w, WORDS)
     ),
 }
 

@@ -13,13 +13,14 @@ from aconcur.lessons.under_fault import (
     Make,
     Scenario,
     Scenarios,
+    busy,
     cancelled_twice,
     during,
     in_time,
     main,
 )
 
-AFTER = 0.3  # seconds: some users are in by then
+SOME = busy(0.1)  # some users are in
 USERS = [f"{number}" for number in range(400)]
 
 
@@ -33,13 +34,13 @@ def once(call: Make) -> dict[str, Scenario]:
 
 
 SCENARIOS: Scenarios = {
-    "Ctrl-C": once(lambda w: during(AFTER, w, USERS)),
-    "a timeout": once(lambda w: in_time(AFTER, w, USERS)),
+    "Ctrl-C": once(lambda w: during(SOME, w, USERS)),
+    "a timeout": once(lambda w: in_time(SOME, w, USERS)),
     "cancelled twice": once(
-        lambda w: cancelled_twice(AFTER, w, USERS)
+        lambda w: cancelled_twice(SOME, w, USERS)
     ),
     "kill -9 of the program": once(
-        lambda w: during(AFTER, w, USERS)
+        lambda w: during(SOME, w, USERS)
     ),
 }
 
