@@ -13,7 +13,7 @@ The same with others, for comparison::
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -68,7 +68,7 @@ def kept_gradient(weights: Array, part: int) -> Array:
 
 
 @asynccontextmanager
-async def gradients(where: str, data: Data) -> AsyncIterator[Gradients]:
+async def gradients(where: str, data: Data) -> AsyncGenerator[Gradients, None]:
     """Yield a function that starts a round: given the weights, it maps over all parts."""
     parts = range(PARTS)
     if where == "pool":
