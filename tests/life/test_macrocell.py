@@ -174,3 +174,8 @@ def test_both_ways_to_write_make_the_same_tree(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("aconcur.life._model.tree._MOST_RUNS", 10)
     assert read_macrocell(once).population == pattern.population
     assert read_macrocell(write_macrocell(read_macrocell(once))).offset == pattern.offset
+
+
+def test_a_control_character_in_the_rule_is_a_fault_of_the_file() -> None:
+    with pytest.raises(PatternError, match=r"line 2, column 4: "):
+        read_macrocell(b"[M2] (golly)\n#R B\x1c3/S23\n$$$$$$$$\n", source="damaged")

@@ -9,8 +9,8 @@ That is a state, never a time: so many calls have arrived,
 so many children run. From then on the parent takes the
 time, and sends the signal if the fault is one. When the
 work has ended, the process counts its threads, tasks,
-children and descriptors. What goes away within `SETTLE`
-does not count. After the process has exited, the parent
+children and descriptors; those that end within `SETTLE`
+do not count. After the process has exited, the parent
 looks for processes that are left: all inherit one
 environment variable. In the end they are killed, so no
 fault leaves anything on the machine.

@@ -233,7 +233,8 @@ class _File:
         assert found is not None
         kind, words = found["kind"], as_line(found["rest"])
         if kind == "R":
-            column = line.index(words) + 1
+            # as_line() may change the text: count what stands before it.
+            column = len(line) - len(found["rest"].lstrip()) + 1
             self.rule, self.bounds = parse_universe(words, number, column, self.source)
         elif kind == "N":
             self.name = words
