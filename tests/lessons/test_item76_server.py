@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeAlias
 
 import anyio
@@ -14,6 +15,16 @@ from aconcur.lessons.item76_server import original, rebuilt, work
 LESSON = "item76_server"
 Call: TypeAlias = Callable[..., Awaitable[Any]]
 pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(autouse=True)
+def connection_threads_end() -> Iterator[None]:
+    """Wait for the threads of the original, which end a moment after their connections."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith("Thread-"):
+            thread.join(20)
 
 
 @pytest.mark.entry("run")
