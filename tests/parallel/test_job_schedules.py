@@ -249,5 +249,5 @@ def test_under_every_schedule(scenario: Scenario, backend: Literal["asyncio", "t
 @pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_cancelled_at_any_step_nothing_is_left(scenario: Scenario, backend: Backend) -> None:
-    # Nothing here takes time, but a busy machine may: only what is left behind counts.
-    cancel_everywhere(scenario, backend=backend, grace=10.0, limit=60.0).check()
+    # Nothing here takes time, but a busy machine may.
+    cancel_everywhere(scenario, backend=backend, grace=1.0).check()

@@ -69,7 +69,7 @@ def _set_state(kind: type, state: Any) -> Any:  # noqa: ANN401
     (attributes, slots), setter, name, versions = state
     seen = _VERSIONS.get(kind)
     has = vars(kind)
-    # The pickler of somebody else may have brought the class, as that of an initializer.
+    # Another pickler may have brought the class: a library's, or that of an initializer.
     if seen is not None or any(key in has for key in attributes if not key.startswith("__")):
         seen = seen or {}
         attributes = {

@@ -8,7 +8,7 @@ task has cleaned up by then goes on living.
 
 from __future__ import annotations
 
-__all__ = ("Canceller",)
+__all__ = ("Canceller", "Spawn")
 
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -20,6 +20,7 @@ from aconcur.parallel._map.chunk import Owner
 from aconcur.parallel._pool.worker import Worker
 
 Spawn: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+"""Runs a task in the background."""
 
 # Seconds in which the worker of a map that was left may finish its item; a guess.
 _PATIENCE: Final = 0.1

@@ -10,15 +10,13 @@ from __future__ import annotations
 __all__ = ("Coroutines",)
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
 from aconcur._pool_worker.codec import (
     ASYNC_CALL,
     ASYNC_ITEM,
     CANCEL,
-    FORGET,
-    FUNCTION,
     NOTHING,
     UNREADABLE,
     Encoded,
@@ -30,6 +28,7 @@ from aconcur.parallel._map.chunk import Chunk, Death
 from aconcur.parallel._map.job import Job
 from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.call import Call
+from aconcur.parallel._pool.cancel import Spawn
 from aconcur.parallel._pool.statistics import Counters
 from aconcur.parallel._pool.timeouts import with_timeouts
 from aconcur.parallel._pool.worker import Worker
@@ -56,10 +55,10 @@ class Coroutines:
         size: int,
         counters: Counters,
         sender: Sender,
-        spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        spawn: Spawn,
     ) -> None:
         self.size: int = size
-        self.spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None] = spawn
+        self.spawn: Spawn = spawn
         """Run a task in the background."""
         self.maps: deque[Job] = deque()
         """The maps under way."""
@@ -101,9 +100,7 @@ class Coroutines:
         self._suspects = deque(chunk for chunk in self._suspects if chunk.owner is not job)
         self._cancel(lambda chunk: chunk.owner is job)
         for worker in self._workers:
-            if job.number in worker.known:
-                worker.known.discard(job.number)
-                worker.connection.send(FORGET, NOTHING, job.number)
+            worker.forget(job.number)
 
     def _cancel(self, concerned: Callable[[Chunk], bool]) -> None:
         for worker in self._workers:
@@ -171,14 +168,13 @@ class Coroutines:
             job.unreadable(chunk, error)
             return
         chunk.bytes = message.total
-        send = worker.connection.send
-        if job.number not in worker.known:
-            worker.known.add(job.number)
-            send(FUNCTION, self._functions[job.number], job.number)
+        worker.learn(job.number, self._functions[job.number])
         worker.coroutines[chunk.number] = chunk
         self._counters.chunks += 1
         timeout = 0.0 if job.timeout is None else job.timeout
-        send(ASYNC_ITEM, message, job.number, chunk.number, STAR * job.star, timeout)
+        worker.connection.send(
+            ASYNC_ITEM, message, job.number, chunk.number, STAR * job.star, timeout
+        )
 
     # --------------------------------------------------------------- what comes back
 

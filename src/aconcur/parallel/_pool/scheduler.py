@@ -12,7 +12,7 @@ __all__ = ("Scheduler",)
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, final
@@ -21,8 +21,6 @@ from aconcur._core.loops import current_loop
 from aconcur._core.wait_queue import get_call_soon_threadsafe
 from aconcur._pool_worker.codec import (
     CALL,
-    FORGET,
-    FUNCTION,
     ITEMS,
     LOG,
     NOTHING,
@@ -41,7 +39,7 @@ from aconcur.parallel._map.chunk_size import MOST
 from aconcur.parallel._map.job import Job
 from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.call import Call
-from aconcur.parallel._pool.cancel import Canceller
+from aconcur.parallel._pool.cancel import Canceller, Spawn
 from aconcur.parallel._pool.coroutines import Coroutines
 from aconcur.parallel._pool.logs import handle_record
 from aconcur.parallel._pool.statistics import Counters
@@ -69,12 +67,12 @@ class Scheduler:
         size: int,
         counters: Counters,
         sender: Sender,
-        spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        spawn: Spawn,
         on_start: Callable[[Worker, Exception | None], None],
     ) -> None:
         self.size: int = size
         self.sender: Sender = sender
-        self.spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None] = spawn
+        self.spawn: Spawn = spawn
         """Run a task in the background."""
         self.timeouts: Timeouts = Timeouts(workers)
         self.stealing: Stealing = Stealing(workers, counters, self.pump)
@@ -160,9 +158,7 @@ class Scheduler:
             self.timeouts.unwatch(job)
         busy = False
         for worker in self._workers:
-            if job.number in worker.known:
-                worker.known.discard(job.number)
-                worker.connection.send(FORGET, NOTHING, job.number)
+            worker.forget(job.number)
             busy = busy or bool(worker.in_flight)
         if busy:
             self._canceller.stop(job, at_once=False)
@@ -290,14 +286,11 @@ class Scheduler:
                 return False  # noqa: ASYNC104
             if not job.fits(chunk, message.total):
                 continue
-            send = worker.connection.send
-            if job.number not in worker.known:
-                worker.known.add(job.number)
-                send(FUNCTION, self._functions[job.number], job.number)
+            worker.learn(job.number, self._functions[job.number])
             worker.assign(chunk)
             self._counters.chunks += 1
             flags = EXACT * chunk.exact + KEEP_GOING * job.keep_going + STAR * job.star
-            send(ITEMS, message, job.number, chunk.number, flags, job.budget)
+            worker.connection.send(ITEMS, message, job.number, chunk.number, flags, job.budget)
             return True
         return False
 

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias, final
 import anyio
 
 from aconcur._core.shielded import wait_readable, wait_readable_catching_cancel
-from aconcur._pool_worker.codec import NOTHING, STOP, Frame
+from aconcur._pool_worker.codec import FORGET, FUNCTION, NOTHING, STOP, Encoded, Frame
 from aconcur._pool_worker.work import CANCELLED, CHUNK, FROM, INTERRUPTED, SINCE, UNTIL, Page
 from aconcur.parallel._map.chunk import Chunk, Death, Owner
 from aconcur.parallel._pool.connection import Connection
@@ -57,8 +57,7 @@ class Worker:
         """The chunks that it has; it works on the first."""
         self.coroutines: dict[int, Chunk] = {}
         """The calls and items of coroutine functions that it runs, by their chunks' numbers."""
-        self.known: set[int] = set()
-        """The maps whose function it has."""
+        self._known = set[int]()  # the maps whose function it has
         self.tasks: int | None = tasks
         """How many more items it may be given."""
         self.usable: bool = True
@@ -95,6 +94,18 @@ class Worker:
         self.in_flight.append(chunk)
         if self.tasks is not None:
             self.give_credit(-len(chunk.items))
+
+    def learn(self, job: int, function: Encoded) -> None:
+        """Send it the function of a map, unless it has that."""
+        if job not in self._known:
+            self._known.add(job)
+            self.connection.send(FUNCTION, function, job)
+
+    def forget(self, job: int) -> None:
+        """Let it drop the function of a map that has ended."""
+        if job in self._known:
+            self._known.discard(job)
+            self.connection.send(FORGET, NOTHING, job)
 
     def give_credit(self, items: int) -> None:
         """Record that it will not do so many of its items."""
