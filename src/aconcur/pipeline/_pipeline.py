@@ -179,7 +179,7 @@ class Pipeline(Generic[In, Out]):
                 thread pools, and ``"worker"`` in the event loop, where a copy for each item costs
                 about 1 µs. Other processes have no such context.
             limiter: a :class:`Limiter` or a :class:`KeyedLimiter` that admits each attempt at an
-                item. The wait counts neither for ``timeout`` nor as busy. None: there is no limit.
+                item. The wait counts neither for ``timeout`` nor as busy. None: unlimited.
             weight: a plain function of the item: how much it counts for the limiter. None: 1.
             key: a plain function of the item. Items whose keys are equal are worked on one at a
                 time, in their order, retries included; others in parallel. With ``ordered=False``
@@ -777,7 +777,7 @@ def stage(
             ``"worker"`` in the event loop, where a copy for each item costs about 1 µs. Other
             processes have no such context.
         limiter: a :class:`Limiter` or a :class:`KeyedLimiter` that admits each attempt at an item.
-            The wait counts neither for ``timeout`` nor as busy. None: there is no limit.
+            The wait counts neither for ``timeout`` nor as busy. None: unlimited.
         weight: a plain function of the item: how much it counts for the limiter. None: 1.
         key: a plain function of the item. Items whose keys are equal are worked on one at a
             time, in their order, retries included; others in parallel. With ``ordered=False``

@@ -58,10 +58,10 @@ class Retry:
             or a function of the error and the number of failed attempts that returns them, or None
             for the usual wait. :func:`retry_after` does what a server asks for.
         within: seconds. No attempt begins later than this after the first one failed; an item whose
-            next wait would be longer is not tried again. None: there is no such limit.
+            next wait would be longer is not tried again. None: unlimited.
         budget: the most attempts after the first ones in a stage of a run, as a share of the items
             that it has finished, beyond 10 that are always allowed. With 0.1 a server that fails
-            always gets 1.1 times the calls, not ``attempts`` times. None: there is no such limit.
+            always gets 1.1 times the calls, not ``attempts`` times. None: unlimited.
         on_retry: called with the :class:`Failure` of each attempt that another one follows and with
             the seconds until then; awaited if it returns an awaitable.
 
