@@ -12,6 +12,8 @@ import anyio.lowlevel
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aconcur.pipeline import SKIP, THREADS, KeyedLimiter, Limiter, Retry, stage
 from aconcur.testing import cancel_everywhere, explore
@@ -66,6 +68,42 @@ def test_all_that_is_allowed_is_admitted() -> None:
 
     times = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     assert times == pytest.approx([0] * 5 + [10] * 5 + [20] * 3)
+
+
+@given(
+    gap=st.floats(1e-3, 10),
+    burst=st.integers(1, 5),
+    # Seconds that pass before each one asks.
+    delays=st.lists(st.floats(0, 20), min_size=2, max_size=30),
+)
+def test_no_more_than_the_burst_and_the_rate_are_admitted(
+    gap: float, burst: int, delays: list[float]
+) -> None:
+    async def main() -> list[float]:
+        limiter, taken = Limiter(1, per=gap, burst=burst), list[float]()
+        for delay in delays:
+            await trio.sleep(delay)
+            await limiter.acquire()
+            taken.append(trio.current_time())
+        return taken
+
+    taken = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    for first, start in enumerate(taken):
+        for last in range(first, len(taken)):
+            assert last - first + 1 <= burst + (taken[last] - start) / gap + 1e-6
+
+
+@given(gap=st.floats(1e-3, 10), burst=st.integers(1, 5), size=st.integers(1, 20))
+def test_with_a_burst_no_time_is_lost(gap: float, burst: int, size: int) -> None:
+    async def main() -> float:
+        limiter, began = Limiter(1, per=gap, burst=burst), trio.current_time()
+        for _ in range(size):
+            await limiter.acquire()
+        assert limiter.statistics().used[0] == pytest.approx(min(size, burst), abs=1e-5)
+        return trio.current_time() - began
+
+    seconds = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert seconds == pytest.approx(max(0, size - burst) * gap, abs=1e-6)
 
 
 async def test_tasks_are_admitted_in_the_order_in_which_they_came() -> None:

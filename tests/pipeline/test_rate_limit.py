@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Literal, TypeAlias
 
 import anyio
+import anyio.to_thread
 import pytest
 from anyio.lowlevel import checkpoint
-from hypothesis import given
-from hypothesis import strategies as st
 
-from aconcur.pipeline import COLLECT, SKIP, Pipeline, Run, stage
-from aconcur.pipeline._workers import Pace
+from aconcur.pipeline import COLLECT, SKIP, THREADS, Limiter, Pipeline, Retry, Run, stage
 from aconcur.testing import cancel_everywhere, explore
+from tests.support.states import until
 
 Backend: TypeAlias = Literal["asyncio", "trio"]
 BACKENDS: tuple[Backend, ...] = ("asyncio", "trio")
@@ -62,8 +61,8 @@ def test_items_are_spaced(backend: Backend) -> None:
         clock = Clocked()
         started = anyio.current_time()
         paced = stage(same, buffer=1).rate_limit(2, per=10).map(clock, buffer=1)
-        assert await paced.collect(range(3)) == [0, 1, 2]
-        assert clock.gaps() == pytest.approx([5, 5], abs=LATE)
+        assert await paced.collect(range(2)) == [0, 1]
+        assert clock.gaps() == pytest.approx([5], abs=LATE)
         assert clock.times[0] == pytest.approx(started, abs=LATE)
 
     in_virtual_time(run, backend)
@@ -80,7 +79,7 @@ def test_a_burst_passes_at_once_and_fills_up_in_a_pause(backend: Backend) -> Non
         assert clock.gaps() == pytest.approx([0, 0, 1, 1], abs=LATE)
         balanced(runs)
 
-    in_virtual_time(run, backend, bound=2)
+    in_virtual_time(run, backend, bound=1)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -94,20 +93,139 @@ def test_what_waits_for_a_busy_stage_does_not_bunch(backend: Backend) -> None:
         assert min(clock.gaps()) >= 1 - LATE
         assert clock.gaps() == pytest.approx([1, 9, 1, 9], abs=LATE)
 
-    in_virtual_time(run, backend, bound=2)
+    in_virtual_time(run, backend, bound=1)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_each_run_has_a_limit_of_its_own(backend: Backend) -> None:
+def test_runs_of_one_pipeline_share_the_limit(backend: Backend) -> None:
     async def run() -> None:
-        paced = stage(same).rate_limit(1)
-        started = anyio.current_time()
+        clock = Clocked()
+        paced = stage(same).rate_limit(1).map(clock)
         async with anyio.create_task_group() as group:
             for _ in range(2):
                 group.start_soon(paced.run, range(2))
-        assert anyio.current_time() - started == pytest.approx(1, abs=LATE)
+        await paced.run(range(1))
+        assert clock.gaps() == pytest.approx([1, 1, 1, 1], abs=LATE)
 
     in_virtual_time(run, backend, bound=1)
+
+
+def test_runs_on_other_loops_are_limited_by_themselves() -> None:
+    clock = Clocked()
+    paced = stage(same).rate_limit(1, per=1000).map(clock)
+
+    async def first_of_two() -> None:
+        async with paced.open(range(2)) as run:
+            await anext(run)
+            done = await anyio.to_thread.run_sync(paced.run_sync, range(1))
+            assert done.delivered == 1
+
+    anyio.run(first_of_two)
+    assert len(clock.times) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_tried_again_passes_the_limit_again(backend: Backend, workers: int) -> None:
+    async def run() -> None:
+        clock, failed = Clocked(), set[int]()
+
+        async def fails_once(item: int) -> int:
+            await clock(item)
+            if item not in failed:
+                failed.add(item)
+                raise ConnectionError
+            return item
+
+        paced = (
+            stage(same).rate_limit(1).map(fails_once, workers=workers, retry=Retry(3, backoff=0.1))
+        )
+        async with paced.open(range(2)) as runs:
+            assert [item async for item in runs] == [0, 1]
+        assert clock.gaps() == pytest.approx([1, 1, 1], abs=LATE)
+        assert runs.report.stages[2].retried == 2
+        balanced(runs)
+
+    in_virtual_time(run, backend, bound=1)
+
+
+def test_another_attempt_comes_before_the_first_at_later_items() -> None:
+    async def run() -> None:
+        calls = list[int]()
+
+        async def every_other_fails(item: int) -> None:
+            calls.append(item)
+            if len(calls) % 2:
+                raise ConnectionError
+
+        paced = stage(same).rate_limit(40)
+        retry = Retry(2, backoff=0.001)
+        await paced.map(every_other_fails, workers=4, retry=retry).run(range(8))
+        assert calls == [item // 2 for item in range(16)]
+
+    in_virtual_time(run, "asyncio", bound=0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_items_of_two_limits_pass_both(backend: Backend) -> None:
+    async def run() -> None:
+        clock = Clocked()
+        pipeline = stage(same).rate_limit(1, burst=2).rate_limit(1, per=2).filter(clock)
+        await pipeline.map(same).run(range(1, 5))
+        assert clock.gaps() == pytest.approx([2, 2, 2], abs=LATE)
+
+    in_virtual_time(run, backend, bound=1)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_weights_count(backend: Backend) -> None:
+    async def run() -> None:
+        clock = Clocked()
+        pipeline = stage(same).rate_limit(10, weight=lambda item: item)
+        await pipeline.map(clock, workers=2).run([10, 5, 1])
+        assert clock.gaps() == pytest.approx([0.5, 0.1], abs=LATE)
+        # Without a function behind it, an item counts when it is taken.
+        async with pipeline.open([5, 10]) as runs:
+            started = anyio.current_time()
+            assert [item async for item in runs] == [5, 10]
+        assert anyio.current_time() - started == pytest.approx(1.5, abs=LATE)
+
+    in_virtual_time(run, backend, bound=1)
+
+
+async def test_what_was_admitted_begins_at_once_in_a_thread() -> None:
+    """Items that were admitted and then waited in line for a thread would go off together."""
+    begun, may_end = list[int](), threading.Event()
+
+    def blocking(item: int) -> None:
+        begun.append(item)
+        may_end.wait(10)
+
+    limiter = Limiter(1000, per=1000)
+    async with stage(blocking, workers=2, via=THREADS, limiter=limiter).open(range(9)) as run:
+        await until(lambda: len(begun) == 2)
+        await anyio.wait_all_tasks_blocked()
+        assert limiter.statistics().used == (2,)
+        may_end.set()
+        async for _ in run:
+            pass
+
+
+async def test_at_most_a_few_items_are_drawn_while_one_waits() -> None:
+    drawn = 0
+
+    def leases() -> Iterator[int]:
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield drawn
+
+    async with (
+        stage(same, buffer=1).rate_limit(1, per=1000).map(same, workers=50).open(leases()) as run
+    ):
+        await anext(run)
+        await anyio.wait_all_tasks_blocked()
+    assert drawn <= 6
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -184,36 +302,6 @@ async def test_a_limit_that_holds_the_run_up_is_named() -> None:
     assert report.bottleneck == report.stages[1]
     assert report.suggestion.startswith("quota is the bottleneck: ")
     assert report.suggestion.endswith("; it lets no more through")
-
-
-@given(
-    gap=st.floats(1e-3, 10),
-    burst=st.integers(1, 5),
-    # How late each comes for its token, and how late it is taken after that.
-    delays=st.lists(st.tuples(st.floats(0, 20), st.floats(0, 20)), min_size=2, max_size=30),
-)
-def test_no_window_sees_more_than_it_may(
-    gap: float, burst: int, delays: list[tuple[float, float]]
-) -> None:
-    pace, now, taken = Pace(gap, burst), 1e4, list[float]()
-    for idle, late in delays:
-        now += idle
-        now += max(0.0, pace.wait(now)) + late
-        pace.passed(now)
-        taken.append(now)
-    for first, start in enumerate(taken):
-        for last in range(first, len(taken)):
-            assert last - first + 1 <= burst + (taken[last] - start) / gap + 1e-6
-
-
-@given(gap=st.floats(1e-3, 10), burst=st.integers(1, 5), size=st.integers(1, 20))
-def test_who_is_never_late_loses_no_time(gap: float, burst: int, size: int) -> None:
-    pace, start = Pace(gap, burst), time.monotonic()
-    now = start
-    for _ in range(size):
-        now += max(0.0, pace.wait(now))
-        pace.passed(now)
-    assert now - start == pytest.approx(max(0, size - burst) * gap, abs=1e-6)
 
 
 @pytest.mark.parametrize(

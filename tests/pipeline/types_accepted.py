@@ -101,6 +101,7 @@ async def on_a_pool(sizes: Pipeline[str, Path], queue: Queue[int]) -> None:
 
 def moving(texts: Pipeline[str, str], pages: Pipeline[str, bytes], queue: Queue[bytes]) -> None:
     assert_type(pages.rate_limit(10, per=60, burst=2), Pipeline[str, bytes])
+    assert_type(pages.rate_limit(10, weight=len), Pipeline[str, bytes])
     assert_type(pages.merge(queue, [b"a"]), Pipeline[str, bytes])
     assert_type(pages.merge(pages.fed_by(["a"]), name="all"), Pipeline[str, bytes])
     assert_type(texts.merge([1, 2]), Pipeline[str, str | int])

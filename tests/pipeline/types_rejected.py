@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aconcur.pipeline import THREADS, Pipeline, Queue, stage
+from aconcur.pipeline import THREADS, Limiter, Pipeline, Queue, Retry, stage
 from aconcur.process import Command
 
 
@@ -36,6 +36,15 @@ async def wrong(pipeline: Pipeline[str, bytes], queue: Queue[int]) -> None:
     pipeline.through("gzip")  # type: ignore[arg-type]
     pipeline.through(Command("gzip"), via=THREADS)  # type: ignore[call-arg]
     pipeline.fed_by([1])  # type: ignore[list-item]
+    stage(download, limiter=3)  # type: ignore[call-overload]
+    stage(download, limiter=Limiter("3"))  # type: ignore[arg-type]
+    stage(download, limiter=Limiter(3), weight="size")  # type: ignore[call-overload]
+    stage(download, key="host")  # type: ignore[call-overload]
+    stage(download, retry=3)  # type: ignore[call-overload]
+    stage(download, retry=Retry(on="ValueError"))  # type: ignore[arg-type]
+    stage(download, retry=Retry(delay="1 s"))  # type: ignore[arg-type]
+    pipeline.rate_limit("3")  # type: ignore[arg-type]
+    pipeline.rate_limit(3, weight=1)  # type: ignore[arg-type]
     pipeline.merge(3)  # type: ignore[arg-type]
     pipeline.merge([3]).map(len)  # type: ignore[arg-type]
     await queue.put("a")  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ behind wakes the next one. A burst for eight idle workers costs one or two switc
 
 from __future__ import annotations
 
-__all__ = ("DROPPED", "END", "PENDING", "Buffer")
+__all__ = ("DROPPED", "END", "PENDING", "Buffer", "HandoverBuffer")
 
 from collections import deque
 from collections.abc import Callable
@@ -128,3 +128,18 @@ class Buffer:
             self.closed = True
             if self.getters:
                 self.getters.wake_all()
+
+
+class HandoverBuffer(Buffer):
+    """Has room for its capacity, and for one more item for each task that waits for one."""
+
+    __slots__ = ()
+
+    def has_room(self) -> bool:
+        return len(self.items) < self.capacity + len(self.getters)
+
+    def _park(self, lot: WaitQueue, again: bool) -> Waiter:
+        waiter = super()._park(lot, again)
+        if lot is self.getters:
+            self.wake_putter()
+        return waiter

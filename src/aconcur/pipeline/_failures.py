@@ -31,6 +31,7 @@ import anyio
 from aconcur.pipeline._buffer import DROPPED
 from aconcur.pipeline._callers import CallerFailed
 from aconcur.pipeline._errors import Failure, own_cancellation
+from aconcur.pipeline._limiter import trying_again
 from aconcur.pipeline._queue.queue import Queue, has_reader
 from aconcur.pipeline._retry import share_of_retries
 from aconcur.pipeline._spec import COLLECT, RAISE, SKIP
@@ -113,7 +114,11 @@ async def apply_policy(
             try:
                 await stage.back_off(delay)
                 attempts += 1
-                return await call(item)
+                again = trying_again.set(True)
+                try:
+                    return await call(item)
+                finally:
+                    trying_again.reset(again)
             except BaseException as another:  # noqa: ASYNC103, BLE001 - judged in the next round
                 error = another
         if stage.tracker is None:

@@ -6,28 +6,52 @@ States of an ``acquire``
 
 Invariants
     1. In every window of a limit's seconds, wherever it begins, at most its amount is admitted. A
-       log of admissions is kept for that; a token bucket would let twice the amount through.
+       log of admissions is kept for that; a token bucket would let twice the amount through. Only
+       with ``burst=`` is it a bucket, kept as one point in time.
     2. Nothing is taken before the moment of admission, and no await follows it: a cancelled
        ``acquire`` never has to give anything back.
     3. A task that leaves the head of the queue, for whatever reason, wakes the next one.
+    4. Another attempt of a stage at an item queues before the first attempts: its item is older.
+       Items that fail would else wait for all others between two attempts.
 
 Who calls whom
     ``Limiter.acquire`` queues; ``_Window.until_room`` says how long the head must wait; ``release``
     (of a limit on concurrency) wakes the head early. A stage calls ``try_acquire`` first, so that
-    it counts only the time in which it really waits.
+    it counts only the time in which it really waits. ``Pipeline.rate_limit`` makes a ``RateLimit``,
+    which lends one ``Limiter`` to the runs of a pipeline; the next stage's calls wait for it.
 """
 
 from __future__ import annotations
 
-__all__ = ("AnyLimiter", "KeyedLimiter", "Limiter", "LimiterStatistics", "Weight", "limited")
+__all__ = (
+    "AnyLimiter",
+    "KeyedLimiter",
+    "Limiter",
+    "LimiterStatistics",
+    "RateLimit",
+    "Weight",
+    "limited",
+    "trying_again",
+)
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Hashable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from math import inf
+from threading import Lock
 from typing import Any, Final, Generic, Never, TypeAlias, TypeVar, final
 
 import anyio
@@ -43,9 +67,11 @@ _NO_LOOP: Final = object()
 _running_loop: Final = asyncio._get_running_loop  # noqa: SLF001
 # Admissions without a wait between two points where other tasks run.
 _STRIDE: Final = 127
+trying_again: Final = ContextVar("trying_again", default=False)
+"""Whether a worker of a stage makes another attempt at an item."""
 # Keys that a KeyedLimiter has before it looks for idle ones.
 _FEW: Final = 1000
-# Admitted amounts are sums of floats, and these are not exact.
+# Admitted amounts, and points in time, are sums of floats, and these are not exact.
 _ROUNDING: Final = 1e-9
 # Admissions within this part of a window are one entry of its log.
 _SLOTS: Final = 4096
@@ -61,7 +87,8 @@ class LimiterStatistics:
     running: int
     """Calls that were admitted and not released; 0 without ``concurrency``."""
     used: tuple[float, ...]
-    """The weight admitted in the last seconds, for each window."""
+    """The weight admitted in the last seconds, for each window; with ``burst`` first how much of it
+    is used up."""
 
 
 @final
@@ -121,12 +148,44 @@ class _Window:
 
 
 @final
+class _Bucket:
+    """As many at once as it holds, then one after the other: kept as one point in time.
+
+    Source: the generic cell rate algorithm, ITU-T I.371, 2004.
+    """
+
+    __slots__ = ("_full", "amount", "gap")
+
+    def __init__(self, amount: float, gap: float) -> None:
+        self.amount, self.gap = amount, gap
+        self._full = -inf  # when the bucket will be full
+
+    def used(self, now: float) -> float:
+        """Return how much is missing from it."""
+        return max(0.0, self._full - now) / self.gap
+
+    def until_room(self, now: float, weight: float) -> float:
+        """Return the seconds until so much may be admitted; 0 if it may now."""
+        seconds = self._full - now - (self.amount - weight) * self.gap
+        return seconds if seconds > _ROUNDING else 0.0
+
+    def add(self, now: float, weight: float) -> None:
+        """Count what is admitted now."""
+        self._full = max(self._full, now) + weight * self.gap
+
+    def shift(self, seconds: float) -> None:
+        """Follow another clock."""
+        self._full += seconds
+
+
+@final
 class _Turn:
     """A task in the queue."""
 
-    __slots__ = ("waiter",)
+    __slots__ = ("again", "waiter")
 
-    def __init__(self) -> None:
+    def __init__(self, again: bool) -> None:
+        self.again = again
         self.waiter: Waiter | None = None
 
 
@@ -174,9 +233,9 @@ class Limiter:
         await stage(fetch, workers=20, limiter=limiter, retry=Retry(3)).run(urls)
 
     In every span of ``per`` seconds, wherever it begins, at most ``rate`` calls are admitted (or
-    calls that weigh ``rate`` together). The first ones go at once; ``Limiter(1, per=0.05)`` spaces
-    calls evenly instead. Tasks are admitted in the order in which they came; a heavy one that waits
-    holds up the lighter ones behind it.
+    calls that weigh ``rate`` together). The first ones go at once; ``burst=1`` spaces calls evenly
+    instead. Tasks are admitted in the order in which they came; a heavy one that waits holds up the
+    lighter ones behind it.
 
     One limiter may serve many stages, runs and plain code, on one event loop at a time. A stage
     admits each attempt at an item, not only the first one. It may be created before a loop runs,
@@ -187,10 +246,15 @@ class Limiter:
         per: seconds, more than 0.
         concurrency: calls that run at once, at least 1. None: unlimited.
         windows: further limits as pairs (rate, per): ``Limiter(10, windows=[(1000, 3600)])``.
+        burst: calls, or weight, that are admitted at once after a pause, and at the start; at least
+            1. Then in any ``t`` seconds at most ``burst + rate * t / per`` are admitted, with
+            ``burst=1`` never two less than ``per / rate`` seconds apart. None: ``rate`` at once,
+            and no more than ``rate`` in any ``per`` seconds.
 
     Raises:
         TypeError: a number is none.
-        ValueError: a number is out of its range, or nothing is limited.
+        ValueError: a number is out of its range, or nothing is limited, or there is a burst without
+            a rate.
 
     Cost: about 3 µs without a wait, 0.95 × aiolimiter's (``python -m benchmarks.limiter``, CPython
     3.11, two cores), and a log of at most 4 096 entries for each window: calls within 1/4096 of it
@@ -200,6 +264,7 @@ class Limiter:
     __slots__ = (
         "_asyncio_loop",
         "_bound",
+        "_bucket",
         "_clock",
         "_concurrency",
         "_loop",
@@ -217,6 +282,7 @@ class Limiter:
         *,
         concurrency: int | None = None,
         windows: Iterable[tuple[float, float]] = (),
+        burst: float | None = None,
     ) -> None:
         limits = [*([] if rate is None else [(rate, per)]), *windows]
         for amount, seconds in limits:
@@ -226,6 +292,15 @@ class Limiter:
             check_count("concurrency", concurrency, 1)
         elif not limits:
             raise ValueError("a Limiter limits something: give rate=, concurrency= or windows=")
+        self._bucket: _Bucket | None = None
+        if burst is not None:
+            check_number("burst", burst)
+            if rate is None:
+                raise ValueError(f"burst={burst} is of a rate: give rate= too, or omit it")
+            if burst < 1:
+                raise ValueError(f"burst must be at least 1, not {burst}")
+            self._bucket = _Bucket(burst, per / rate)
+            del limits[0]
         self._windows = tuple(_Window(amount, seconds) for amount, seconds in limits)
         self._concurrency = concurrency
         self._most = inf if concurrency is None else concurrency
@@ -238,6 +313,8 @@ class Limiter:
 
     def __repr__(self) -> str:
         limits = [f"{window.amount:g} per {window.seconds:g} s" for window in self._windows]
+        if (bucket := self._bucket) is not None:
+            limits.insert(0, f"1 per {bucket.gap:g} s, burst {bucket.amount:g}")
         if self._concurrency is not None:
             limits.append(f"{self._running}/{self._concurrency} running")
         waiting = f", {len(self._waiting)} waiting" if self._waiting else ""
@@ -260,10 +337,11 @@ class Limiter:
         if not self.try_acquire(weight):
             await self._wait(weight)
 
-    async def _wait(self, weight: float) -> None:
+    async def _wait(self, weight: float, *, again: bool = False) -> None:
         self._check_possible(weight)
-        turn = _Turn()
-        self._waiting.append(turn)
+        turn = _Turn(again)
+        place = sum(other.again for other in self._waiting) if again else len(self._waiting)
+        self._waiting.insert(place, turn)
         self._streak = 0
         try:
             await yield_to_others()
@@ -299,6 +377,9 @@ class Limiter:
             if window.used + weight > window.limit:
                 self._check_possible(weight)
                 return False
+        if self._bucket is not None and self._bucket.until_room(now, weight):
+            self._check_possible(weight)
+            return False
         self._streak += 1
         self._admit(now, weight)
         return True
@@ -328,11 +409,14 @@ class Limiter:
 
     def statistics(self) -> LimiterStatistics:
         """Return what it does now."""
-        if self._loop is not None:
-            for window in self._windows:
-                window.forget(self._clock())
-        used = tuple(window.used for window in self._windows)
-        return LimiterStatistics(len(self._waiting), self._running, used)
+        used: list[float] = []
+        now = 0.0 if self._loop is None else self._clock()
+        if self._bucket is not None:
+            used.append(self._bucket.used(now))
+        for window in self._windows:
+            window.forget(now)
+            used.append(window.used)
+        return LimiterStatistics(len(self._waiting), self._running, tuple(used))
 
     # ----------------------------------------------------------- within
 
@@ -343,6 +427,8 @@ class Limiter:
     def _admit(self, now: float, weight: float) -> None:
         for window in self._windows:
             window.add(now, weight)
+        if self._bucket is not None:
+            self._bucket.add(now, weight)
         if self._concurrency is not None:
             self._running += 1
 
@@ -351,13 +437,16 @@ class Limiter:
         now = self._now()
         if self._waiting[0] is not turn or self._running >= self._most:
             return inf
-        return max((window.until_room(now, weight) for window in self._windows), default=0.0)
+        return max([limit.until_room(now, weight) for limit in self._limits()], default=0.0)
+
+    def _limits(self) -> Sequence[_Window | _Bucket]:
+        return self._windows if self._bucket is None else (self._bucket, *self._windows)
 
     def _check_possible(self, weight: float) -> None:
-        for window in self._windows:
-            if weight > window.amount:
+        for limit in self._limits():
+            if weight > limit.amount:
                 raise ValueError(
-                    f"weight must be at most {window.amount:g}, not {weight:g}: {self!r} would "
+                    f"weight must be at most {limit.amount:g}, not {weight:g}: {self!r} would "
                     "never admit it"
                 )
 
@@ -383,8 +472,8 @@ class Limiter:
         now, system = clock(), time.monotonic()
         before, then = self._bound
         shift = now - (before + system - then)
-        for window in self._windows:
-            window.shift(shift)
+        for limit in self._limits():
+            limit.shift(shift)
         self._loop, self._clock, self._bound = loop, clock, (now, system)
         self._asyncio_loop = loop if loop is _running_loop() else _NO_LOOP
 
@@ -410,7 +499,7 @@ class KeyedLimiter(Generic[Item]):
 
     Args:
         key: a plain function that returns the hashable key of an item.
-        rate, per, concurrency, windows: of each key's :class:`Limiter`.
+        rate, per, concurrency, windows, burst: of each key's :class:`Limiter`.
 
     Raises:
         TypeError, ValueError: as for :class:`Limiter`; or ``key`` is not a plain function.
@@ -428,12 +517,13 @@ class KeyedLimiter(Generic[Item]):
         *,
         concurrency: int | None = None,
         windows: Iterable[tuple[float, float]] = (),
+        burst: float | None = None,
     ) -> None:
         check_plain_function("key", key)
         limits = tuple(windows)
 
         def make() -> Limiter:
-            return Limiter(rate, per, concurrency=concurrency, windows=limits)
+            return Limiter(rate, per, concurrency=concurrency, windows=limits, burst=burst)
 
         make()
         self._key, self._make = key, make
@@ -473,6 +563,46 @@ Weight: TypeAlias = Callable[[Never], float]
 """Returns how much an item counts."""
 
 
+@final
+class RateLimit:
+    """The limit of a ``rate_limit()``: one limiter for all runs of the pipeline.
+
+    A limiter serves one event loop at a time: a run on a second one, in another thread, gets a
+    limiter of its own.
+
+    Args:
+        make: makes the limiter.
+        weight: how much an item counts; None: 1.
+    """
+
+    __slots__ = ("_limiter", "_lock", "_loop", "_make", "_runs", "weight")
+
+    def __init__(self, make: Callable[[], Limiter], weight: Weight | None) -> None:
+        self._make, self.weight = make, weight
+        self._limiter, self._lock = make(), Lock()
+        self._runs = 0
+        self._loop: Loop | None = None
+
+    @contextmanager
+    def lent(self) -> Iterator[Limiter]:
+        """Lend the limiter to a run, as long as the block lasts."""
+        loop = current_loop()
+        with self._lock:
+            shared = not self._runs or loop is self._loop
+            if shared:
+                self._runs, self._loop = self._runs + 1, loop
+        if not shared:
+            yield self._make()
+            return
+        try:
+            yield self._limiter
+        finally:
+            with self._lock:
+                self._runs -= 1
+                if not self._runs:
+                    self._loop = None
+
+
 def limited(
     wait_for: Callable[[Awaitable[None]], Awaitable[None]],
     call: Callable[[Any], Awaitable[Any]],
@@ -493,7 +623,8 @@ def limited(
         one = limiter if isinstance(limiter, Limiter) else limiter.of(item)
         amount = 1.0 if weigh is None else weigh(item)
         if not one.try_acquire(amount):
-            await wait_for(one._wait(amount))  # noqa: SLF001 - the same module
+            again = trying_again.get()
+            await wait_for(one._wait(amount, again=again))  # noqa: SLF001 - the same module
         try:
             return await call(item)
         finally:

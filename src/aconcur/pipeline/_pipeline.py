@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, final, overl
 import anyio
 
 from aconcur._core.loops import current_loop
-from aconcur._core.validation import check_count, check_number, check_seconds
+from aconcur._core.validation import check_count, check_number, check_plain_function, check_seconds
 from aconcur.pipeline._journal.journal import Journal, Key, open_journal
 from aconcur.pipeline._journal.tracking import JournalTracker
-from aconcur.pipeline._limiter import AnyLimiter, Weight
+from aconcur.pipeline._limiter import AnyLimiter, Limiter, RateLimit, Weight
 from aconcur.pipeline._progress import Shown, display, showing
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._retry import Retry
@@ -406,39 +406,48 @@ class Pipeline(Generic[In, Out]):
         return Pipeline((*self._specs, replace(spec, detail=detail)))
 
     def rate_limit(
-        self, items: float, *, per: float = 1.0, burst: int = 1, name: str | None = None
+        self,
+        items: float,
+        *,
+        per: float = 1.0,
+        burst: float | None = None,
+        weight: Weight | None = None,
+        name: str | None = None,
     ) -> Pipeline[In, Out]:
-        """Add a stage that limits the rate at which items reach the next stage.
+        """Add a stage that limits the rate of the calls of the next stage.
 
-        In any ``t`` seconds the next stage takes at most ``burst + items * t / per`` items. An item
-        counts when the next stage takes it, so items that wait for a free worker do not go off
-        together. Attempts after the first are not counted, and each run has its own limit: for
-        what a server allows, give the stage that calls it a :class:`Limiter`.
+        In any ``t`` seconds the next stage begins at most ``burst + items * t / per`` calls. Every
+        attempt counts, so what is tried again passes the limit again. If the next stage calls no
+        function, or there is none, an item counts when it is taken. All runs of a pipeline in one
+        event loop share the limit, one after the other and at once. For a limit that other
+        pipelines and plain code share, give the stages a :class:`Limiter`.
 
-        With ``burst=1`` two items are never less than ``per / items`` seconds apart. Timers are
+        With ``burst=1`` two calls are never less than ``per / items`` seconds apart. Timers are
         late by up to a millisecond, so the actual rate is a little lower; a larger burst makes up
         for it.
 
         Args:
             items: how many pass in ``per`` seconds, more than 0.
             per: seconds, more than 0.
-            burst: how many pass at once after a pause, and at the start; at least 1.
+            burst: how many pass at once after a pause, and at the start; at least 1. None: 1, or
+                with ``weight`` as much as ``items``.
+            weight: a plain function of the item: how much it counts, at most ``burst``; such as
+                tokens or bytes. None: 1.
             name: of the stage; ``"rate_limit"``.
 
         Raises:
-            TypeError: a number is none.
+            TypeError: a number is none, or ``weight`` is not a plain function.
             ValueError: a number is out of its range.
-
-        Source: the generic cell rate algorithm, ITU-T I.371, 2004.
         """
         check_number("items", items, above=True)
-        check_seconds("per", per, above=True)
-        check_count("burst", burst, 1)
+        if weight is not None:
+            check_plain_function("weight", weight)
+        if burst is None:
+            burst = 1.0 if weight is None else max(1.0, items)
+        limit = RateLimit(partial(Limiter, items, per, burst=burst), weight)
         options = Options(buffer=1, name=name)
-        name = name or "rate_limit"
-        return Pipeline(
-            (*self._specs, Spec("rate_limit", list, options, name, size=burst, gap=per / items))
-        )
+        spec = Spec("rate_limit", list, options, name or "rate_limit", limit=limit)
+        return Pipeline((*self._specs, spec))
 
     def merge(
         self,

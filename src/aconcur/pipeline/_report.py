@@ -169,7 +169,7 @@ class PipelineReport:
                     f"{stage.name} has items that wait for earlier items of the same key, and "
                     "workers without one: more workers do not help"
                 )
-            if stage.limited >= _BUSY:
+            if stage.limited >= _BUSY and not (found is not None and found.limits):
                 return (
                     f"{stage.name} waits for its limiter for {stage.limited:.0%} of the time: more "
                     "workers do not help"

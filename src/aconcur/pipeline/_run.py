@@ -79,7 +79,7 @@ from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._source import AHEAD, AsyncFeed, Input, QueueSource
 from aconcur.pipeline._spec import THREADS, Fed, Source, Spec
-from aconcur.pipeline._stage import Call, Stage, StageTracker
+from aconcur.pipeline._stage import Call, Limit, Stage, StageTracker
 from aconcur.pipeline._timeouts import Deadlines
 from aconcur.pipeline._workers import awaiting, work
 
@@ -225,6 +225,7 @@ class Run(Generic[Out]):
     ) -> Buffer:
         """Make the stages, those of merged pipelines too; return the last one's output."""
         inputs = [self._input(source, specs[0], 0, ahead, stack)]
+        limits: list[Limit] = []
         for number, spec in enumerate(specs, 1):
             for place, other in enumerate(spec.others, 1):
                 if isinstance(other, Fed):
@@ -232,7 +233,8 @@ class Run(Generic[Out]):
                     inputs.append(fed)
                 else:
                     inputs.append(self._input(other, spec, place, ahead, stack))
-            stage = Stage(spec, inputs, self._failures.append, self._make_waiter)
+            stage = Stage(spec, inputs, self._failures.append, self._make_waiter, limits)
+            limits = self._limits(stage, specs[number:], limits, stack)
             stage.input_failed = partial(self._source_failed, spec)
             if self._tracker is not None:
                 last = number == len(specs) and not merged
@@ -247,6 +249,21 @@ class Run(Generic[Out]):
                 self._chain.append(stage)
             inputs = [stage.output]
         return stage.output
+
+    def _limits(
+        self, stage: Stage, following: Sequence[Spec], before: list[Limit], stack: ExitStack
+    ) -> list[Limit]:
+        """Return what admits the attempts of the next stage, because of the rate limits before."""
+        limit = stage.spec.limit
+        if limit is None:
+            return []
+        stage.limiter = stack.enter_context(limit.lent())
+        if not _calls_first(following):
+            if limit.weight is not None:
+                stage.weigh = limit.weight
+            return []
+        stage.weigh = _weightless
+        return [*before, Limit(stage.limiter, limit.weight, stage)]
 
     def _input(
         self, source: Source[Any], spec: Spec, number: int, ahead: int | None, stack: ExitStack
@@ -291,6 +308,15 @@ class Run(Generic[Out]):
         for waiting in (self._results.getters, self._until_end):
             if waiting:
                 waiting.wake_all()
+
+
+def _calls_first(specs: Sequence[Spec]) -> bool:
+    """Return whether the first of these stages that is no rate limit calls a function."""
+    return next((spec.calls for spec in specs if spec.limit is None), False)
+
+
+def _weightless(_: object) -> float:
+    return 0.0
 
 
 def _finished(chain: list[Stage]) -> int:

@@ -24,8 +24,8 @@ from typing import Any, Final, TypeAlias, final
 import anyio
 
 from aconcur._core.generators import close_iterator
-from aconcur._core.wait_queue import Waiter, WaitQueue, yield_to_others
-from aconcur.pipeline._buffer import DROPPED, Buffer
+from aconcur._core.wait_queue import Waiter, yield_to_others
+from aconcur.pipeline._buffer import DROPPED, Buffer, HandoverBuffer
 from aconcur.pipeline._errors import QueueClosed, own_cancellation
 from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._queue.state import QueueClient, QueueState
@@ -85,21 +85,6 @@ class QueueSource:
         self._client.stop()
 
 
-class _FeedBuffer(Buffer):
-    """Has room for items ahead, and one more for each worker that waits."""
-
-    __slots__ = ()
-
-    def has_room(self) -> bool:
-        return len(self.items) < self.capacity + len(self.getters)
-
-    def _park(self, lot: WaitQueue, again: bool) -> Waiter:
-        waiter = super()._park(lot, again)
-        if lot is self.getters:
-            self.wake_putter()
-        return waiter
-
-
 @final
 class AsyncFeed:
     """Iterates over an async source in one task.
@@ -121,7 +106,7 @@ class AsyncFeed:
         make_waiter: Callable[[], Waiter],
     ) -> None:
         self._source, self._admit, self._failed = source, admit, failed
-        self.buffer, self._scope = _FeedBuffer(ahead, 1, make_waiter), anyio.CancelScope()
+        self.buffer, self._scope = HandoverBuffer(ahead, 1, make_waiter), anyio.CancelScope()
 
     async def run(self) -> None:
         """Pass on all items, then close the source's iterator.

@@ -53,7 +53,7 @@ from aconcur._core.on_error import SKIP as SKIP
 from aconcur._core.on_error import OnError as OnError
 from aconcur._core.validation import check_count, check_plain_function, check_seconds, check_text
 from aconcur.pipeline._errors import Failure
-from aconcur.pipeline._limiter import AnyLimiter, KeyedLimiter, Limiter, Weight
+from aconcur.pipeline._limiter import AnyLimiter, KeyedLimiter, Limiter, RateLimit, Weight
 from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._retry import Retry
 
@@ -184,9 +184,9 @@ class Spec:
     options: Options
     name: str
     via: Via | None = None
-    size: int = 1  # of a batch, of a burst
+    size: int = 1  # of a batch
     max_wait: float | None = None
-    gap: float = 0.0
+    limit: RateLimit | None = None  # of a rate_limit
     others: tuple[Any, ...] = ()  # sources that merge here: see Source, Fed
     calls: bool = False  # whether its workers call the function
     is_async: bool = False  # whether the function is known to return an awaitable

@@ -9,22 +9,31 @@ stage's own function, can look.
 
 from __future__ import annotations
 
-__all__ = ("Call", "Histogram", "Sampled", "Stage", "StageTracker")
+__all__ = ("Call", "Histogram", "Limit", "Sampled", "Stage", "StageTracker")
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Hashable, Iterable
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Generator,
+    Hashable,
+    Iterable,
+    Sequence,
+)
 from math import frexp, ldexp
 from time import perf_counter
 from types import coroutine
-from typing import Any, Final, Protocol, TypeAlias, final
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, final
 
 import anyio
 
 from aconcur._core.generators import close_iterator
 from aconcur._core.wait_queue import Waiter, yield_to_others
-from aconcur.pipeline._buffer import DROPPED, END, Buffer
+from aconcur.pipeline._buffer import DROPPED, END, Buffer, HandoverBuffer
 from aconcur.pipeline._errors import Failure, own_cancellation
+from aconcur.pipeline._limiter import AnyLimiter, Limiter, Weight
 from aconcur.pipeline._report import Latency, StageReport
 from aconcur.pipeline._source import Input, QueueSource
 from aconcur.pipeline._spec import THREADS, Spec
@@ -73,6 +82,16 @@ class StageTracker(Protocol):
         """Record that the item could not be worked on: the next run does it."""
 
 
+class Limit(NamedTuple):
+    """What admits the attempts of a stage."""
+
+    limiter: AnyLimiter
+    weight: Weight | None
+    """How much an item counts; None: 1."""
+    stage: Stage | None
+    """The rate_limit that it is of; None: it is the stage's own."""
+
+
 @final
 class Stage:
     """A stage of one run.
@@ -82,6 +101,7 @@ class Stage:
         inputs: where its items come from; one, unless it merges.
         keep: takes the failures that are to be kept.
         make_waiter: as for its buffer.
+        limits: of the rate limits before it; its own limiter admits an attempt first.
     """
 
     def __init__(
@@ -90,15 +110,22 @@ class Stage:
         inputs: list[Input],
         keep: Callable[[Failure], None],
         make_waiter: Callable[[], Waiter],
+        limits: Sequence[Limit] = (),
     ) -> None:
         self.spec: Spec = spec
         self.inputs: list[Input] = inputs
         self.keep: Callable[[Failure], None] = keep
         options, threads = spec.options, spec.via is THREADS
+        own: tuple[Limit, ...] = ()
+        if options.limiter is not None:
+            own = (Limit(options.limiter, options.weight, None),)
+        # The nearest to the call comes last.
+        self.limits: Sequence[Limit] = (*own, *limits)
         concurrency = len(inputs) if spec.kind == "merge" else options.workers
-        if threads and not isinstance(inputs[0], QueueSource):
+        if threads and not self.limits and not isinstance(inputs[0], QueueSource):
             # Two tasks keep a thread busy while its last result travels to the loop. From a queue
-            # the second would take an item that another reader could begin at once.
+            # the second would take an item that another reader could begin at once, and what a
+            # limiter has admitted must begin at once.
             concurrency *= 2
         self.turns: Turns | None = None
         if options.key is not None and concurrency > 1:
@@ -114,6 +141,9 @@ class Stage:
         self.input_failed: Callable[[int, Exception], None] = _raise
         self.deadlines: Deadlines | None = None
         self.executor_size: int | None = None
+        # Of a rate_limit: what admits an item here, and how much it counts.
+        self.limiter: Limiter | None = None
+        self.weigh: Callable[[Any], float] = _one
         self.tracker: StageTracker | None = None  # with a journal
         self.out: int = 0
         self.filtered: int = 0
@@ -125,7 +155,7 @@ class Stage:
         # Threads measure their calls themselves, without the time that a call waits for a thread.
         self.measured: Histogram | None = None if threads else self.histogram
         # The wait for a limiter or a key is not part of a call.
-        apart = options.limiter is not None or self.turns is not None
+        apart = bool(self.limits) or self.turns is not None
         self.measured_outside: Histogram | None = None if apart else self.measured
         self.queueing: Histogram = Histogram() if threads else self.histogram
         self.idle: int = concurrency  # workers that hold no item
@@ -136,13 +166,18 @@ class Stage:
         self._parked_for_retry = self._parked_for_limit = self._parked_for_key = 0
         self._starved = self._blocked = self._backed_off = self._limited = 0.0
         self._serialised = self._worked = 0.0
+        self._holding_up, self._held_up = 0, 0.0  # as a rate_limit: calls of the next stage
         self.started: float = time.monotonic()
         self.ended: float | None = None
         # Measured: below 16 the tasks switch for every few items, which costs twice the time.
         self.room: int = options.buffer or max(16, 2 * options.workers)
         # In order: the first item under work needs no slot.
         capacity = self.room + concurrency - 1 if self.in_order else self.room
-        self.output: Buffer = Buffer(capacity, concurrency, make_waiter)
+        if spec.kind == "rate_limit":
+            # An item passes when it is taken: what waited would go off together.
+            self.output: Buffer = HandoverBuffer(0, concurrency, make_waiter)
+        else:
+            self.output = Buffer(capacity, concurrency, make_waiter)
 
     def stop(self) -> None:
         """Draw no more from sources that the workers draw from themselves."""
@@ -296,15 +331,40 @@ class Stage:
             self._backed_off += time.monotonic()
             self._parked_for_retry -= 1
 
-    async def wait_for(self, limit: Awaitable[None]) -> None:
-        """Wait for a limiter, and count the time."""
+    async def wait_for(self, rate_limit: Stage | None, limiter: Awaitable[None]) -> None:
+        """Wait for a limiter, which may be of a rate_limit before this stage; count the time."""
         self._parked_for_limit += 1
         self._limited -= time.monotonic()
         try:
-            await limit
+            await (limiter if rate_limit is None else rate_limit.hold_up(limiter))
         finally:
             self._limited += time.monotonic()
             self._parked_for_limit -= 1
+
+    async def hold_up(self, limiter: Awaitable[None]) -> None:
+        """As a rate_limit, let a call of the next stage wait; count the time while any waits."""
+        if not self._holding_up:
+            self._held_up -= time.monotonic()
+        self._holding_up += 1
+        try:
+            await limiter
+        finally:
+            self._holding_up -= 1
+            if not self._holding_up:
+                self._held_up += time.monotonic()
+
+    async def hold(self, limiter: Awaitable[None]) -> None:
+        """Wait for a limiter with an item that no call has yet.
+
+        **Cancelled**: the item stays held: it is counted as cancelled when the run ends.
+        """
+        self.held += 1
+        self.idle += 1
+        try:
+            await limiter
+        finally:
+            self.idle -= 1
+        self.held -= 1
 
     async def in_turn(self, key: Hashable, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
         """Work on an item when the earlier ones of its key are done, and count the time."""
@@ -390,6 +450,10 @@ class Stage:
         blocked = (self._blocked + self._parked_for_room * now) * share
         backed_off = (self._backed_off + self._parked_for_retry * now) * share
         limited = (self._limited + self._parked_for_limit * now) * share
+        # While calls of the next stage wait for it, a rate limit is what holds up the run.
+        held_up = (self._held_up + bool(self._holding_up) * now) * share
+        starved -= (by := min(starved, max(0.0, held_up - blocked)))
+        blocked -= min(blocked, held_up - by)
         serialised = 0.0
         if self.turns is not None and seconds > 0:
             serialised = (self._serialised + self._parked_for_key * now) / (seconds * self._places)
@@ -423,6 +487,10 @@ class Stage:
             longest_hold=self.histogram.longest_hold,
             executor_size=self.executor_size,
         )
+
+
+def _one(_: object) -> float:
+    return 1.0
 
 
 def _raise(_: int, error: Exception) -> None:

@@ -12,7 +12,7 @@ most _STRIDE items, or fills the room that there is.
 
 from __future__ import annotations
 
-__all__ = ("Pace", "awaiting", "listed", "work")
+__all__ = ("awaiting", "listed", "work")
 
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Generator
@@ -21,7 +21,7 @@ from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable
 from types import coroutine
-from typing import Any, Final, final
+from typing import Any, Final
 
 import anyio
 
@@ -29,7 +29,7 @@ from aconcur._core.wait_queue import WaitQueue
 from aconcur.pipeline._buffer import DROPPED, END, PENDING, Buffer
 from aconcur.pipeline._callers import CallerFailed
 from aconcur.pipeline._failures import apply_policy, item_of, settle
-from aconcur.pipeline._limiter import limited
+from aconcur.pipeline._limiter import limited, trying_again
 from aconcur.pipeline._source import QueueSource
 from aconcur.pipeline._spec import NO_TIMEOUT, Spec
 from aconcur.pipeline._stage import Call, Sampled, Stage
@@ -50,6 +50,7 @@ async def work(stage: Stage, number: int) -> None:
     **Cancelled**: the item that it holds is counted as cancelled.
     """
     stage.idle -= 1
+    trying_again.set(False)  # of this worker: the run may be part of another attempt
     try:
         if stage.spec.calls:
             deadline = stage.deadlines.for_worker() if stage.deadlines else None
@@ -79,17 +80,15 @@ async def work(stage: Stage, number: int) -> None:
 def _composed(stage: Stage, deadline: Deadline | None) -> Call:
     """Return what a worker calls with an item: the function, its limit, and the stage's kind."""
     call = stage.call
-    options = stage.spec.options
     if deadline is not None:
-        plain = stage.tracker is None and stage.spec.kind == "map" and options.limiter is None
+        plain = stage.tracker is None and stage.spec.kind == "map" and not stage.limits
         plain = plain and stage.turns is None
         call = deadline.before(call) if plain else deadline.around(call)
-    if options.limiter is not None:
-        # The wait counts neither for the attempt's time limit nor as its latency.
-        call = Sampled(call, stage.measured).measured if stage.measured is not None else call
-        call = limited(stage.wait_for, call, options.limiter, options.weight)
-    elif stage.turns is not None and stage.measured is not None:
+    # The wait for a limiter or a key counts neither for the attempt's time limit nor for latency.
+    if stage.measured is not None and stage.measured_outside is None:
         call = Sampled(call, stage.measured).measured
+    for limit in reversed(stage.limits):
+        call = limited(partial(stage.wait_for, limit.stage), call, limit.limiter, limit.weight)
     if stage.tracker is not None:
         call = stage.tracker.wrap(call)
     elif stage.spec.kind == "filter":
@@ -374,23 +373,23 @@ async def _batch(stage: Stage) -> None:
 
 
 async def _pace(stage: Stage) -> None:
-    """Pass on one item at a time, each when it is due."""
-    output = stage.output
-    pace = Pace(stage.spec.gap, stage.spec.size)
+    """Pass on one item at a time, each when it is due: when a task of the next stage can take it.
+
+    If that stage calls a function, its attempts wait for the limiter. The item then weighs nothing
+    here, and is due when all who asked earlier have been admitted.
+    """
+    output, limiter, weigh = stage.output, stage.limiter, stage.weigh
+    assert limiter is not None
     while True:
         if not output.has_room():
             await stage.until_room()
-        if stage.out:
-            # An item counts from when the next stage took it: items that wait do not bunch.
-            pace.passed(anyio.current_time())
         # Taken first, then held: after the last item there is no wait.
         if (item := await stage.take()) is END:
             return
-        if (seconds := pace.wait(anyio.current_time())) > 0:
-            stage.held += 1
-            await stage.pause(seconds)
-            stage.held -= 1
+        await stage.hold(limiter.acquire(weigh(item_of(stage, item))))
         _pass_on(stage, item)
+        # The task that takes the item is the next to ask.
+        await stage.pause()
 
 
 async def _forward(stage: Stage, number: int) -> None:
@@ -410,31 +409,3 @@ def _pass_on(stage: Stage, item: Any) -> None:  # noqa: ANN401
     stage.output.items.append(item if stage.tracker is None else stage.tracker.passed(item))
     if stage.output.getters:
         stage.output.wake_getter()
-
-
-@final
-class Pace:
-    """When the next item may pass: a token bucket, kept as one point in time.
-
-    Rule: in any ``t`` seconds at most ``burst + t / gap`` items pass.
-
-    Args:
-        gap: seconds in which one token falls into the bucket.
-        burst: tokens that it holds; it is full at first.
-
-    Source: the generic cell rate algorithm, ITU-T I.371, 2004.
-    """
-
-    __slots__ = ("_full", "_gap", "_slack")
-
-    def __init__(self, gap: float, burst: int) -> None:
-        self._gap, self._slack = gap, gap * (burst - 1)
-        self._full = float("-inf")  # when the bucket will be full
-
-    def passed(self, now: float) -> None:
-        """Take a token out, for an item that passed now."""
-        self._full = max(self._full, now) + self._gap
-
-    def wait(self, now: float) -> float:
-        """Return the seconds until there is a token; 0 or less: there is one."""
-        return self._full - self._slack - now
