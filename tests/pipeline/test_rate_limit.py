@@ -170,7 +170,7 @@ def test_another_attempt_comes_before_the_first_at_later_items() -> None:
 def test_items_of_two_limits_pass_both(backend: Backend) -> None:
     async def run() -> None:
         clock = Clocked()
-        pipeline = stage(same).rate_limit(1, burst=2).rate_limit(1, per=2).filter(clock)
+        pipeline = stage(same).rate_limit(1, per=2).rate_limit(1, burst=2).filter(clock)
         await pipeline.map(same).run(range(1, 5))
         assert clock.gaps() == pytest.approx([2, 2, 2], abs=LATE)
 

@@ -311,7 +311,7 @@ class Run(Generic[Out]):
 
 
 def _calls_first(specs: Sequence[Spec]) -> bool:
-    """Return whether the first of these stages that is no rate limit calls a function."""
+    """Return whether a function is called by the first of these stages, rate limits aside."""
     return next((spec.calls for spec in specs if spec.limit is None), False)
 
 
