@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -9,7 +10,8 @@ import pytest
 
 from aconcur.parallel import StartMethod, TaskTimeout, open_pool
 from tests.support import parallel_tasks as tasks
-from tests.support.states import until
+from tests.support.backends import on_one_loop
+from tests.support.states import BOUND, until
 
 LONG = 60.0
 
@@ -50,6 +52,42 @@ async def test_a_cancelled_call_cleans_up(tmp_path: Path) -> None:
         await until(lambda: not left(tmp_path))
         assert await pool.run(tasks.square, 3) == 9
         assert pool.statistics().killed == 0
+
+
+@pytest.mark.parametrize(
+    "task",
+    [tasks.hold_after_a_lost_exception, tasks.hold_after_a_lost_signal],
+    ids=["raised in a __del__", "signal taken by other code"],
+)
+@pytest.mark.parametrize("end", ["cancelled", "late", "pool left"])
+async def test_a_cancellation_that_is_lost_comes_again(
+    task: Callable[[str, str], None], end: str, tmp_path: Path
+) -> None:
+    note, folder = tmp_path / "note", tmp_path / "folder"
+    folder.mkdir()
+    async with open_pool(1, start="fork", grace=BOUND) as pool:
+        timeout = 0.1 if end == "late" else None
+        call = pool.submit(task, str(note), str(folder), timeout=timeout)
+        await until(note.exists)
+        if end == "cancelled":
+            call.cancel()
+        if end != "pool left":
+            with anyio.fail_after(BOUND):
+                assert await pool.run(tasks.square, 3) == 9
+            assert pool.statistics().killed == 0
+    assert left(folder) == []
+
+
+@on_one_loop
+@pytest.mark.parametrize("more", [[], [range(3)]], ids=["last", "not last"])
+async def test_a_function_in_c_that_hears_of_it_too_late_keeps_its_result(
+    more: list[range],
+) -> None:
+    items = [range(5_000_000), *more]
+    async with open_pool(1, start="fork") as pool:
+        results = pool.map(sum, items, timeout=0.02, grace=LONG, on_error=tasks.COLLECT)
+        assert await results.collect() == [sum(item) for item in items]
+        assert (results.failures, pool.statistics().killed) == ([], 0)
 
 
 async def test_tasks_clean_up_when_the_pool_is_left_by_an_error(tmp_path: Path) -> None:

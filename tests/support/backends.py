@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("BACKENDS", "Backend", "on_asyncio")
+__all__ = ("BACKENDS", "Backend", "on_asyncio", "on_one_loop")
 
 from typing import Any, TypeAlias
 
@@ -22,4 +22,9 @@ on_asyncio = pytest.mark.parametrize(
     [BACKENDS["asyncio"], BACKENDS["uvloop"]],
     ids=["asyncio", "uvloop"],
     indirect=True,
+)
+
+# For tests of what happens in other processes, which know nothing of the loop.
+on_one_loop = pytest.mark.parametrize(
+    "anyio_backend", [BACKENDS["asyncio"]], ids=["asyncio"], indirect=True
 )

@@ -414,3 +414,29 @@ async def wait_once(item: tuple[str, int]) -> int:
         Path(path).touch()
         await anyio.sleep(60)
     return number
+
+
+class Deaf:
+    """Is interrupted in its ``__del__``, where an exception ends nothing."""
+
+    def __init__(self, note: str) -> None:
+        self.note = note
+
+    def __del__(self) -> None:
+        Path(self.note).touch()
+        time.sleep(60)
+
+
+def hold_after_a_lost_exception(note: str, folder: str) -> None:
+    """Lose the first TaskCancelled, then hold a temporary folder for long."""
+    Deaf(note)
+    work_in_a_folder(folder)
+
+
+def hold_after_a_lost_signal(note: str, folder: str) -> None:
+    """Take the first SIGTERM like a signal that comes just before a system call that blocks."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    Path(note).touch()
+    signal.sigwait({signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    work_in_a_folder(folder)

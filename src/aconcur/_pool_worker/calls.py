@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, TypeAlias
 from aconcur._pool_worker.codec import INLINE, Encoded
 from aconcur._pool_worker.failures import pack
 from aconcur._pool_worker.kept import is_kept, keep
-from aconcur._pool_worker.work import CELLS, Answer, Page, encode_answer, work
+from aconcur._pool_worker.task import CELLS, Page, Task
+from aconcur._pool_worker.work import Answer, encode_answer, work
 
 Key: TypeAlias = tuple[int, int]
 """The process of a map, and the map's number there."""
@@ -129,9 +130,7 @@ class SentCall(NamedTuple):
                 function,
                 items,
                 self.budget,
-                new_page(),
-                job=self.key[1],
-                chunk=0,
+                Task(new_page(), self.key[1], 0),
                 exact=False,
                 keep_going=self.keep_going,
                 star=self.star,

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("EventLoop",)
 
 from aconcur._pool_worker.failures import pack
-from aconcur._pool_worker.work import TaskCancelled
+from aconcur._pool_worker.task import TaskCancelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

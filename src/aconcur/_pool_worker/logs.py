@@ -11,7 +11,7 @@ import _pickle as pickle
 
 from aconcur._pool_worker.codec import encode
 from aconcur._pool_worker.on_import import on_import
-from aconcur._pool_worker.work import call_uninterrupted, position
+from aconcur._pool_worker.task import call_uninterrupted, position
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

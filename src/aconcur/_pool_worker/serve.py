@@ -42,7 +42,8 @@ from aconcur._pool_worker.failures import pack
 from aconcur._pool_worker.kept import drop, keep
 from aconcur._pool_worker.logs import Levels, forward_logs
 from aconcur._pool_worker.main_module import sealed
-from aconcur._pool_worker.work import Answer, Page, encode_answer, work
+from aconcur._pool_worker.task import Page, Task
+from aconcur._pool_worker.work import Answer, encode_answer, work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -218,18 +219,19 @@ class _Worker:
         flags: int,
         skip: int = 1,
     ) -> None:
+        task = Task(self._page, frame.job, frame.chunk)
+        task.begin()
         answer, seconds = work(
             function,
             items,
             frame.seconds,
-            self._page,
-            job=frame.job,
-            chunk=frame.chunk,
+            task,
             exact=bool(flags & EXACT),
             keep_going=bool(flags & KEEP_GOING),
             star=bool(flags & STAR),
             failed=pack if skip == 1 else lambda error: pack(error, skip=skip),
         )
+        task.end()
         self._reply(frame.job, frame.chunk, answer, seconds)
 
     def _reply(self, job: int, chunk: int, answer: Answer, seconds: float = 0) -> None:

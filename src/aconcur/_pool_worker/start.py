@@ -32,7 +32,7 @@ from aconcur._pool_worker.logs import Levels
 from aconcur._pool_worker.main_module import Origin, install
 from aconcur._pool_worker.on_import import on_import
 from aconcur._pool_worker.serve import serve
-from aconcur._pool_worker.work import Page, TaskCancelled, interrupt
+from aconcur._pool_worker.task import Page, heed_interrupts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def exec_main(fd: int) -> None:
             _fork_on_demand(sock, boot)
         else:
             _live(sock, boot)
-    except (EOFError, ConnectionError, TaskCancelled):
+    except (EOFError, ConnectionError):
         return
     finally:
         sock.detach()  # the process's end closes it, which tells the pool
@@ -174,7 +174,7 @@ def spawned(connection: Any, boot: Boot) -> None:  # noqa: ANN401 - multiprocess
     process = sys.modules["multiprocessing.process"].current_process()
     process._config["daemon"] = False  # noqa: SLF001
     try:
-        with suppress(EOFError, ConnectionError, TaskCancelled):
+        with suppress(EOFError, ConnectionError):
             _live(sock, boot)
     finally:
         sock.detach()
@@ -192,7 +192,7 @@ def forked(sock: socket.socket, boot: Boot) -> None:
         os.close(nothing)
         _forget_loops()
         _forget_children()
-        with suppress(EOFError, ConnectionError, TaskCancelled):
+        with suppress(EOFError, ConnectionError):
             Context().run(_live, sock, boot)
         code = 0
     finally:
@@ -228,9 +228,9 @@ def _live(sock: socket.socket, boot: Boot) -> None:
     # Handled rather than ignored: the children of a task would inherit "ignored".
     signal.signal(signal.SIGINT, _ignore_ctrl_c)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTERM, interrupt)
     sock.setblocking(True)
     page = _receive_page(sock)
+    heed_interrupts(page)
     start_new_thread(_end_with_parent, (sock.fileno(), boot.parent))
     serve(
         sock,
@@ -270,6 +270,8 @@ def _receive_page(sock: socket.socket) -> Page:
 
 def _end_with_parent(fd: int, parent: int) -> None:
     """End this process when the pool's end of the socket is closed or the parent has ended."""
+    # A signal that this thread took would not interrupt what the main thread waits for.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     poll = select.poll()
     poll.register(fd, _HUNG_UP)
     try:

@@ -8,26 +8,9 @@ chunk that was cut too large does no harm.
 
 from __future__ import annotations
 
-__all__ = (
-    "CANCELLED",
-    "CELLS",
-    "CHUNK",
-    "FROM",
-    "INTERRUPTED",
-    "SINCE",
-    "UNTIL",
-    "Page",
-    "TaskCancelled",
-    "call_uninterrupted",
-    "encode_answer",
-    "interrupt",
-    "position",
-    "work",
-)
+__all__ = ("Answer", "encode_answer", "work")
 
 import _pickle as pickle
-import _signal as signal  # type: ignore[import-not-found]
-import os
 import time
 from collections.abc import Callable, Sequence
 from itertools import starmap
@@ -35,71 +18,14 @@ from itertools import starmap
 from aconcur._pool_worker.by_value import make_pickler
 from aconcur._pool_worker.codec import Encoded, encode
 from aconcur._pool_worker.failures import Packed, pack
+from aconcur._pool_worker.task import CANCELLED, CHUNK, FROM, SINCE, UNTIL, Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final, TypeAlias
 
-Page: TypeAlias = memoryview
-"""64-bit integers. The pool writes the first cell, the worker all others."""
-
-CANCELLED: Final = 0  # the number of the job whose chunk is to be given up
-CHUNK: Final = 1  # the number of the chunk in work
-FROM: Final = 2  # the first of its items in work
-UNTIL: Final = 3  # the item after the last one in work
-SINCE: Final = 4  # when work on them began, in ns of the monotonic clock; 0: not measured
-INTERRUPTED: Final = 5  # the number of the job whose task SIGTERM interrupts; the pool writes it
-CELLS: Final = 6
-
 # Seconds between two looks at the clock and the page. Measured: shorter intervals cost time.
 _BLOCK: Final = 0.0003
-
-
-class TaskCancelled(BaseException):
-    """Raised inside a task that is cancelled or exceeds its timeout, if it has a grace period.
-
-    The task may clean up in ``finally`` blocks. Its worker is killed when the grace period ends.
-    """
-
-
-# The page, the job, the chunk and the results so far, while a function runs.
-_running: tuple[Page, int, int, list[Any]] | None = None
-
-
-_page: Page | None = None
-
-
-def position() -> tuple[int, int]:
-    """Return the number of the chunk whose function runs here, and the position of its item."""
-    if _running is None:
-        return 0, 0
-    return _running[2], len(_running[3])
-
-
-def interrupt(number: int, _frame: object) -> None:
-    """Raise TaskCancelled in the running task, if the pool has cancelled it: a signal handler."""
-    global _running
-    if _running is not None and _running[0][INTERRUPTED] == _running[1]:
-        _running = None
-        raise TaskCancelled
-    if _page is None or not _page[INTERRUPTED]:  # another program has sent the signal
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    # Otherwise the task has just ended, or cannot be interrupted at this moment.
-
-
-def call_uninterrupted(function: Callable[[], None]) -> None:
-    """Call a function that must not stop half-way. It may be called in other threads as well."""
-    global _running
-    running, _running = _running, None
-    try:
-        function()
-    finally:
-        _running = running
-    if running is not None and running[0][INTERRUPTED] == running[1]:
-        _running = None
-        raise TaskCancelled
-
 
 Answer: TypeAlias = "tuple[list[Any], dict[int, Packed]]"
 
@@ -108,10 +34,8 @@ def work(
     function: Callable[[Any], Any],
     items: Sequence[Any],
     budget: float,
-    page: Page,
+    task: Task,
     *,
-    job: int,
-    chunk: int,
     exact: bool,
     keep_going: bool,
     star: bool = False,
@@ -123,9 +47,7 @@ def work(
         function: called with each item.
         items: at least one.
         budget: seconds after which no further item is begun.
-        page: where to report progress.
-        job: the number of the map or call.
-        chunk: the number of the chunk.
+        task: where to report progress.
         exact: report before every item, so that a death is blamed on one.
         keep_going: go on after an item that failed.
         star: an item is a tuple of arguments.
@@ -135,36 +57,36 @@ def work(
         The results of the items from the first on, with None for those that failed, and the
         errors by position; the seconds that it took.
     """
-    global _page, _running
-    _page = page
     call = starmap if star else map
-    results: list[Any] = []
+    page, results = task.page, task.results
     errors: dict[int, Packed] = {}
     count, clock = len(items), time.perf_counter
     stride = 1
-    page[CHUNK] = chunk
+    page[CHUNK] = task.chunk
     began = before = clock()
     while (at := len(results)) < count:
         until = min(at + stride, count)
         page[FROM], page[UNTIL] = at, until
         # Read after the write: see parallel/_pool/stealing.py.
-        if page[CANCELLED] == job:
+        if page[CANCELLED] == task.job:
             break
         if exact:
             page[SINCE] = time.monotonic_ns()
         try:
-            _running = page, job, chunk, results
+            task.hears = True
             results.extend(call(function, items[at:until]))
-            _running = None
+            task.hears = False
             if len(results) < until:
                 raise StopIteration  # the function raised it, and map() took it for its own end
         except BaseException as error:  # noqa: BLE001 - it travels
-            _running = None
-            errors[len(results)] = failed(error)
-            results.append(None)
+            task.hears = False
+            # A function in C hears of a cancellation when it has returned.
+            if len(results) < until:
+                errors[len(results)] = failed(error)
+                results.append(None)
+                if not keep_going:
+                    break
             del error
-            if not keep_going:
-                break
         now = clock()
         if not exact:
             stride = _next_stride(stride, now - before)

@@ -43,7 +43,7 @@ from aconcur._core.on_error import RAISE as RAISE
 from aconcur._core.on_error import SKIP as SKIP
 from aconcur._core.on_error import OnError as OnError
 from aconcur._pool_worker.shared import Shared as Shared
-from aconcur._pool_worker.work import TaskCancelled as TaskCancelled
+from aconcur._pool_worker.task import TaskCancelled as TaskCancelled
 from aconcur.parallel._errors import ClusterUnreachable as ClusterUnreachable
 from aconcur.parallel._errors import ExecutorBroken as ExecutorBroken
 from aconcur.parallel._errors import PoolClosed as PoolClosed

@@ -18,7 +18,8 @@ from aconcur._pool_worker.calls import NoCall, Sealed, SentCall, seal
 from aconcur._pool_worker.codec import Encoded
 from aconcur._pool_worker.failures import Packed, pack
 from aconcur._pool_worker.main_module import origin_of_main
-from aconcur._pool_worker.work import Page, work
+from aconcur._pool_worker.task import Page, Task
+from aconcur._pool_worker.work import work
 from aconcur.parallel._map.chunk import Chunk
 from aconcur.parallel._map.job import Job
 from aconcur.parallel._pickling import Sender, can_run_main
@@ -104,9 +105,7 @@ class ExecutorCall:
             job.function,
             chunk.items,
             job.budget,
-            self._page,
-            job=job.number,
-            chunk=chunk.number,
+            Task(self._page, job.number, chunk.number),
             exact=False,
             keep_going=job.keep_going,
             star=job.star,

@@ -18,7 +18,7 @@ from aconcur._core.ctrl_c import let_interrupt
 from aconcur._core.wait_queue import get_call_soon_threadsafe
 from aconcur._pool_worker.calls import SentAnswer, new_page
 from aconcur._pool_worker.failures import Packed, type_name
-from aconcur._pool_worker.work import CANCELLED
+from aconcur._pool_worker.task import CANCELLED
 from aconcur.parallel._errors import ExecutorBroken, RemoteError
 from aconcur.parallel._executor.call import ExecutorCall, LocalAnswer, SealedFunction
 from aconcur.parallel._map.chunk import Chunk

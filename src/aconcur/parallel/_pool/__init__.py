@@ -9,7 +9,7 @@ Invariants
     1. One task keeps each place in the pool: it launches a worker, listens to it, reaps it and
        launches the next. No process is left after the pool's block, whatever ends the block.
     2. What a dead worker had is given back to its owners once. Blame is certain: the
-       worker reports on a shared page which items it works on (``_pool_worker.work``).
+       worker reports on a shared page which items it works on (``_pool_worker.task``).
     3. A process is reaped last. Until then its id is its own, and a signal hits no other process.
     4. Calls are started first, in the order in which they were made; maps take turns.
     5. A second chunk waits in a busy worker's socket only while no worker is idle, no call waits,

@@ -17,13 +17,15 @@ from typing import Any, Final, TypeAlias, final
 import anyio
 
 from aconcur.parallel._map.chunk import Owner
-from aconcur.parallel._pool.worker import Worker
+from aconcur.parallel._pool.worker import REPEAT, Worker
 
 Spawn: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 """Runs a task in the background."""
 
 # Seconds in which the worker of a map that was left may finish its item; a guess.
 _PATIENCE: Final = 0.1
+# Seconds between two looks at a task that cleans up; the looks are cheap.
+_LONGEST: Final = 1.0
 
 
 @final
@@ -54,15 +56,20 @@ class Canceller:
     async def _stop_late(self, owner: Owner, patience: float) -> None:
         await anyio.sleep(patience)
         if owner.grace:
-            self._interrupt_workers_of(owner)
-            await anyio.sleep(owner.grace)
+            with anyio.move_on_after(owner.grace):
+                await self._interrupt_workers_of(owner)
         while self._kill_workers_of(owner):  # noqa: ASYNC110 - it waits for a time, not a state
             await anyio.sleep(_PATIENCE)
 
-    def _interrupt_workers_of(self, owner: Owner) -> None:
-        for worker in self._workers:
-            if worker.in_flight and worker.in_flight[0].owner is owner and not worker.killed:
-                worker.interrupt(worker.in_flight[0])
+    async def _interrupt_workers_of(self, owner: Owner) -> None:
+        """Let the owner's tasks clean up, until none is left."""
+        pause = REPEAT
+        while any(worker.works_for(owner) for worker in self._workers):
+            for worker in self._workers:
+                if worker.in_flight and worker.in_flight[0].owner is owner and not worker.killed:
+                    worker.interrupt(worker.in_flight[0])
+            await anyio.sleep(pause)
+            pause = min(2 * pause, _LONGEST)
 
     def _kill_workers_of(self, owner: Owner) -> bool:
         """Kill the workers that work for the owner; return whether any still has work of it."""

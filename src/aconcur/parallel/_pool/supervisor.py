@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 
 from aconcur._core.background_task import BackgroundTask
 from aconcur._core.ctrl_c import let_interrupt, protected
-from aconcur._core.shielded import run_in_thread_to_end
+from aconcur._core.shielded import run_in_thread_to_end, wait_readable_catching_cancel
 from aconcur._core.wait_queue import WaitQueue, wait_in, yield_to_others
 from aconcur._pool_worker.codec import INITIALIZE, Encoded
 from aconcur.parallel._errors import PoolClosed, WorkerStartError, describe_end
@@ -28,7 +28,7 @@ from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.launch import Child, Launcher
 from aconcur.parallel._pool.scheduler import Scheduler
 from aconcur.parallel._pool.statistics import Counters, PoolStatistics
-from aconcur.parallel._pool.worker import Worker
+from aconcur.parallel._pool.worker import REPEAT, Worker
 
 # Seconds in which idle workers may run their exit handlers (atexit) when the pool closes; a guess.
 _SHUTDOWN_GRACE: Final = 1.0
@@ -152,6 +152,12 @@ class Supervisor:
         cancelled = None
         ends = time.monotonic() + max(_SHUTDOWN_GRACE, self._grace)
         with anyio.CancelScope(shield=True):
+            while cancelled is None and time.monotonic() < ends:
+                if not (deaf := [worker for worker in self._workers if worker.is_deaf]):
+                    break
+                for worker in deaf:
+                    worker.interrupt(worker.in_flight[0])
+                cancelled = await wait_readable_catching_cancel(deaf[0].child.exit_fd, REPEAT)
             for worker in self._workers:
                 left = max(0.0, ends - time.monotonic())
                 cancelled = await worker.ended_despite_cancel(left) or cancelled

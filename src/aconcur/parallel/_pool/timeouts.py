@@ -11,9 +11,9 @@ from typing import Any, Final, final
 import anyio
 
 from aconcur._core.wait_queue import WaitQueue, wait_in
-from aconcur._pool_worker.work import TaskCancelled
+from aconcur._pool_worker.task import TaskCancelled
 from aconcur.parallel._map.chunk import Chunk, Owner
-from aconcur.parallel._pool.worker import Worker
+from aconcur.parallel._pool.worker import REPEAT, Worker
 
 _NEVER: Final = float("inf")
 _CANCELLED: Final = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
@@ -76,13 +76,12 @@ class Timeouts:
                 continue
             grace = chunk.owner.grace
             left = limit - (now - since) / 1e9
-            if worker.interrupted == chunk.number:
+            if left <= 0 < left + grace:
                 left += grace
+                if not worker.interrupt(chunk):
+                    left = min(left, REPEAT)
             if left > 0:
                 soonest = min(soonest, left)
-            elif grace and worker.interrupted != chunk.number:
-                worker.interrupt(chunk)
-                soonest = min(soonest, grace)
             else:
                 worker.kill(timed_out=True)
         return soonest

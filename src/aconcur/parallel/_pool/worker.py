@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("Worker",)
+__all__ = ("REPEAT", "Worker")
 
 import mmap
 import os
+import select
 import signal
 import socket
 import tempfile
@@ -19,12 +20,24 @@ import anyio
 
 from aconcur._core.shielded import wait_readable, wait_readable_catching_cancel
 from aconcur._pool_worker.codec import FORGET, FUNCTION, NOTHING, STOP, Encoded, Frame
-from aconcur._pool_worker.work import CANCELLED, CHUNK, FROM, INTERRUPTED, SINCE, UNTIL, Page
+from aconcur._pool_worker.task import (
+    CANCELLED,
+    CHUNK,
+    FROM,
+    HEARD,
+    INTERRUPTED,
+    SINCE,
+    UNTIL,
+    Page,
+)
 from aconcur.parallel._map.chunk import Chunk, Death, Owner
 from aconcur.parallel._pool.connection import Connection
 from aconcur.parallel._pool.launch import Child
 
 OnFrame: TypeAlias = "Callable[[Worker, Frame, Any, Exception | None], None]"
+
+REPEAT: Final = 0.05
+"""Seconds after which a task that was interrupted and has not heard it is interrupted again."""
 
 _PAGE: Final = 4096
 
@@ -121,6 +134,10 @@ class Worker:
     def _update(self) -> None:
         self.accepts = self.usable and self.tasks != 0 and self.victim_of is None
 
+    def works_on(self, number: int) -> bool:
+        """Return whether the chunk of this number is its first."""
+        return bool(self.in_flight) and self.in_flight[0].number == number
+
     def works_for(self, owner: Owner) -> bool:
         """Return whether it has a chunk of the owner."""
         return any(chunk.owner is owner for chunk in self.in_flight)
@@ -160,14 +177,31 @@ class Worker:
         self.leave()
         self.connection.send(STOP, NOTHING)
 
-    def interrupt(self, chunk: Chunk) -> None:
-        """Raise TaskCancelled in the task that works on a chunk."""
-        self.interrupted = chunk.number
-        self.set_victim_of(chunk.owner)
-        self.cancel(chunk.owner.number)
-        self._page[INTERRUPTED] = chunk.owner.number
-        with suppress(ProcessLookupError):
-            os.kill(self.child.pid, signal.SIGTERM)
+    def interrupt(self, chunk: Chunk) -> bool:
+        """Raise TaskCancelled in the task that works on a chunk; return whether it has heard that.
+
+        To be called again until it has, because a signal may be lost (``_pool_worker.task``).
+        """
+        if self.interrupted != chunk.number:
+            self.interrupted = chunk.number
+            self.set_victim_of(chunk.owner)
+            self.cancel(chunk.owner.number)
+            self._page[INTERRUPTED] = chunk.owner.number
+        if self._page[HEARD] == chunk.number:
+            return True
+        if self._page[CHUNK] == chunk.number:  # otherwise it will not begin the chunk
+            with suppress(ProcessLookupError):
+                os.kill(self.child.pid, signal.SIGTERM)
+        return False
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether its task was interrupted, has not heard that, and may still hear it."""
+        if self._reaped or not self.works_on(self.interrupted):
+            return False
+        poll = select.poll()
+        poll.register(self.child.exit_fd, select.POLLIN)
+        return self._page[HEARD] != self.interrupted and not poll.poll(0)
 
     def kill(self, *, timed_out: bool = False) -> None:
         """End it now, and everything that it started."""
