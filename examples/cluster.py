@@ -38,12 +38,12 @@ async def workers(address: str | None) -> AsyncGenerator[Executor, None]:
             yield far
 
 
-async def main(address: str | None) -> None:
-    """Find the number below 100 000 that takes the most steps."""
+async def main(address: str | None, below: int) -> None:
+    """Find the number below ``below`` that takes the most steps."""
     began = time.perf_counter()
     best = (0, 0)
     async with workers(address) as executor:
-        numbers = range(1, 100_000)
+        numbers = range(1, below)
         found = parallel.map(steps_to_one, numbers, executor=executor)
         number = 0
         async for steps in found:
@@ -55,4 +55,5 @@ async def main(address: str | None) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1] if len(sys.argv) > 1 else None)
+    where, limit, *_ = [*sys.argv[1:], "", ""]
+    anyio.run(main, where or None, int(limit or 100_000))

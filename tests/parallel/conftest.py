@@ -7,14 +7,25 @@ from collections.abc import AsyncIterator
 import pytest
 
 from aconcur.parallel import Pool, open_pool
+from tests.support.backends import BACKENDS
 
-METHODS = ("exec", "forkserver", "fork", "spawn")
+# Workers know nothing of the loop. test_workers.py tries all pairs.
+LOOPS = {"exec": "trio", "forkserver": "asyncio", "fork": "uvloop", "spawn": "asyncio"}
 
 
-@pytest.fixture(params=METHODS)
-def start(request: pytest.FixtureRequest) -> str:
-    method: str = request.param
-    return method
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try each way of starting on one loop, where a test asks for ``start``."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    if "start" in metafunc.fixturenames and not any("start" in mark.args[0] for mark in marks):
+        pairs = [
+            pytest.param(start, BACKENDS[loop], id=f"{start}-{loop}")
+            for start, loop in LOOPS.items()
+        ]
+        mark = pytest.mark.parametrize(
+            ("start", "anyio_backend"), pairs, indirect=["anyio_backend"]
+        )
+        metafunc.definition.add_marker(mark)
 
 
 @pytest.fixture

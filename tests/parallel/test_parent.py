@@ -12,6 +12,7 @@ import pytest
 
 from aconcur.parallel import Pool, StartMethod, open_pool
 from tests.support import parallel_tasks as tasks
+from tests.support.backends import on_one_loop
 from tests.support.programs import run_program
 
 pytestmark = pytest.mark.usefixtures("light_main_module")
@@ -79,6 +80,7 @@ def test_multiprocessing_s_objects_and_proxies_connect_tasks_to_the_parent(tmp_p
     ]
 
 
+@on_one_loop
 @pytest.mark.parametrize("method", ["exec", "forkserver", "spawn"])
 async def test_an_object_of_the_fork_context_is_refused_with_the_remedy(
     method: StartMethod,
@@ -162,6 +164,7 @@ def test_the_logger_of_main_is_the_same_in_a_worker(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("__main__ at 5 0\n" * 4, "")
 
 
+@on_one_loop
 async def test_records_below_the_parent_s_level_stay_in_the_worker(kept: Kept) -> None:
     logging.getLogger("tests.of.tasks").setLevel(logging.ERROR)
     async with open_pool(1) as pool:
@@ -169,6 +172,7 @@ async def test_records_below_the_parent_s_level_stay_in_the_worker(kept: Kept) -
     assert kept.records == []
 
 
+@on_one_loop
 async def test_records_are_not_forwarded_if_not_asked_for(kept: Kept) -> None:
     async with open_pool(1, forward_logs=False) as pool:
         await pool.run(tasks.log, 1)

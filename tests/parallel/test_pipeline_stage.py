@@ -27,7 +27,8 @@ async def test_a_worker_that_dies_costs_the_stage_its_item(pool: Pool) -> None:
 
 
 async def test_a_pool_can_stop_what_takes_too_long(pool: Pool) -> None:
-    stages = stage(tasks.sleep_long_at_three, via=pool, timeout=2, on_error=COLLECT)
+    await pool.run(tasks.square, 2)  # a worker has started
+    stages = stage(tasks.sleep_long_at_three, via=pool, timeout=1, on_error=COLLECT)
     async with stages.open(range(5)) as run:
         assert [number async for number in run] == [0, 1, 2, 4]
     assert isinstance(run.failures[0].error, TimeoutError)

@@ -14,6 +14,7 @@ import pytest
 
 from aconcur.parallel import StartMethod, WorkerStartError, open_pool
 from tests.support import parallel_tasks as tasks
+from tests.support.backends import on_one_loop
 from tests.support.states import until
 
 
@@ -49,6 +50,7 @@ async def test_an_unknown_interpreter_is_an_error_that_says_so(
             pass
 
 
+@on_one_loop
 @pytest.mark.parametrize("start", ["exec", "forkserver"])
 @pytest.mark.parametrize("size", [1, 10_000_000], ids=["small", "large initargs"])
 async def test_a_worker_that_ends_before_it_reads_is_replaced(
@@ -68,6 +70,7 @@ async def test_a_worker_that_ends_before_it_reads_is_replaced(
         assert (now.started, now.died) == ((2, 1) if start == "exec" else (1, 0))
 
 
+@on_one_loop
 async def test_a_fork_server_that_never_serves_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     async with open_pool(2, start="forkserver") as pool:

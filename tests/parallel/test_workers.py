@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import anyio
 import pytest
@@ -26,6 +27,7 @@ from tests.support import parallel_tasks as tasks
 from tests.support.states import BOUND, until_sync
 
 
+@pytest.mark.parametrize("start", get_args(StartMethod))
 async def test_every_way_of_starting_works(start: StartMethod) -> None:
     async with open_pool(2, start=start, initializer=tasks.initialize, initargs=(7,)) as pool:
         results = pool.map(tasks.square, range(2000))

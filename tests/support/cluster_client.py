@@ -1,22 +1,27 @@
-"""A client of a real cluster, in a process of its own: distributed leaves threads and files behind.
+"""A real cluster and its client, in a program: distributed leaves threads and files behind.
 
-``python -m tests.support.cluster_client ADDRESS PID`` prints, as JSON, what came of each scenario;
-PID is the worker that it kills.
+``python -m tests.support.cluster_client FOLDER`` runs a scheduler and two workers, and prints what came
+of each scenario as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import signal
+import runpy
+import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import anyio
 
 from aconcur import parallel
+from aconcur.cli import main as command
 from aconcur.parallel import COLLECT, Cluster, ExecutorBroken, cluster
 from aconcur.pipeline import Pipeline, stage
 
@@ -72,19 +77,19 @@ async def left(executor: Cluster) -> int:
     return -1
 
 
-async def bereaved(executor: Cluster, pid: int) -> dict[str, Any]:
+async def bereaved(executor: Cluster, kill: Callable[[], None]) -> dict[str, Any]:
     """Map, and kill a worker in the middle."""
     found = []
     async for one in parallel.map(slow, range(300), executor=executor):
         found.append(one)
         if len(found) == 60:
-            os.kill(pid, signal.SIGKILL)
+            kill()
     while executor.workers > 1:
         await anyio.sleep(0.01)
     return {"all": found == list(range(300)), "workers": executor.workers}
 
 
-async def scenarios(address: str, pid: int | None) -> dict[str, Any]:
+async def scenarios(address: str, kill: Callable[[], None] | None) -> dict[str, Any]:
     async with cluster(address) as executor:
         said: dict[str, Any] = {
             "repr": repr(executor),
@@ -95,8 +100,8 @@ async def scenarios(address: str, pid: int | None) -> dict[str, Any]:
             "pipeline": await in_a_pipeline(executor),
             "left": await left(executor),
         }
-        if pid is not None:
-            said["bereaved"] = await bereaved(executor, pid)
+        if kill is not None:
+            said["bereaved"] = await bereaved(executor, kill)
     try:
         await parallel.map(abs, [1], executor=executor).collect()
     except ExecutorBroken as error:
@@ -104,10 +109,60 @@ async def scenarios(address: str, pid: int | None) -> dict[str, Any]:
     return said
 
 
+@contextmanager
+def started_worker(address: str, folder: str) -> Iterator[subprocess.Popen[bytes]]:
+    options = ("--no-nanny", "--no-dashboard", "--nthreads", "1", "--local-directory", folder)
+    with subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_worker", address, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as worker:
+        try:
+            yield worker
+        finally:
+            worker.kill()
+
+
+def said_by(program: Callable[[], object]) -> str:
+    """Return what a program prints to stdout in this process."""
+    with redirect_stdout(StringIO()) as output:
+        try:
+            program()
+        except SystemExit as end:
+            print(f"exit {end.code}")
+    return output.getvalue()
+
+
+def example(address: str) -> None:
+    sys.argv[1:] = [address, "3000"]
+    runpy.run_path("examples/cluster.py", run_name="__main__")
+
+
 def main() -> None:
-    address, pid = sys.argv[1], int(sys.argv[2])
-    on_trio = anyio.run(scenarios, address, None, backend="trio")
-    print(json.dumps({"trio": on_trio, "asyncio": anyio.run(scenarios, address, pid)}))
+    from distributed import LocalCluster
+
+    folder = sys.argv[1]
+    pairs = Path(folder, "pairs.csv")
+    pairs.write_text("12,18\n7,x\n6,4\n")
+    with ExitStack() as stack:
+        here = {
+            "n_workers": 0,
+            "protocol": "tcp://",
+            "host": "127.0.0.1",
+            "dashboard_address": None,
+        }
+        local: Any = stack.enter_context(LocalCluster(**here))  # type: ignore[no-untyped-call]
+        address = local.scheduler_address
+        first, _ = [stack.enter_context(started_worker(address, folder)) for _ in range(2)]
+        local.wait_for_workers(2)
+        gcd = ["gcd", "--executor", address.replace("tcp", "dask"), str(pairs)]
+        said = {
+            "trio": anyio.run(scenarios, address, None, backend="trio"),
+            "example": said_by(lambda: example(address)),
+            "gcd": said_by(lambda: command(gcd)),
+            "asyncio": anyio.run(scenarios, address, first.kill),
+        }
+    print(json.dumps(said))
 
 
 if __name__ == "__main__":
