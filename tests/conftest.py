@@ -14,6 +14,7 @@ import traceback
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from types import FrameType, ModuleType
 
@@ -149,6 +150,7 @@ def private_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(tempfile, "tempdir", str(folder))
+        get_temp_dir()  # multiprocessing's, which it keeps: before a test is blamed
         yield folder
 
 
@@ -172,6 +174,9 @@ def no_leaks(private_temporary_folder: Path) -> Iterator[None]:
     """Fail the test that leaves a task, thread, descriptor, child process or temporary file."""
     before = Snapshot.take(private_temporary_folder)
     yield
+    # multiprocessing's default from Python 3.14 on; it would live to the end of this process.
+    if server := sys.modules.get("multiprocessing.forkserver"):
+        server._forkserver._stop()
     if (
         resource_tracker._resource_tracker._pid  # type: ignore[attr-defined]
         and not Snapshot.take().children

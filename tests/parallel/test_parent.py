@@ -7,6 +7,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,6 +132,15 @@ async def test_log_records_reach_the_parent_s_handlers_with_the_item(
     assert said == [(f"at {n}", n, "log") for n in range(3)] + [("at 9", None, "log")]
     assert all(one.process != os.getpid() for one in kept.records)
     assert "ZeroDivisionError" in (kept.records[0].exc_text or "")
+
+
+async def test_log_records_of_coroutines_have_their_items(pool: Pool, kept: Kept) -> None:
+    await pool.map(tasks.log_later, range(4)).collect()
+    await pool.run_async(tasks.log_later, 9)
+    said = sorted((one.getMessage(), one.item_index, one.task) for one in kept.records[:-1])  # type: ignore[attr-defined]
+    assert said == [(f"at {n}", n, "log_later") for n in range(4)]
+    last: Any = kept.records[-1]
+    assert (last.getMessage(), last.item_index, last.task) == ("at 9", None, "log_later")
 
 
 LOGGING = """

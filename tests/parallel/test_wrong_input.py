@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -48,15 +48,16 @@ async def test_an_input_that_raises_no_exception_raises_it_where_results_are_ask
     assert await usable(pool)
 
 
+@pytest.mark.parametrize("function", [tasks.pid_of, tasks.return_later])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, Stop])
 async def test_an_item_whose_pickling_raises_no_exception_ends_the_map(
-    pool: Pool, error: type[BaseException]
+    pool: Pool, error: type[BaseException], function: Callable[[object], Any]
 ) -> None:
     items = [*range(30), tasks.Interrupts(error("mine"))]
     caught: list[BaseException] = []
     with anyio.fail_after(60):
         try:
-            await pool.map(tasks.pid_of, items, on_error=COLLECT).collect()
+            await pool.map(function, items, on_error=COLLECT).collect()
         except BaseException as raised:  # noqa: ASYNC103, BLE001 - looked at below
             caught.append(raised)
     assert [type(one) for one in caught] == [error]

@@ -1,7 +1,7 @@
 """A real cluster and its client, in a program: distributed leaves threads and files behind.
 
-``python -m tests.support.cluster_client FOLDER`` runs a scheduler and two workers, and prints what came
-of each scenario as JSON.
+``python -m tests.support.cluster_client FOLDER`` runs a scheduler and two workers, and prints as
+JSON what came of each scenario.
 """
 
 from __future__ import annotations

@@ -312,6 +312,13 @@ def log(number: int) -> None:
     logger.debug("is not handled")
 
 
+async def log_later(number: int) -> None:
+    import asyncio
+
+    await asyncio.sleep(0)
+    await asyncio.to_thread(log, number)
+
+
 def hold(path: str) -> Iterator[None]:
     """Note when it is opened and closed: an initializer that holds a resource."""
     with open(path, "a") as file:  # noqa: PTH123 - runs in a worker

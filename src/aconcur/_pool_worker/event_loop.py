@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("EventLoop",)
 
 from aconcur._pool_worker.failures import pack
-from aconcur._pool_worker.task import TaskCancelled
+from aconcur._pool_worker.task import TaskCancelled, coroutine_s_chunk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class EventLoop:
 
     async def _run(self, job: int, chunk: int, call: Call, timeout: float) -> None:  # noqa: ASYNC109, ASYNC910
         function, arguments, options = call
+        coroutine_s_chunk.set(chunk)
         limit = self._timeout(timeout or None)
         try:
             async with limit:

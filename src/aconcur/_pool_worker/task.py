@@ -25,6 +25,7 @@ __all__ = (
     "Task",
     "TaskCancelled",
     "call_uninterrupted",
+    "coroutine_s_chunk",
     "heed_interrupts",
     "position",
 )
@@ -33,6 +34,7 @@ import _signal as signal  # type: ignore[import-not-found]
 import os
 import sys
 from _thread import get_ident
+from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,12 +104,17 @@ class Task:
         raise TaskCancelled
 
 
+coroutine_s_chunk: Final = ContextVar("coroutine_s_chunk", default=0)
+"""The number of the chunk whose coroutine runs in this context; 0: none."""
+
 _running: Task | None = None
 _main = 0
 
 
 def position() -> tuple[int, int]:
     """Return the number of the chunk whose function runs here, and the position of its item."""
+    if number := coroutine_s_chunk.get():
+        return number, 0
     task = _running
     return (0, 0) if task is None else (task.chunk, len(task.results))
 

@@ -29,6 +29,7 @@ from aconcur.parallel._map.job import Job
 from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.call import Call
 from aconcur.parallel._pool.cancel import Spawn
+from aconcur.parallel._pool.encoding import encode_items
 from aconcur.parallel._pool.statistics import Counters
 from aconcur.parallel._pool.timeouts import with_timeouts
 from aconcur.parallel._pool.worker import Worker
@@ -161,11 +162,9 @@ class Coroutines:
     def _send_item(self, worker: Worker, chunk: Chunk) -> None:
         job = chunk.owner
         assert isinstance(job, Job)
-        try:
-            message = self._sender.encode_value(chunk.items[0])
-        except Exception as error:  # noqa: BLE001 - raised by pickling an item
+        message = encode_items(self._sender, job, chunk, chunk.items[0])
+        if message is None:
             self._alone.discard(worker)
-            job.unreadable(chunk, error)
             return
         chunk.bytes = message.total
         worker.learn(job.number, self._functions[job.number])

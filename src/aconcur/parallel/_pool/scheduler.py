@@ -41,6 +41,7 @@ from aconcur.parallel._pickling import Sender
 from aconcur.parallel._pool.call import Call
 from aconcur.parallel._pool.cancel import Canceller, Spawn
 from aconcur.parallel._pool.coroutines import Coroutines
+from aconcur.parallel._pool.encoding import encode_items
 from aconcur.parallel._pool.logs import handle_record
 from aconcur.parallel._pool.statistics import Counters
 from aconcur.parallel._pool.stealing import Stealing
@@ -275,16 +276,8 @@ class Scheduler:
             self._maps.rotate(-1)
         most = MOST if worker.tasks is None else worker.tasks
         while not job.exhausted and (chunk := job.next_chunk(most)) is not None:
-            try:
-                message = self.sender.encode_value(chunk.items)
-            except Exception as error:  # noqa: BLE001 - raised by pickling an item
-                job.unreadable(chunk, error)
-                continue
-            except BaseException as error:  # noqa: ASYNC103, BLE001 - the consumer raises it
-                job.put_back(chunk)
-                job.fail(error)
-                return False  # noqa: ASYNC104
-            if not job.fits(chunk, message.total):
+            message = encode_items(self.sender, job, chunk, chunk.items)
+            if message is None or not job.fits(chunk, message.total):
                 continue
             worker.learn(job.number, self._functions[job.number])
             worker.assign(chunk)
@@ -340,7 +333,7 @@ class Scheduler:
 
     def _on_frame_of_no_chunk(self, worker: Worker, frame: Frame, value: Any) -> None:  # noqa: ANN401
         if frame.kind == LOG:
-            handle_record(worker.in_flight, *value)
+            handle_record([*worker.in_flight, *worker.coroutines.values()], *value)
             return
         if frame.kind == UNREADABLE:  # the function of a map
             for job in (*self._maps, *self.coroutines.maps):
