@@ -32,7 +32,7 @@ from tests.support import parallel_jobs as work
 from tests.support.states import BOUND
 
 pytestmark = pytest.mark.usefixtures("light_main_module")
-Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]
+Backend: TypeAlias = Literal["asyncio", "trio"]
 
 
 @pytest.fixture(scope="module")
@@ -502,13 +502,14 @@ SCENARIOS = [all_in_order, fed_by_a_task, released_by_another, failing_in_the_mi
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_under_every_schedule(scenario: Any, backend: Literal["asyncio", "trio"]) -> None:  # noqa: ANN401
-    found = explore(scenario, backend=backend, bound=3, schedules=20_000)
+def test_under_every_schedule(scenario: Any, backend: Backend) -> None:  # noqa: ANN401
+    found = explore(scenario, backend=backend, bound=2, schedules=20_000)
     found.check()
     assert found.exhausted
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("scenario", [*SCENARIOS, over_threads])
 def test_cancelled_at_any_step_nothing_is_left(scenario: Any, backend: Backend) -> None:  # noqa: ANN401
-    cancel_everywhere(scenario, backend=backend).check()
+    # Nothing here takes time, but a busy machine may.
+    cancel_everywhere(scenario, backend=backend, grace=1.0).check()
