@@ -62,7 +62,7 @@ class Canceller:
             await anyio.sleep(_PATIENCE)
 
     async def _interrupt_workers_of(self, owner: Owner) -> None:
-        """Let the owner's tasks clean up, until none is left."""
+        """Let the tasks of the owner clean up, until all have ended."""
         pause = REPEAT
         while any(worker.works_for(owner) for worker in self._workers):
             for worker in self._workers:
