@@ -55,19 +55,18 @@ async def test_a_cancelled_call_cleans_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "task",
-    [tasks.hold_after_a_lost_exception, tasks.hold_after_a_lost_signal],
+    "lose",
+    [tasks.lose_an_exception, tasks.lose_a_signal],
     ids=["raised in a __del__", "signal taken by other code"],
 )
 @pytest.mark.parametrize("end", ["cancelled", "late", "pool left"])
 async def test_a_cancellation_that_is_lost_comes_again(
-    task: Callable[[str, str], None], end: str, tmp_path: Path
+    lose: Callable[[str], None], end: str, tmp_path: Path
 ) -> None:
-    note, folder = tmp_path / "note", tmp_path / "folder"
-    folder.mkdir()
+    held, note = tmp_path / "held", tmp_path / "note"
     async with open_pool(1, start="fork", grace=BOUND) as pool:
         timeout = 0.1 if end == "late" else None
-        call = pool.submit(task, str(note), str(folder), timeout=timeout)
+        call = pool.submit(tasks.hold_a_file, str(held), str(note), lose, timeout=timeout)
         await until(note.exists)
         if end == "cancelled":
             call.cancel()
@@ -75,7 +74,7 @@ async def test_a_cancellation_that_is_lost_comes_again(
             with anyio.fail_after(BOUND):
                 assert await pool.run(tasks.square, 3) == 9
             assert pool.statistics().killed == 0
-    assert left(folder) == []
+    assert not held.exists()
 
 
 @on_one_loop

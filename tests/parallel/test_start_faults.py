@@ -34,6 +34,17 @@ async def test_a_frozen_program_is_not_started_again(
     assert not started.exists()
 
 
+@on_one_loop
+async def test_a_frozen_program_that_multiprocessing_runs_again_opens_no_pool(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "argv", ["program", "--multiprocessing-fork", "pipe_handle=9"])
+    with pytest.raises(WorkerStartError, match=r"freeze_support\(\) first in __main__"):
+        async with open_pool(1, start="spawn"):
+            pass
+
+
 async def test_a_frozen_program_may_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     async with open_pool(1, start="fork") as pool:

@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -434,16 +434,24 @@ class Deaf:
         time.sleep(60)
 
 
-def hold_after_a_lost_exception(note: str, folder: str) -> None:
-    """Lose the first TaskCancelled, then hold a temporary folder for long."""
+def lose_an_exception(note: str) -> None:
+    """Let the first TaskCancelled be raised where it ends nothing."""
     Deaf(note)
-    work_in_a_folder(folder)
 
 
-def hold_after_a_lost_signal(note: str, folder: str) -> None:
+def lose_a_signal(note: str) -> None:
     """Take the first SIGTERM like a signal that comes just before a system call that blocks."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     Path(note).touch()
     signal.sigwait({signal.SIGTERM})
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    work_in_a_folder(folder)
+
+
+def hold_a_file(held: str, note: str, lose: Callable[[str], None]) -> None:
+    """Hold a file for long, after the first interrupt was lost."""
+    try:
+        Path(held).touch()
+        lose(note)
+        time.sleep(60)
+    finally:
+        Path(held).unlink()

@@ -21,6 +21,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import spawn
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeAlias, final
@@ -96,6 +97,11 @@ def new_launcher(method: StartMethod, boot: Boot) -> Launcher:
         ValueError: there is no such method.
         WorkerStartError: the method cannot work in this process.
     """
+    if getattr(sys, "frozen", False) and spawn.is_forking(sys.argv):
+        raise WorkerStartError(
+            "a worker of multiprocessing runs the frozen program again, which would open pools "
+            "without end: call multiprocessing.freeze_support() first in __main__"
+        )
     if method in {"exec", "forkserver"}:
         _check_executable(method)
     if method == "exec":
