@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
@@ -73,6 +74,42 @@ async def test_a_call_in_its_own_context_fails_and_is_cancelled_as_any_other() -
     pipeline = stage(work, context="item", timeout=0.01, on_error=SKIP)
     report = await pipeline.run(range(4))
     assert (report.stages[0].out, report.failed) == (2, 2)
+
+
+def two(item: int) -> Iterator[str]:
+    yield request.get()
+    request.set(str(item))
+    yield request.get()
+
+
+async def two_later(item: int) -> AsyncIterator[str]:
+    for seen in two(item):
+        await anyio.lowlevel.checkpoint()
+        yield seen
+
+
+@pytest.mark.parametrize("function", [two, two_later])
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_generator_runs_in_the_context_of_its_item(function: Any, workers: int) -> None:  # noqa: ANN401
+    request.set("run")
+    pipeline = stage(int).flat_map(function, context="item", workers=workers)
+    assert await pipeline.collect(range(2)) == ["run", "0", "run", "1"]
+    async with pipeline.open(range(2)) as run:
+        assert await anext(run) == "run"
+    assert request.get() == "run"
+
+
+async def test_a_generator_is_iterated_over_in_its_thread(via: Any) -> None:  # noqa: ANN401
+    def name_of_thread(item: int) -> Iterator[str]:
+        yield request.get()
+        request.set(str(item))
+        yield threading.current_thread().name
+
+    request.set("run")
+    pipeline = stage(int).flat_map(name_of_thread, via=via)
+    run, first, again, second = await pipeline.collect(range(2))
+    assert (run, again) == ("run", "run")
+    assert threading.current_thread().name not in (first, second)
 
 
 def test_a_wrong_context_is_refused() -> None:

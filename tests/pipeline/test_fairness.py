@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aconcur.pipeline import Journal, Queue, stage
+from aconcur.pipeline import SKIP, Journal, KeyedLimiter, Queue, stage
 
 
 async def turns_of_others(work: Callable[[], Awaitable[object]]) -> int:
@@ -103,6 +103,27 @@ async def test_workers_that_filter_everything(workers: int, ordered: bool) -> No
 async def test_a_first_stage_that_drops_everything(ordered: bool) -> None:
     empty = stage(no_results).flat_map(list[int], workers=2, ordered=ordered)
     assert await turns_of_others(lambda: empty.run(range(10_000))) >= 70
+
+
+async def failing(_: int) -> None:
+    raise ValueError
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_workers_that_all_fail(ordered: bool) -> None:
+    pipeline = stage(failing, workers=16, ordered=ordered, on_error=SKIP)
+    assert await turns_of_others(lambda: pipeline.run(range(1600))) >= 80
+
+
+async def test_limiters_of_many_keys() -> None:
+    limiter = KeyedLimiter[int](lambda key: key, 100)
+
+    async def ask() -> None:
+        for key in range(1280):
+            async with limiter(key):
+                pass
+
+    assert await turns_of_others(ask) >= 9
 
 
 async def test_many_results_of_one_item() -> None:

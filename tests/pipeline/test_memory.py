@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -119,6 +119,66 @@ async def test_items_of_a_run_that_was_cancelled_or_drained_are_freed() -> None:
         del run, _
         await anyio.lowlevel.checkpoint()
         assert (cancelled.alive, drained.alive) == (0, 0)
+
+
+async def nap(item: Item) -> Item:
+    await anyio.lowlevel.checkpoint()
+    return item
+
+
+async def test_items_under_work_when_a_run_is_cancelled_are_freed() -> None:
+    retry = Retry(2, backoff=1000)
+    for pipeline in (
+        stage(fail, workers=3, retry=retry),
+        stage(nap, workers=2, key=lambda item: item.number % 2).map(fail, retry=retry),
+        stage(nap).rate_limit(1, per=1000).map(nap),
+    ):
+        source = Source()
+        with no_collector():
+            async with anyio.create_task_group() as group:
+                group.start_soon(pipeline.run, source)
+                await anyio.wait_all_tasks_blocked()
+                group.cancel_scope.cancel()
+            await anyio.lowlevel.checkpoint()
+            assert source.alive == 0
+
+
+async def test_an_item_of_an_async_source_that_was_cancelled_is_freed() -> None:
+    source = Source()
+
+    async def later() -> AsyncIterator[Item]:
+        for item in source:
+            yield item
+
+    with no_collector():
+        async with stage(nap, workers=2, key=lambda item: item.number % 2).open(later()) as run:
+            await anext(run)
+        await anyio.lowlevel.checkpoint()
+        # The run is kept here, with its account.
+        assert source.alive == 0
+        assert run.report.delivered == 1
+
+
+async def test_the_item_that_ends_a_run_is_freed_with_the_error() -> None:
+    for options in ({}, {"workers": 3, "retry": Retry(2, backoff=0)}, {"key": lambda _: 1}):
+        source = Source()
+        with no_collector():
+            # As a variable of a frame that has ended, the error would be in a cycle of its own.
+            with suppress(ValueError, ExceptionGroup):
+                await stage(fail, **options).run(source)
+            await anyio.lowlevel.checkpoint()
+            assert source.alive == 0
+
+
+async def test_collected_failures_are_freed_with_the_run() -> None:
+    source = Source()
+    with no_collector():
+        async with stage(fail, on_error=COLLECT).open(source) as run:
+            async for _ in run:
+                pass
+        assert len(run.failures) == source.alive == source.count
+        del run
+        assert source.alive == 0
 
 
 class Body:

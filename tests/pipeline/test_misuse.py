@@ -16,6 +16,7 @@ from aconcur.pipeline import (
     SKIP,
     Failure,
     ItemCancelledError,
+    Pipeline,
     Queue,
     Retry,
     stage,
@@ -100,6 +101,41 @@ async def test_a_queue_outlives_the_loop_of_a_task_that_waited() -> None:
     queue.close()
 
 
+def test_a_queue_outlives_a_loop_that_was_closed_in_the_same_thread() -> None:
+    queue = Queue[int]()
+
+    async def use() -> int:
+        await queue.put(1)
+        return await queue.get()
+
+    loop = asyncio.new_event_loop()
+    waiting = [loop.create_task(queue.get()) for _ in range(2)]
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    assert asyncio.run(use()) == 1
+    queue.close()
+    for task in waiting:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        task.get_coro().close()
+
+
+async def test_task_done_in_another_thread_is_refused_while_a_task_joins() -> None:
+    queue = Queue[int]()
+    queue.put_nowait(1)
+
+    def use() -> None:
+        with pytest.raises(RuntimeError, match="another thread: call from_thread"):
+            queue.task_done()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(queue.join)
+        await anyio.wait_all_tasks_blocked()
+        await anyio.to_thread.run_sync(use)
+        queue.put_nowait(2)
+        queue.task_done()
+        queue.task_done()
+
+
 # -------------------------------------------------------------------- stages
 
 
@@ -111,7 +147,12 @@ async def later_numbers(_: int) -> AsyncIterator[int]:
     yield 1
 
 
-@pytest.mark.parametrize("function", [numbers, later_numbers])
+class Numbers:
+    def __call__(self, _: int) -> Iterator[int]:
+        yield 1
+
+
+@pytest.mark.parametrize("function", [numbers, later_numbers, Numbers()])
 def test_a_generator_function_is_refused_where_its_generator_would_be_the_result(
     function: Any,  # noqa: ANN401
 ) -> None:
@@ -119,6 +160,33 @@ def test_a_generator_function_is_refused_where_its_generator_would_be_the_result
         with pytest.raises(TypeError, match=r"is a generator function.*use flat_map"):
             make(function)
     stage(int).flat_map(function)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"), [(lambda item: [item], "cannot stop"), (later_numbers, "fail_after")]
+)
+async def test_a_timeout_that_cannot_stop_a_call_ends_the_run(make: Any, message: str) -> None:  # noqa: ANN401
+    pipeline: Pipeline[int, int] = stage(int).flat_map(lambda item: make(item), timeout=1)
+    with pytest.raises(ValueError, match=message):
+        await pipeline.run([1], unwrap=True)
+
+
+@pytest.mark.parametrize("source", [5, None, numbers])
+async def test_a_source_that_is_none_is_named(source: Any) -> None:  # noqa: ANN401
+    message = "a source must be an iterable or an async iterable, not"
+    with pytest.raises(TypeError, match=message):
+        await stage(int).run(source)
+    with pytest.raises(TypeError, match=message):
+        stage(int).merge(source)
+    with pytest.raises(TypeError, match=message):
+        stage(int).fed_by(source)
+
+
+def test_an_option_of_a_wrong_type_is_named() -> None:
+    with pytest.raises(TypeError, match="ordered must be True or False, not 'no'"):
+        stage(int, ordered="no")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="via must be THREADS, an executor or a pool"):
+        stage(int, via=threading.Thread)  # type: ignore[call-overload]
 
 
 async def test_a_failure_queue_that_no_task_reads_ends_the_run() -> None:

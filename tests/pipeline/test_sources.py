@@ -375,3 +375,54 @@ async def test_an_iterator_that_fails_and_goes_on_is_drawn_from_no_more() -> Non
 async def test_the_error_of_a_source_is_not_raised_if_the_consumer_leaves_before_it() -> None:
     async with stage(step).open(sync_broken()) as run:
         assert await anext(run) == 0
+
+
+class Unreadable:
+    def __iter__(self) -> Iterator[int]:
+        raise OSError("no such table")
+
+
+async def test_a_source_that_cannot_be_opened_fails_as_one_that_cannot_be_read() -> None:
+    with pytest.raises(OSError, match="no such table") as caught:
+        await stage(int).run(Unreadable(), unwrap=True)
+    assert caught.value.__notes__ == ["raised by the pipeline's source, after the items before it"]
+    with pytest.raises(ExceptionGroup):
+        await stage(int).run(Unreadable())
+
+
+async def test_the_errors_of_all_sources_are_raised() -> None:
+    async def fail_later() -> AsyncIterator[int]:
+        yield 1
+        raise OSError
+
+    results = list[int]()
+
+    async def take_all() -> None:
+        async with stage(int).merge(fail_later()).open(Unreadable()) as run:
+            async for item in run:
+                results.append(item)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await take_all()
+    assert results == [1]
+    assert sorted(error.__notes__[0][:18] for error in caught.value.exceptions) == [
+        "raised by source 1",
+        "raised by the pipe",
+    ]
+
+
+async def test_results_that_were_not_taken_are_missed_after_the_block() -> None:
+    async with stage(int).open(range(5)) as run:
+        await anext(run)
+        await anyio.wait_all_tasks_blocked()
+    for take in (run.take, run.__anext__):
+        with pytest.raises(RuntimeError, match="iterate inside the block"):
+            await take()
+    assert run.report.delivered == 1
+
+
+async def test_a_run_that_was_used_up_stays_at_its_end() -> None:
+    async with stage(int).open(range(5)) as run:
+        assert [item async for item in run] == list(range(5))
+    assert await run.take() == []
+    assert [item async for item in run] == []

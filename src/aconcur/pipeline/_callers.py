@@ -8,11 +8,20 @@ Rule 3: a call in a thread runs in its own copy of the context in which the run 
 
 from __future__ import annotations
 
-__all__ = ("CallerFailed", "ThreadTeam", "Through", "in_executor", "in_pool", "size_of")
+__all__ = (
+    "CallerFailed",
+    "ThreadTeam",
+    "Through",
+    "in_executor",
+    "in_pool",
+    "in_threads",
+    "list_results",
+    "size_of",
+)
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from concurrent import futures
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextvars import copy_context
@@ -27,7 +36,7 @@ import anyio
 
 from aconcur._core.loops import thread_context
 from aconcur._core.wait_queue import CallSoon, Waiter, make_waiter, waiter_factory
-from aconcur.pipeline._spec import Runner, Via
+from aconcur.pipeline._spec import THREADS, Runner, Via
 
 if TYPE_CHECKING:
     from aconcur.process import Runnable
@@ -216,8 +225,7 @@ def in_executor(
         each: whether each call has its own copy of the run's context, in a thread pool.
     """
     deliveries, make_waiter = _Deliveries(soon), waiter_factory()
-    threads = isinstance(executor, ThreadPoolExecutor) and not isinstance(executor, _INTERPRETERS)
-    context = copy_context() if threads and each else None
+    context = copy_context() if in_threads(executor) and each else None
 
     async def call(item: Any) -> Any:  # noqa: ANN401
         pending = _PendingCall(item, make_waiter())
@@ -235,9 +243,23 @@ def in_executor(
             future.cancel()
             await pending.until_over()  # noqa: ASYNC102 - shielded there
             raise
+        finally:
+            del future  # it has the error whose traceback has this frame: a cycle
         return pending.outcome()
 
     return call
+
+
+def in_threads(via: object) -> bool:
+    """Return whether calls are made in threads of this interpreter."""
+    pool = isinstance(via, ThreadPoolExecutor) and not isinstance(via, _INTERPRETERS)
+    return via is THREADS or pool
+
+
+def list_results(function: Callable[[Any], Any], item: object) -> Any:  # noqa: ANN401
+    """Return all results of a function, iterated over here: a generator blocks where it runs."""
+    results = function(item)
+    return results if isinstance(results, AsyncIterable) else list(results)
 
 
 def size_of(via: Via) -> int | None:

@@ -12,6 +12,7 @@ __all__ = (
     "QueueClosed",
     "QueueEmpty",
     "QueueFull",
+    "forget_frames",
     "own_cancellation",
 )
 
@@ -106,6 +107,14 @@ def own_cancellation(error: BaseException) -> ItemCancelledError | None:
     problem = ItemCancelledError()
     problem.__cause__ = error
     return problem
+
+
+def forget_frames(error: BaseException) -> None:
+    """Free what a cancellation refers to: the frames of a call, and the error that it came after.
+
+    Task groups keep a cancellation in a cycle, and with it every item under work.
+    """
+    error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 class JournalError(AconcurError):

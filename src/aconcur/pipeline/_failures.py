@@ -30,7 +30,7 @@ import anyio
 
 from aconcur.pipeline._buffer import DROPPED
 from aconcur.pipeline._callers import CallerFailed
-from aconcur.pipeline._errors import Failure, own_cancellation
+from aconcur.pipeline._errors import Failure, forget_frames, own_cancellation
 from aconcur.pipeline._limiter import trying_again
 from aconcur.pipeline._queue.queue import Queue, has_reader
 from aconcur.pipeline._retry import share_of_retries
@@ -75,10 +75,11 @@ async def apply_policy(
         error: the error of the first attempt.
     """
     if isinstance(error, _SettledError):
+        last = error.take()
         try:
-            raise error.error
+            raise last
         finally:
-            del error
+            del last, error
     attempts = 1
     retry = stage.spec.options.retry
     first_failed = None if retry is None or retry.within is None else anyio.current_time()
@@ -136,7 +137,15 @@ class _SettledError(BaseException):
     """
 
     def __init__(self, error: BaseException) -> None:
-        self.error = error
+        self._error: BaseException | None = error
+
+    def take(self) -> BaseException:
+        """Return the error, and keep a reference to nothing."""
+        error, self._error = self._error, None
+        self.args = ()
+        assert error is not None
+        forget_frames(self)
+        return error
 
 
 async def settle(

@@ -36,7 +36,7 @@ __all__ = (
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import (
     Awaitable,
     Callable,
@@ -145,6 +145,10 @@ class _Window:
         for entry in self.log:
             entry[0] += seconds
         self.slot_ends = -inf
+
+
+def _never() -> bool:
+    return False
 
 
 @final
@@ -464,6 +468,10 @@ class Limiter:
         """Follow the clock of another loop: earlier admissions still count."""
         if loop is None:
             raise RuntimeError(f"no event loop runs here: use {self!r} in a task")
+        if getattr(self._asyncio_loop, "is_closed", _never)():
+            # Tasks that waited or ran when it was closed will not go on.
+            self._waiting.clear()
+            self._running = 0
         if self._waiting or self._running:
             raise RuntimeError(
                 f"{self!r} is in use on another event loop: give each loop its own limiter"
@@ -507,7 +515,7 @@ class KeyedLimiter(Generic[Item]):
     Limiters of keys that are idle are forgotten from time to time.
     """
 
-    __slots__ = ("_key", "_limiters", "_make", "_many")
+    __slots__ = ("_key", "_limiters", "_make", "_streak")
 
     def __init__(
         self,
@@ -527,8 +535,8 @@ class KeyedLimiter(Generic[Item]):
 
         make()
         self._key, self._make = key, make
-        self._limiters: dict[Hashable, Limiter] = {}
-        self._many = _FEW
+        self._limiters = OrderedDict[Hashable, Limiter]()
+        self._streak = 0
 
     def __repr__(self) -> str:
         return f"<KeyedLimiter of {len(self._limiters)} keys>"
@@ -538,9 +546,14 @@ class KeyedLimiter(Generic[Item]):
         key = self._key(item)
         limiter = self._limiters.get(key)
         if limiter is None:
-            if len(self._limiters) >= self._many:
+            if len(self._limiters) >= _FEW:
                 self._forget_idle()
             limiter = self._limiters[key] = self._make()
+        self._streak += 1
+        if self._streak >= _STRIDE:
+            # Where each key admits a few calls, other tasks run after as many in all.
+            self._streak = 0
+            limiter._streak = _STRIDE  # noqa: SLF001 - the same module
         return limiter
 
     def __call__(self, item: Item, weight: float = 1.0) -> AbstractAsyncContextManager[None]:
@@ -548,12 +561,11 @@ class KeyedLimiter(Generic[Item]):
         return self.of(item)(weight)
 
     def _forget_idle(self) -> None:
-        self._limiters = {
-            key: limiter
-            for key, limiter in self._limiters.items()
-            if not limiter._is_idle()  # noqa: SLF001 - the same module
-        }
-        self._many = max(_FEW, 2 * len(self._limiters))
+        """Look at two of the keys, in turn: with each new one, so that none has to wait for all."""
+        for _ in range(2):
+            key, limiter = self._limiters.popitem(last=False)
+            if not limiter._is_idle():  # noqa: SLF001 - the same module
+                self._limiters[key] = limiter
 
 
 AnyLimiter: TypeAlias = Limiter | KeyedLimiter[Never]

@@ -6,7 +6,7 @@ __all__ = ("KeyOf", "Pipeline", "stage")
 
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, final, overload
@@ -21,7 +21,7 @@ from aconcur.pipeline._limiter import AnyLimiter, Limiter, RateLimit, Weight
 from aconcur.pipeline._progress import Shown, display, showing
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._retry import Retry
-from aconcur.pipeline._run import Run, open_run
+from aconcur.pipeline._run import Background, Run, forget_failures, open_run
 from aconcur.pipeline._spec import (
     COLLECT,
     RAISE,
@@ -33,6 +33,7 @@ from aconcur.pipeline._spec import (
     Source,
     Spec,
     Via,
+    check_source,
     function_spec,
 )
 from aconcur.pipeline._sync import iterate
@@ -473,7 +474,7 @@ class Pipeline(Generic[In, Out]):
             name: of the stage; ``"merge"``.
 
         Raises:
-            TypeError: one is a pipeline without a source.
+            TypeError: one is a pipeline without a source, or cannot be iterated over.
             ValueError: no source is given.
         """
         if not others:
@@ -481,6 +482,8 @@ class Pipeline(Generic[In, Out]):
         for other in others:
             if isinstance(other, Pipeline):
                 raise TypeError(f"{other!r} has no source: give it one with fed_by()")
+            if not isinstance(other, Fed):
+                check_source(other)
         options = Options(buffer=buffer, name=name)
         return Pipeline(
             (*self._specs, Spec("merge", list, options, name or "merge", others=others))
@@ -495,6 +498,7 @@ class Pipeline(Generic[In, Out]):
         """
         if ahead is not None:
             check_count("ahead", ahead, 0)
+        check_source(source)
         return Fed(self._specs, source, ahead)
 
     def batch(
@@ -832,17 +836,34 @@ class _How:
 async def _open(
     specs: tuple[Spec, ...], source: Source[Any], how: _How, *, gather: bool
 ) -> AsyncIterator[tuple[Run[Any], JournalTracker | None]]:
-    async with AsyncExitStack() as stack:
-        tracker = background = None
-        if how.journal is not None:
-            journal = open_journal(how.journal, specs, how.key, collect=gather)
-            tracker = await stack.enter_async_context(journal)
-        if (progress := display(how.progress)) is not None:
-            background = await stack.enter_async_context(showing(progress))
-        run = open_run(
-            specs, source, how.ahead, unwrap=how.unwrap, tracker=tracker, background=background
-        )
-        yield await stack.enter_async_context(run), tracker
+    journal: AbstractAsyncContextManager[JournalTracker | None] = nullcontext()
+    if how.journal is not None:
+        journal = open_journal(how.journal, specs, how.key, collect=gather)
+    shown: AbstractAsyncContextManager[Background | None] = nullcontext()
+    if (progress := display(how.progress)) is not None:
+        shown = showing(progress)
+    run: Run[Any] | None = None
+    try:
+        # An AsyncExitStack would keep an error that comes out of it in a cycle.
+        async with (
+            journal as tracker,
+            shown as background,
+            open_run(
+                specs,
+                source,
+                how.ahead,
+                unwrap=how.unwrap,
+                tracker=tracker,
+                background=background,
+            ) as run,
+        ):
+            yield run, tracker
+    except BaseException:
+        if run is not None:
+            forget_failures(run)
+        raise
+    finally:
+        del run
 
 
 async def _run_to_end(specs: tuple[Spec, ...], source: Source[Any], how: _How) -> PipelineReport:

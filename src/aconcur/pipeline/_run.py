@@ -46,7 +46,7 @@ Why not the obvious way
 
 from __future__ import annotations
 
-__all__ = ("Background", "Run", "open_run")
+__all__ = ("Background", "Run", "forget_failures", "open_run")
 
 import time
 from collections.abc import (
@@ -73,12 +73,19 @@ from aconcur._core.wait_queue import (
     waiter_factory,
 )
 from aconcur.pipeline._buffer import Buffer
-from aconcur.pipeline._callers import ThreadTeam, in_executor, in_pool, size_of
-from aconcur.pipeline._errors import Failure
+from aconcur.pipeline._callers import (
+    ThreadTeam,
+    in_executor,
+    in_pool,
+    in_threads,
+    list_results,
+    size_of,
+)
+from aconcur.pipeline._errors import Failure, forget_frames
 from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._source import AHEAD, AsyncFeed, Input, QueueSource
-from aconcur.pipeline._spec import THREADS, Fed, Source, Spec
+from aconcur.pipeline._spec import THREADS, Fed, Source, Spec, check_source
 from aconcur.pipeline._stage import Call, Limit, Stage, StageTracker
 from aconcur.pipeline._timeouts import Deadlines
 from aconcur.pipeline._workers import awaiting, work
@@ -135,6 +142,7 @@ class Run(Generic[Out]):
         self._until_end = WaitQueue()
         self._started = time.monotonic()
         self._ended: float | None = None
+        self._cut_short = False
         self._make_waiter = waiter_factory()
         self._results = self._build(specs, source, ahead, opened)
         opened.callback(self._end)
@@ -174,11 +182,15 @@ class Run(Generic[Out]):
         """Return the next result.
 
         **Cancelled**: no result was taken.
+
+        Raises:
+            RuntimeError: the block was left before all results were taken.
         """
         results = self._results
         if not results.items and (results.closed or not await results.until_item()):
             if self._source_errors:
-                await self._raise_source_error()
+                await self._raise_source_errors()
+            self._check_complete()
             raise StopAsyncIteration
         item: Out = results.items.popleft()
         if results.putters and not results.putter_woken:
@@ -189,11 +201,15 @@ class Run(Generic[Out]):
         """Return all results that are there, at least one; none at the end.
 
         **Cancelled**: no result was taken.
+
+        Raises:
+            RuntimeError: the block was left before all results were taken.
         """
         results = self._results
         if not results.items and (results.closed or not await results.until_item()):
             if self._source_errors:
-                await self._raise_source_error()
+                await self._raise_source_errors()
+            self._check_complete()
             return []
         taken = list(results.items)
         results.items.clear()
@@ -201,11 +217,19 @@ class Run(Generic[Out]):
             results.wake_putter()
         return taken
 
-    async def _raise_source_error(self) -> None:
-        """Raise what a source raised, after all results, as an error of the run."""
+    async def _raise_source_errors(self) -> None:
+        """Raise what the sources raised, after all results, as errors of the run."""
         if self._group is not None:
-            self._group.start_soon(_raise_in_task, self._source_errors.pop())
+            while self._source_errors:
+                self._group.start_soon(_raise_in_task, self._source_errors.pop(0))
             await wait_in(self._until_end)
+
+    def _check_complete(self) -> None:
+        if self._cut_short:
+            raise RuntimeError(
+                "the block of this run was left before all results were taken, and the rest was "
+                "dropped: iterate inside the block"
+            )
 
     def __repr__(self) -> str:
         stages = " | ".join([stage.status() for stage in self._stages])
@@ -283,7 +307,12 @@ class Run(Generic[Out]):
             )
             self._feeds.append(feed)
             return feed.buffer
-        items = iter(source)
+        check_source(source)
+        try:
+            items = iter(source)
+        except Exception as error:  # noqa: BLE001 - raised as what its items raise
+            items = iter(())
+            self._source_failed(spec, number, error)
         if isinstance(items, Generator):
             stack.callback(items.close)
         if tracker is not None:
@@ -304,10 +333,17 @@ class Run(Generic[Out]):
         # Feeds and stages refer to this run: a cycle, which would keep the results.
         self._feeds.clear()
         # For tasks outside of the block that iterate, if there are any.
+        self._cut_short = bool(self._results.items) or not self._results.closed
         self._results.closed = True
+        self._chain[-1].drop_results()
         for waiting in (self._results.getters, self._until_end):
             if waiting:
                 waiting.wake_all()
+
+
+def forget_failures(run: Run[Any]) -> None:
+    """Keep no failure: an error that ends a run refers to its frames, and those to the run."""
+    run._failures.clear()
 
 
 def _calls_first(specs: Sequence[Spec]) -> bool:
@@ -343,17 +379,20 @@ def _reachable(stage: Stage, stack: ExitStack) -> Call:
     if spec.via is None:
         return awaiting(spec)
     stage.executor_size = size_of(spec.via)
+    function = spec.function
+    if spec.kind == "flat_map" and in_threads(spec.via):
+        function = partial(list_results, function)
     if spec.via is THREADS:
         measures = stage.histogram.add, stage.queueing.add
         soon, workers = get_call_soon_threadsafe(), spec.options.workers
         each = spec.options.context != "worker"
-        team = ThreadTeam(spec.function, workers, soon, spec.name, each, *measures)
+        team = ThreadTeam(function, workers, soon, spec.name, each, *measures)
         stack.callback(team.close)
         return team.call
     if isinstance(spec.via, Executor):
         each = spec.options.context != "worker"
-        return in_executor(spec.via, spec.function, get_call_soon_threadsafe(), each=each)
-    return in_pool(spec.via, spec.function)
+        return in_executor(spec.via, function, get_call_soon_threadsafe(), each=each)
+    return in_pool(spec.via, function)
 
 
 @asynccontextmanager
@@ -377,6 +416,7 @@ async def open_run(
         background: runs in a task beside the stages, and is cancelled at the end.
     """
     block_error: BaseException | None = None
+    bare: BaseException | None = None
     run: Run[Any] | None = None
     try:
         with ExitStack() as opened:
@@ -386,6 +426,9 @@ async def open_run(
                 _start(run, group, background)
                 try:
                     yield run
+                except anyio.get_cancelled_exc_class() as error:
+                    forget_frames(error)
+                    raise
                 except BaseException as error:
                     block_error = error
                     raise
@@ -393,17 +436,23 @@ async def open_run(
                     run._group = None
                     group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
-        leaf = _only(errors)
-        try:
-            if leaf is not None and (unwrap or leaf is block_error):
-                raise leaf from leaf.__cause__
+        bare = _only(errors)
+        if bare is None or not (unwrap or bare is block_error):
+            bare = None
             raise
-        finally:
-            del leaf
     finally:
         # This frame is in the error's traceback, and on Python 3.13 refers to its caller's frame,
         # which has the error: a cycle. It must not keep the items of the run.
         del block_error, run
+    if bare is not None:
+        # Not raised in the handler above, and with the context that it had: it would refer to the
+        # group or the cancellation, and these to it.
+        context = bare.__context__
+        try:
+            raise bare
+        finally:
+            bare.__context__ = context
+            del bare, context
 
 
 def _start(run: Run[Any], group: TaskGroup, background: Background | None) -> None:

@@ -26,7 +26,7 @@ import anyio
 from aconcur._core.generators import close_iterator
 from aconcur._core.wait_queue import Waiter, yield_to_others
 from aconcur.pipeline._buffer import DROPPED, Buffer, HandoverBuffer
-from aconcur.pipeline._errors import QueueClosed, own_cancellation
+from aconcur.pipeline._errors import QueueClosed, forget_frames, own_cancellation
 from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._queue.state import QueueClient, QueueState
 
@@ -122,8 +122,12 @@ class AsyncFeed:
                 await close_iterator(iterator)  # noqa: ASYNC102 - shielded there
         except asyncio.CancelledError as error:  # noqa: ASYNC103 - keeps the source's own only
             if (problem := own_cancellation(error)) is None:
+                forget_frames(error)
                 raise
             self._failed(problem)
+        except anyio.get_cancelled_exc_class() as error:
+            forget_frames(error)
+            raise
         except Exception as error:  # noqa: BLE001 - raised after the items before it
             self._failed(error)
         self.buffer.writer_left()

@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = (
     "COLLECT",
     "NO_TIMEOUT",
+    "NO_TIMEOUT_INSIDE",
     "RAISE",
     "SKIP",
     "THREADS",
@@ -24,6 +25,7 @@ __all__ = (
     "StageOptions",
     "Threads",
     "Via",
+    "check_source",
     "function_spec",
 )
 
@@ -149,6 +151,8 @@ class Options:
             check_count("workers", self.workers, 1)
         if self.name is not None:
             check_text("name", self.name, also=" or None")
+        if not isinstance(self.ordered, bool):
+            raise TypeError(f"ordered must be True or False, not {self.ordered!r}")
         if self.buffer is not None:
             check_count("buffer", self.buffer, 1)
         if self.timeout is not None:
@@ -209,8 +213,11 @@ def function_spec(
     while isinstance(plain, partial):
         plain = plain.func
     name = str(getattr(plain, "__name__", type(plain).__name__))
-    is_async = iscoroutinefunction(plain) or iscoroutinefunction(getattr(plain, "__call__", None))  # noqa: B004
-    if kind != "flat_map" and (isgeneratorfunction(plain) or isasyncgenfunction(plain)):
+    # An object that is called is what its __call__ is.
+    forms = (plain, getattr(plain, "__call__", None))  # noqa: B004
+    is_async = any(map(iscoroutinefunction, forms))
+    generates = any(isgeneratorfunction(form) or isasyncgenfunction(form) for form in forms)
+    if kind != "flat_map" and generates:
         raise TypeError(
             f"{name} is a generator function, and {kind}() would take the generator for the "
             "result: use flat_map()"
@@ -234,7 +241,8 @@ def function_spec(
 
 
 def _check_via(via: object, name: str, *, is_async: bool) -> None:
-    if via is not THREADS and not isinstance(via, Executor) and not hasattr(via, "run"):
+    runs = hasattr(via, "run") and not isinstance(via, type)
+    if via is not THREADS and not isinstance(via, Executor) and not runs:
         raise TypeError(f"via must be THREADS, an executor or a pool, not {via!r}")
     if is_async:
         raise TypeError(
@@ -250,14 +258,15 @@ def _check_timeout(function: object, name: str, via: object) -> None:
     if via is not None:
         return
     if isasyncgenfunction(function):
-        raise ValueError(
-            f"timeout= limits the call, and the async generator function {name} returns at once: "
-            "use anyio.fail_after() inside it"
-        )
+        raise ValueError(NO_TIMEOUT_INSIDE.format(name))
     if isgeneratorfunction(function) or isinstance(function, BuiltinFunctionType | type):
         raise ValueError(NO_TIMEOUT.format(name))
 
 
+NO_TIMEOUT_INSIDE: Final = (
+    "timeout= limits the call, and {}, which makes an async iterable, returns at once: use "
+    "anyio.fail_after() inside it"
+)
 NO_TIMEOUT: Final = (
     "timeout= cannot stop the plain function {}, which holds the event loop: make it a coroutine "
     "function, or run it via= a pool"
@@ -265,6 +274,19 @@ NO_TIMEOUT: Final = (
 
 
 Source: TypeAlias = Iterable[T] | AsyncIterable[T]
+
+
+def check_source(source: object) -> None:
+    """Refuse what cannot be iterated over.
+
+    Raises:
+        TypeError: it is no iterable and no async iterable.
+    """
+    if not any(hasattr(source, name) for name in ("__iter__", "__aiter__", "__getitem__")):
+        called = ": call it" if callable(source) else ""
+        raise TypeError(
+            f"a source must be an iterable or an async iterable, not {source!r}{called}"
+        )
 
 
 @final

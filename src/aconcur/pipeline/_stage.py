@@ -151,6 +151,7 @@ class Stage:
         self.cancelled: int = 0
         self.retried: int = 0
         self.emitted: int = 0
+        self.undelivered: int = 0  # results that were dropped when the run ended
         self.histogram: Histogram = Histogram()
         # Threads measure their calls themselves, without the time that a call waits for a thread.
         self.measured: Histogram | None = None if threads else self.histogram
@@ -428,10 +429,15 @@ class Stage:
         self.ended = self.ended or time.monotonic()
         self.idle, self.settled, self.held, self.first_out = self.concurrency, 0, 0, False
         self.output.slots.clear()
-        self.input_failed = _raise
+        self.input_failed, self.keep = _raise, _forget
         for source in self.inputs:
             if isinstance(source, Buffer):
                 source.items.clear()
+
+    def drop_results(self) -> None:
+        """Drop the results that the consumer has not taken: the run has ended."""
+        self.undelivered += len(self.output.items)
+        self.output.items.clear()
 
     def status(self) -> str:
         """Return the stage's part of the run's repr."""
@@ -471,7 +477,7 @@ class Stage:
             inside=self.inside,
             emitted=self.passed_on,
             depth=self.depth,
-            buffered=len(self.output.items),
+            buffered=len(self.output.items) + self.undelivered,
             buffer=self.room,
             seconds=seconds,
             starved=min(1.0, starved),
@@ -491,6 +497,10 @@ class Stage:
 
 def _one(_: object) -> float:
     return 1.0
+
+
+def _forget(_: Failure) -> None:
+    pass
 
 
 def _raise(_: int, error: Exception) -> None:

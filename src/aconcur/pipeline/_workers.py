@@ -6,8 +6,8 @@ A worker is one task for the whole run. Stages that call a function use ``_work`
 
 Rule 1: room is looked for before an item is taken.
 Rule 2: for an item nothing is counted and no clock is read but what the account needs.
-Rule 3: between two points where other tasks run, a worker adds at most _STRIDE results, drops at
-most _STRIDE items, or fills the room that there is.
+Rule 3: between two points where other tasks run, a worker adds at most _STRIDE results or fills the
+room that there is; and all workers of a stage together drop about _STRIDE items.
 """
 
 from __future__ import annotations
@@ -15,28 +15,31 @@ from __future__ import annotations
 __all__ = ("awaiting", "listed", "work")
 
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Generator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Generator, Iterator
 from contextlib import nullcontext
 from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable
 from types import coroutine
-from typing import Any, Final
+from typing import Any, Final, Self, final
 
 import anyio
 
 from aconcur._core.wait_queue import WaitQueue
 from aconcur.pipeline._buffer import DROPPED, END, PENDING, Buffer
 from aconcur.pipeline._callers import CallerFailed
+from aconcur.pipeline._errors import forget_frames
 from aconcur.pipeline._failures import apply_policy, item_of, settle
 from aconcur.pipeline._limiter import limited, trying_again
 from aconcur.pipeline._source import QueueSource
-from aconcur.pipeline._spec import NO_TIMEOUT, Spec
+from aconcur.pipeline._spec import NO_TIMEOUT, NO_TIMEOUT_INSIDE, Spec
 from aconcur.pipeline._stage import Call, Sampled, Stage
 from aconcur.pipeline._timeouts import Deadline
 
 # Measured: the yields cost 2 %.
 _STRIDE: Final = 127
+# A failed item takes as long as so many that a filter drops: 25 µs.
+_FAILED: Final = 15
 _NOTHING: Final = (deque[Any](), WaitQueue())
 
 
@@ -65,8 +68,7 @@ async def work(stage: Stage, number: int) -> None:
         else:
             await _forward(stage, number)
     except anyio.get_cancelled_exc_class() as error:
-        # Task groups keep a cancellation in a cycle, and its traceback all frames of the call.
-        error.__traceback__ = None
+        forget_frames(error)
         raise
     finally:
         stage.idle += 1
@@ -121,15 +123,15 @@ def awaiting(spec: Spec) -> Call:
     Raises:
         CallerFailed: raised by the call, where a timeout cannot work.
     """
-    function = spec.function
-    timed = spec.options.timeout is not None and spec.kind != "flat_map"
+    function, timed = spec.function, spec.options.timeout is not None
 
     async def call(item: Any) -> Any:  # noqa: ANN401
         result = function(item)
         if isawaitable(result):
             return await result
         if timed:
-            raise CallerFailed(ValueError(NO_TIMEOUT.format(spec.name)))
+            late = NO_TIMEOUT_INSIDE if isinstance(result, AsyncIterable) else NO_TIMEOUT
+            raise CallerFailed(ValueError(late.format(spec.name)))
         return result
 
     if spec.options.context != "item":
@@ -137,7 +139,11 @@ def awaiting(spec: Spec) -> Call:
     outside = copy_context()
 
     async def isolated(item: Any) -> Any:  # noqa: ANN401
-        return await _in_context(outside.copy(), call(item))
+        context = outside.copy()
+        result = await _in_context(context, call(item))
+        if spec.kind == "flat_map":
+            return _isolated_results(context, result)
+        return result
 
     return isolated
 
@@ -162,6 +168,49 @@ def _in_context(context: Context, awaitable: Awaitable[Any]) -> Generator[Any, A
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001 - thrown into the awaitable
             step, argument = steps.throw, error
+
+
+def _isolated_results(context: Context, results: Any) -> Any:  # noqa: ANN401
+    """Return the results, iterated over in the context."""
+    if isinstance(results, AsyncIterable):
+        return _InContextAsync(context, context.run(aiter, results))
+    return _InContext(context, context.run(iter, results))
+
+
+@final
+class _InContext:
+    __slots__ = ("_context", "_iterator")
+
+    def __init__(self, context: Context, iterator: Iterator[Any]) -> None:
+        self._context, self._iterator = context, iterator
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:  # noqa: ANN401
+        return self._context.run(next, self._iterator)
+
+    async def aclose(self) -> None:  # as close_iterator calls it
+        if isinstance(self._iterator, Generator):
+            self._context.run(self._iterator.close)
+
+
+@final
+class _InContextAsync:
+    __slots__ = ("_context", "_iterator")
+
+    def __init__(self, context: Context, iterator: AsyncIterator[Any]) -> None:
+        self._context, self._iterator = context, iterator
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:  # noqa: ANN401
+        return await _in_context(self._context, anext(self._iterator))
+
+    async def aclose(self) -> None:
+        if hasattr(self._iterator, "aclose"):
+            await _in_context(self._context, self._iterator.aclose())
 
 
 async def _filtered(stage: Stage, call: Call, item: object) -> object:
@@ -195,6 +244,7 @@ async def _work(stage: Stage, function: Call, deadline: Deadline | None) -> None
     queue = inputs[0] if isinstance(inputs[0], QueueSource) else None
     waiting, putters = (buffer.items, buffer.putters) if buffer else _NOTHING
     high, dropped = min(capacity, _STRIDE), 0
+    stride = max(1, _STRIDE // stage.concurrency)
     calls = Sampled(function, stage.measured_outside)
     call = calls.choose()
     while True:
@@ -237,6 +287,7 @@ async def _work(stage: Stage, function: Call, deadline: Deadline | None) -> None
             result = await call(item)
         except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
             result = await apply_policy(stage, call, deadline, item, error)  # noqa: ASYNC102
+            dropped += _FAILED
         if result is not DROPPED:
             results.append(result)
             stage.out += 1
@@ -244,7 +295,8 @@ async def _work(stage: Stage, function: Call, deadline: Deadline | None) -> None
                 output.wake_getter()
         else:
             dropped += 1
-            if not dropped & _STRIDE:
+            if dropped >= stride:
+                dropped = 0
                 if deadline is not None:
                     deadline.stop()
                 await stage.pause()
@@ -264,6 +316,7 @@ async def _work_in_order(stage: Stage, function: Call, deadline: Deadline | None
     waiting, putters = (buffer.items, buffer.putters) if buffer else _NOTHING
     one_for_one = stage.spec.kind != "flat_map"
     high, dropped = min(capacity, _STRIDE), 0
+    stride = max(1, _STRIDE // stage.concurrency)
     calls = Sampled(function, stage.measured_outside)
     call = calls.choose()
     while True:
@@ -321,6 +374,7 @@ async def _work_in_order(stage: Stage, function: Call, deadline: Deadline | None
             except BaseException:
                 stage.drop_slot(slot)
                 raise
+            dropped += _FAILED
         if slot is None:
             stage.first_out = False
             if one_for_one and result is not DROPPED:
@@ -340,7 +394,8 @@ async def _work_in_order(stage: Stage, function: Call, deadline: Deadline | None
             output.wake_getter()
         if result is DROPPED:
             dropped += 1
-            if not dropped & _STRIDE:
+            if dropped >= stride:
+                dropped = 0
                 if deadline is not None:
                     deadline.stop()
                 await stage.pause()

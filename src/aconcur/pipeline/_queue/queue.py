@@ -11,7 +11,7 @@ from operator import length_hint
 from typing import Any, Generic, Self, TypeVar, final
 
 from aconcur._core.validation import check_count
-from aconcur._core.wait_queue import WaitQueue, get_call_soon_threadsafe, wait_in
+from aconcur._core.wait_queue import get_call_soon_threadsafe, wait_in
 from aconcur.pipeline._errors import QueueClosed, QueueEmpty, QueueFull
 from aconcur.pipeline._queue.state import STRIDE, QueueState
 from aconcur.pipeline._queue.thread_end import ThreadEnd
@@ -118,7 +118,6 @@ class Queue(Generic[T]):
         "_done",
         "_dropped",
         "_ends",
-        "_joiners",
         "_maxsize",
         "_producers",
         "_state",
@@ -128,7 +127,6 @@ class Queue(Generic[T]):
         check_count("maxsize", maxsize, 0)
         self._maxsize = maxsize
         self._state = QueueState[T](maxsize)
-        self._joiners = WaitQueue()
         self._done = self._dropped = self._producers = self._consumers = 0
         self._ends: list[ThreadEnd[T]] = []
 
@@ -261,6 +259,8 @@ class Queue(Generic[T]):
         """
         if self._done >= self._state.put:
             raise ValueError("task_done() called more often than items were put")
+        if self._state.joiners:
+            self._state.check_thread()
         self._done += 1
         self._wake_joiners()
 
@@ -270,11 +270,12 @@ class Queue(Generic[T]):
         **Cancelled**: nothing has changed.
         """
         if self._done < self._state.put:
-            await wait_in(self._joiners)
+            self._state.enter_thread()
+            await wait_in(self._state.joiners)
 
     def _wake_joiners(self) -> None:
         if self._done == self._state.put:
-            self._joiners.wake_all(True)
+            self._state.wake_joiners()
 
     @property
     def maxsize(self) -> int:

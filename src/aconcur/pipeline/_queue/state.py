@@ -58,6 +58,7 @@ class QueueState(Generic[T]):
         "getters",
         "high",
         "items",
+        "joiners",
         "limit",
         "low",
         "mark",
@@ -72,6 +73,7 @@ class QueueState(Generic[T]):
         self.items: deque[T] = deque()
         self.getters: WaitQueue = WaitQueue()
         self.putters: WaitQueue = WaitQueue()
+        self.joiners: WaitQueue = WaitQueue()
         self.reserved_items: int = 0
         self.reserved_slots: int = 0
         self.put: int = 0  # items that were ever put
@@ -235,9 +237,17 @@ class QueueState(Generic[T]):
 
     # ------------------------------------------------------------- waking
 
+    def _wake(self, line: WaitQueue) -> bool:
+        """Wake the first task of a line, if there is one, for what is reserved for it then."""
+        try:
+            return line.wake(True)
+        except RuntimeError:  # its loop was closed while it waited
+            self._drop_stale_waiters()
+            return line.wake(True)
+
     def _reserve_item(self) -> bool:
         """Wake a getter for an item that was added."""
-        if not self.getters.wake(True):
+        if not self._wake(self.getters):
             return False
         self.reserved_items += 1
         self.low = max(self.low, self.reserved_items)
@@ -252,14 +262,13 @@ class QueueState(Generic[T]):
 
     def reserve_slots(self) -> None:
         """Wake a putter for every slot that is free."""
-        while self.putters and self.free() > 0 and self.putters.wake(True):
+        while self.putters and self.free() > 0 and self._wake(self.putters):
             self.reserved_slots += 1
             self.high = min(self.high, self.limit - self.reserved_slots)
 
     def close(self) -> None:
         """Refuse further items; wake the tasks that this concerns."""
-        if self.getters or self.putters:
-            self.check_thread()
+        self._check_waiters()
         self.closed, self.high = True, -1
         self.putters.wake_all()
         if not self.items:
@@ -267,8 +276,7 @@ class QueueState(Generic[T]):
 
     def abandon(self) -> None:
         """Refuse further items until :meth:`adopt`."""
-        if self.getters or self.putters:
-            self.check_thread()
+        self._check_waiters()
         self.abandoned, self.high = True, -1
         self.putters.wake_all()
 
@@ -346,22 +354,33 @@ class QueueState(Generic[T]):
         """
         if get_ident() != self._thread:
             self._drop_stale_waiters()
-            if self.getters or self.putters:
+            if self.getters or self.putters or self.joiners:
                 raise RuntimeError(
                     "this queue is used in the event loop of another thread: call from_thread() "
                     "there, and use its result here"
                 )
 
+    def wake_joiners(self) -> None:
+        """Wake the tasks that wait for the end of the work on all items."""
+        if self.joiners:
+            self._check_waiters()
+            self.joiners.wake_all(True)
+
+    def _check_waiters(self) -> None:
+        if self.getters or self.putters or self.joiners:
+            self.check_thread()
+            self._drop_stale_waiters()
+
     def enter_thread(self) -> None:
         """Note the thread of the task that waits now; refuse the tasks of a second one."""
         if (thread := get_ident()) != self._thread:
-            if self.getters or self.putters:
+            if self.getters or self.putters or self.joiners:
                 self.check_thread()
             self._thread = thread
 
     def _drop_stale_waiters(self) -> None:
         """Drop tasks whose loop was closed while they waited: no one else will ever wake them."""
-        for line in (self.getters, self.putters):
+        for line in (self.getters, self.putters, self.joiners):
             while line and _is_stale(line[0]):
                 line.popleft()
 
