@@ -178,7 +178,8 @@ class Pipeline(Generic[In, Out]):
                 opened, so that a context variable that one call sets is not seen by the next.
                 ``"worker"``: the calls of a worker share a copy. None: ``"item"`` in threads and
                 thread pools, and ``"worker"`` in the event loop, where a copy for each item costs
-                about 1 µs. Other processes have no such context.
+                about 1 µs. With an executor, ``"worker"`` leaves its threads the contexts that
+                they have. Other processes have no such context.
             limiter: a :class:`Limiter` or a :class:`KeyedLimiter` that admits each attempt at an
                 item. The wait counts neither for ``timeout`` nor as busy. None: unlimited.
             weight: a plain function of the item: how much it counts for the limiter. None: 1.
@@ -270,10 +271,11 @@ class Pipeline(Generic[In, Out]):
         """Add a stage that turns each item into any number of results.
 
         With one worker, or ``ordered=False``, results are passed on one at a time, as there is
-        room. Several workers in order gather the results of an item in a list first. A generator
-        is closed when its item is done and when the run ends, under a shield: it may await in its
-        ``finally``, but nothing else bounds how long. An attempt that failed half-way and is tried
-        again passes its first results on again.
+        room. Several workers in order gather the results of an item in a list first. So does a
+        thread (``via``), which also iterates over a generator. A generator is closed when its item
+        is done and when the run ends, under a shield: it may await in its ``finally``, but nothing
+        else bounds how long. An attempt that failed half-way and is tried again passes its first
+        results on again.
 
         Args:
             function: returns an iterable or an awaitable of one; or, as an async generator
@@ -787,8 +789,9 @@ def stage(
         context: ``"item"``: each item has its own copy of the context in which the run was opened,
             so that a context variable that one call sets is not seen by the next. ``"worker"``: the
             calls of a worker share a copy. None: ``"item"`` in threads and thread pools, and
-            ``"worker"`` in the event loop, where a copy for each item costs about 1 µs. Other
-            processes have no such context.
+            ``"worker"`` in the event loop, where a copy for each item costs about 1 µs. With an
+            executor, ``"worker"`` leaves its threads the contexts that they have. Other processes
+            have no such context.
         limiter: a :class:`Limiter` or a :class:`KeyedLimiter` that admits each attempt at an item.
             The wait counts neither for ``timeout`` nor as busy. None: unlimited.
         weight: a plain function of the item: how much it counts for the limiter. None: 1.

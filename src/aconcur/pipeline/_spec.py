@@ -264,7 +264,7 @@ def _check_timeout(function: object, name: str, via: object) -> None:
 
 
 NO_TIMEOUT_INSIDE: Final = (
-    "timeout= limits the call, and {}, which makes an async iterable, returns at once: use "
+    "timeout= limits the call, and {} returns at once with an async iterable: use "
     "anyio.fail_after() inside it"
 )
 NO_TIMEOUT: Final = (
