@@ -386,7 +386,7 @@ async def test_a_source_that_cannot_be_opened_fails_as_one_that_cannot_be_read()
     with pytest.raises(OSError, match="no such table") as caught:
         await stage(int).run(Unreadable(), unwrap=True)
     assert caught.value.__notes__ == ["raised by the pipeline's source, after the items before it"]
-    with pytest.raises(ExceptionGroup):
+    with pytest.RaisesGroup(OSError):
         await stage(int).run(Unreadable())
 
 
@@ -402,7 +402,7 @@ async def test_the_errors_of_all_sources_are_raised() -> None:
             async for item in run:
                 results.append(item)
 
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.RaisesGroup(OSError, OSError) as caught:
         await take_all()
     assert results == [1]
     assert sorted(error.__notes__[0][:18] for error in caught.value.exceptions) == [
