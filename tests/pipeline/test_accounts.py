@@ -154,13 +154,13 @@ def test_a_consumer_that_is_cancelled_takes_nothing(backend: Literal["asyncio", 
                 async for item in runs:
                     taken.append(item)
 
-        async with stage(work, workers=2, buffer=1).open(range(4)) as runs:
+        async with stage(work, workers=2, buffer=1).open(range(3)) as runs:
             async with anyio.create_task_group() as group:
                 group.start_soon(consume)
                 await checkpoint()
                 scope.cancel()
             taken += [item async for item in runs]
-        assert taken == [0, 1, 2, 3]
+        assert taken == [0, 1, 2]
 
     found = explore(run, backend=backend, bound=3, schedules=50_000)
     found.check()
@@ -173,7 +173,8 @@ def test_cancelled_at_every_step(backend: Backend, ordered: bool) -> None:
     audit = Audit()
 
     async def run() -> None:
-        await audit.everything(5, 2, ordered=ordered)
+        # Five items fill a batch; three are enough to see what a loop adds.
+        await audit.everything(5 if ordered and backend != "uvloop" else 3, 2, ordered=ordered)
 
     cancel_everywhere(run, backend=backend, invariant=audit.final).check()
 

@@ -16,8 +16,8 @@ from tests.pipeline.test_journal import done
 from tests.support.journaled import FAILS_AT
 from tests.support.states import until
 
-ITEMS = 20_000
-KILLS = 6
+ITEMS = 8_000
+KILLS = 4
 
 
 def lines(file: Path) -> list[int]:

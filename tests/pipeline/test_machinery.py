@@ -14,6 +14,7 @@ import pytest
 
 from aconcur.parallel import PoolClosed, open_pool
 from aconcur.pipeline import SKIP, THREADS, Failure, Journal, Retry, stage
+from tests.support.backends import BACKENDS
 from tests.support.states import until_sync
 
 # A fork server, the default from Python 3.14 on, runs on after its executor.
@@ -31,6 +32,8 @@ def die_once(flag: str, item: int) -> int:
     return item
 
 
+# The loop here only waits: processes are started, and one is killed, whatever loop that is.
+@pytest.mark.parametrize("anyio_backend", [BACKENDS["trio"]], ids=["trio"], indirect=True)
 async def test_a_broken_executor_ends_the_run_and_the_next_run_does_the_rest(
     tmp_path: Path,
 ) -> None:

@@ -164,16 +164,24 @@ async def with_an_iterator() -> None:
 async def with_a_pipeline() -> None:
     other = stage(negative, buffer=1).fed_by([1, 2])
     pipeline = stage(same, buffer=1).merge(other, buffer=1)
-    async with pipeline.open([1]) as run:
+    async with pipeline.open([]) as run:
         results = [item async for item in run]
-    assert sorted(results) == [-2, -1, 1]
+    assert sorted(results) == [-2, -1]
     assert [item for item in results if item < 0] == [-1, -2]
     balanced(run)
 
 
 async def with_an_async_source() -> None:
     pipeline = stage(same, buffer=1).merge(numbers(5, 7), buffer=1)
-    assert sorted(await pipeline.collect([1, 2])) == [1, 2, 5, 6]
+    assert sorted(await pipeline.collect([1])) == [1, 5, 6]
+
+
+async def with_all_kinds_of_sources() -> None:
+    other = stage(negative, buffer=1).fed_by([1, 2])
+    pipeline = stage(same, buffer=1).merge(other, numbers(5, 7), [8], buffer=1)
+    async with pipeline.open([3]) as run:
+        assert sorted([item async for item in run]) == [-2, -1, 3, 5, 6, 8]
+    balanced(run)
 
 
 async def drained() -> None:
@@ -197,12 +205,25 @@ async def left_by_its_consumer() -> None:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize(
     "scenario",
-    [with_an_iterator, with_a_pipeline, with_an_async_source, drained, left_by_its_consumer],
+    [with_an_iterator, with_a_pipeline, with_an_async_source, drained],
 )
 def test_under_every_schedule(
     scenario: Callable[[], Coroutine[Any, Any, None]], backend: Backend
 ) -> None:
     found = explore(scenario, backend=backend, bound=3, schedules=50_000)
+    found.check()
+    assert found.exhausted
+
+
+# With a bound of 3 these have thousands of schedules each.
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize(
+    ("scenario", "bound"), [(with_all_kinds_of_sources, 1), (left_by_its_consumer, 2)]
+)
+def test_under_every_schedule_of_a_larger_scenario(
+    scenario: Callable[[], Coroutine[Any, Any, None]], backend: Backend, bound: int
+) -> None:
+    found = explore(scenario, backend=backend, bound=bound, schedules=50_000)
     found.check()
     assert found.exhausted
 
@@ -213,8 +234,8 @@ def test_cancelled_at_every_step(backend: Literal["asyncio", "uvloop", "trio"]) 
 
     async def run() -> None:
         other = stage(negative, buffer=1).fed_by([1, 2])
-        pipeline = stage(same, buffer=1).merge(other, numbers(5, 7), buffer=1)
-        async with pipeline.open([1, 2]) as opened:
+        pipeline = stage(same, buffer=1).merge(other, numbers(5, 6), buffer=1)
+        async with pipeline.open([1]) as opened:
             runs[:] = [opened]
             async for _ in opened:
                 pass

@@ -90,6 +90,13 @@ async def drained() -> None:
 
 async def left_by_its_consumer() -> None:
     pipeline = stage(same, workers=2, buffer=1).map(same, buffer=1)
+    async with pipeline.open(range(2)) as run:
+        assert await anext(run) == 0
+    balanced(run)
+
+
+async def left_while_all_is_full() -> None:
+    pipeline = stage(same, workers=2, buffer=1).map(same, buffer=1)
     async with pipeline.open(range(100)) as run:
         assert await anext(run) == 0
     balanced(run)
@@ -142,6 +149,13 @@ async def all_or_cancelled() -> None:
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as group:
             group.start_soon(cancel, scope)
+            assert await stage(same, workers=2, buffer=1).collect(range(2)) == [0, 1]
+
+
+async def all_of_two_stages_or_cancelled() -> None:
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as group:
+            group.start_soon(cancel, scope)
             results = await stage(same, workers=2, buffer=1).map(same, buffer=1).collect(range(3))
             assert results == [0, 1, 2]
 
@@ -168,7 +182,6 @@ def balanced(run: Run[Any]) -> None:
         ended_by_an_error,
         drained,
         left_by_its_consumer,
-        cancelled_from_outside,
         all_or_cancelled,
         late_or_not,
         late_and_cancelled,
@@ -176,5 +189,16 @@ def balanced(run: Run[Any]) -> None:
 )
 def test_under_every_schedule(scenario: Scenario, backend: Backend) -> None:
     found = explore(scenario, backend=backend, bound=3, schedules=20_000)
+    found.check()
+    assert found.exhausted
+
+
+# With a bound of 3 these have some 5 000 schedules each.
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize(
+    "scenario", [left_while_all_is_full, cancelled_from_outside, all_of_two_stages_or_cancelled]
+)
+def test_under_every_schedule_of_a_larger_scenario(scenario: Scenario, backend: Backend) -> None:
+    found = explore(scenario, backend=backend, bound=2, schedules=20_000)
     found.check()
     assert found.exhausted

@@ -561,7 +561,7 @@ class KeyedLimiter(Generic[Item]):
         return self.of(item)(weight)
 
     def _forget_idle(self) -> None:
-        """Look at two of the keys, in turn: with each new one, so that none has to wait for all."""
+        """Look at two of the keys, in turn: with each new one, so that no call pays for all."""
         for _ in range(2):
             key, limiter = self._limiters.popitem(last=False)
             if not limiter._is_idle():  # noqa: SLF001 - the same module

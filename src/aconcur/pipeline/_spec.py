@@ -280,7 +280,7 @@ def check_source(source: object) -> None:
     """Refuse what cannot be iterated over.
 
     Raises:
-        TypeError: it is no iterable and no async iterable.
+        TypeError: it is neither an iterable nor an async iterable.
     """
     if not any(hasattr(source, name) for name in ("__iter__", "__aiter__", "__getitem__")):
         called = ": call it" if callable(source) else ""

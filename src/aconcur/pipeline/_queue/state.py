@@ -238,7 +238,7 @@ class QueueState(Generic[T]):
     # ------------------------------------------------------------- waking
 
     def _wake(self, line: WaitQueue) -> bool:
-        """Wake the first task of a line, if there is one, for what is reserved for it then."""
+        """Wake the first task of a line, for which the caller then reserves; return whether any."""
         try:
             return line.wake(True)
         except RuntimeError:  # its loop was closed while it waited
