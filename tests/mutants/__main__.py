@@ -102,8 +102,8 @@ def why_failing(selection: tuple[str, str]) -> str:
 def copied_sources() -> Iterator[str]:
     """Yield a folder with a copy of the sources; at the end kill the processes that use it."""
     with tempfile.TemporaryDirectory() as folder:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "src" / "aconcur", Path(folder, "aconcur"), ignore=ignored)
+        # With the bytecode, which stays valid since times are copied too; the fault's file is newer.
+        shutil.copytree(ROOT / "src" / "aconcur", Path(folder, "aconcur"))
         try:
             yield folder
         finally:
@@ -130,7 +130,7 @@ def run_tests(file: str, expression: str, folder: str) -> subprocess.CompletedPr
     return subprocess.run(
         [sys.executable, "-m", "pytest", *arguments],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"},
+        env=os.environ | {"PYTHONPATH": folder},
         capture_output=True,
         text=True,
         check=False,
@@ -171,13 +171,14 @@ def main() -> None:
                 print(f"FAILS without a fault, {file}: {failure}")
         if any(unbroken):
             sys.exit(1)
-        verdicts = list(pool.map(why_alive, faults))
+        verdicts = []
+        for fault, alive in zip(faults, pool.map(why_alive, faults), strict=True):
+            verdicts.append(alive)
+            if alive:
+                print(f"ALIVE {fault.source}: {fault.why}: {alive}", flush=True)
     for part in sorted({fault.part for fault in faults}):
         of_part = [v for fault, v in zip(faults, verdicts, strict=True) if fault.part == part]
         print(f"{part}: {of_part.count('')} of {len(of_part)} faults noticed")
-    for fault, alive in zip(faults, verdicts, strict=True):
-        if alive:
-            print(f"ALIVE {fault.source}: {fault.why}: {alive}")
     sys.exit(any(verdicts))
 
 
