@@ -88,3 +88,25 @@ def test_an_error_among_cancellations_is_kept(error: type[BaseException]) -> Non
     else:
         with pytest.RaisesGroup(error):
             explore(scenario, backend="trio")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what trio lost
+def test_a_run_that_a_signal_breaks_inside_trio_leaves_no_run_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A test's time limit raises in a handler, wherever trio is at that moment."""
+
+    class LateError(BaseException):
+        pass
+
+    def interrupted(*_: object) -> None:
+        raise LateError
+
+    async def scenario() -> None:
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(trio_core.TheIOManager, "get_events", interrupted)
+    with pytest.raises(LateError):
+        explore(scenario, backend="trio").check()
+    monkeypatch.undo()
+    assert explore(scenario, backend="trio").check().schedules == 1

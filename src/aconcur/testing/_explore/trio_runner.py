@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from math import inf
 from threading import get_ident
+from traceback import walk_tb
 from typing import Any, Final, NoReturn
 
 import trio
@@ -45,6 +46,9 @@ from aconcur.testing._frames import where
 
 # Steps for a scenario that is cancelled because it cannot end, before it is given up. A guess.
 _UNWINDING: Final = 10_000
+# How often, and each time for how many seconds, trio may wait after the scenario has ended. A guess.
+_IDLE_TURNS: Final = 100
+_IDLE: Final = 0.02
 # Seconds for which a thread that is alive may end, where nothing but it could go on. A guess.
 _ENDING: Final = 0.2
 
@@ -69,6 +73,7 @@ def run(
         try:
             trio.run(main, clock=one)
         except BaseException as error:  # noqa: ASYNC103 - whatever the scenario raises
+            _end_broken_run(error)
             if interrupts(error):
                 raise
             found = error
@@ -78,6 +83,15 @@ def run(
         reports = [one for one in environment.take_reports() if one.kind not in environment.allow]
         found = BackgroundError(tuple(reports)) if reports else None
     return one.refusal or take_refusal() or one.verdict or found
+
+
+def _end_broken_run(error: BaseException) -> None:
+    """End a run that a signal handler's exception, such as a test's time limit, broke inside trio."""
+    for frame, _ in walk_tb(error.__traceback__):
+        if frame.f_code is trio.run.__code__ and "gen" in frame.f_locals:
+            with suppress(BaseException):  # it complains of being broken
+                frame.f_locals["gen"].close()
+    core.GLOBAL_RUN_CONTEXT.__dict__.clear()
 
 
 @contextmanager
@@ -136,6 +150,7 @@ class _Run(trio.abc.Clock):
         self._since: dict[trio.lowlevel.Task, int] = {}
         self._turns = 0
         self._goes = True
+        self._idle_turns = 0
         self._scope = trio.CancelScope()
         self._abandoned: list[trio.lowlevel.Task] = []
         self.verdict: Exception | None = None
@@ -241,8 +256,14 @@ class _Run(trio.abc.Clock):
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Jump to the deadline: trio asks when no task is ready."""
-        if core.GLOBAL_RUN_CONTEXT.runner.waiting_for_idle or not self._goes:
-            return inf  # trio is about to wake who waits for this moment, or to end
+        if core.GLOBAL_RUN_CONTEXT.runner.waiting_for_idle:
+            return inf  # trio is about to wake who waits for this moment
+        if not self._goes:
+            # trio is about to end, unless a signal handler's exception has broken it.
+            self._idle_turns += 1
+            if self._idle_turns > _IDLE_TURNS:
+                self._abandon(Livelock(self._schedule.max_steps))
+            return _IDLE
         queue = core.GLOBAL_RUN_CONTEXT.runner.entry_queue
         if queue.queue or queue.idempotent_queue:
             return 0  # a call through run_sync_soon() is on its way
