@@ -6,6 +6,7 @@ import asyncio
 import asyncio.constants
 import gc
 import inspect
+import os
 import signal
 import sys
 import tempfile
@@ -191,6 +192,9 @@ def no_leaks(private_temporary_folder: Path) -> Iterator[None]:
         if thread.name.startswith(("AnyIO worker thread", "aconcur waits for", "asyncio-waitpid-")):
             thread.join(5)
     if left := Snapshot.take(private_temporary_folder).since(before):
+        for child in left.children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         pytest.fail(f"left behind: {left}", pytrace=False)
 
 
