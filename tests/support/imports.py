@@ -6,6 +6,7 @@ __all__ = ("Import", "find_circles", "imports_of", "module_name", "read_imports"
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ def module_name(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
 def read_imports(*folders: str) -> list[Import]:
     """Return every import in the Python files below the given folders of the checkout."""
     return [
