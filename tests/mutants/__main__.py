@@ -102,7 +102,7 @@ def why_failing(selection: tuple[str, str]) -> str:
 def copied_sources() -> Iterator[str]:
     """Yield a folder with a copy of the sources; at the end kill the processes that use it."""
     with tempfile.TemporaryDirectory() as folder:
-        # With the bytecode, which stays valid since times are copied too; the fault's file is newer.
+        # With the bytecode: it stays valid, since times are copied too, but for the fault's file.
         shutil.copytree(ROOT / "src" / "aconcur", Path(folder, "aconcur"))
         try:
             yield folder

@@ -67,7 +67,7 @@ def test_a_system_task_is_not_scheduled() -> None:
         with trio.fail_after(1):
             await called.wait()
 
-    exploration = explore(scenario, backend="trio", bound=3).check()
+    exploration = explore(scenario, backend="trio", bound=3, timers="idle").check()
     assert exploration.schedules == 1
 
 
@@ -105,7 +105,7 @@ def test_a_run_that_a_signal_breaks_inside_trio_leaves_no_run_behind(
     async def scenario() -> None:
         await trio.lowlevel.checkpoint()
 
-    monkeypatch.setattr(trio_core.TheIOManager, "get_events", interrupted)
+    monkeypatch.setattr("trio._core._run.TheIOManager.get_events", interrupted)
     with pytest.raises(LateError):
         explore(scenario, backend="trio").check()
     monkeypatch.undo()

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
 
 from aconcur.errors import MissingRequirementError
 from aconcur.testing._arguments import refuse_arguments
-from aconcur.testing._explore.environment import Environment, prepared
+from aconcur.testing._explore.environment import Environment, Timers, prepared
 from aconcur.testing._explore.errors import (
     BackgroundError,
     Livelock,
@@ -72,6 +72,7 @@ def explore(
     seed: int = 0,
     depth: int = 3,
     max_steps: int = 10_000,
+    timers: Timers = "timeouts",
     keep_going: bool = False,
     allow: Iterable[Reported] = (),
 ) -> Exploration:
@@ -121,10 +122,15 @@ def explore(
     first out: a schedule that it would not choose by itself stands for input that comes at any
     moment.
 
-    **Timers are not a choice.** Time passes only when no task is ready, and timers of one moment
-    fire in a fixed order, though the tasks that they wake go on in any: a timeout never races a
-    task that could go on, so what breaks only when it strikes early is not found here.
-    :func:`cancel_everywhere` lets it strike at every step.
+    **Timers.** When no task is ready, time moves to the next timer. A time limit
+    (``asyncio.timeout``, ``wait_for``, a cancel scope's deadline) may also strike while tasks are
+    ready, if it is the next timer: that is one more choice at each step, and a deviation. With
+    ``timers="explore"`` this holds for sleeps and ``call_later`` too, for retries, heartbeats and
+    caches that go by them; by default it does not, because many scenarios sleep to let other tasks
+    come first. A schedule in which a limit struck early, and that ends with nothing but
+    TimeoutError (``trio.TooSlowError``), counts as passed: the limit was a guard. A scenario that
+    asks its loop for the time means the time that its sleeps take: in it timers are ``"idle"`` by
+    default, and none fires while a task is ready. Timers fire in the order of their times.
 
     Args:
         scenario: the async function.
@@ -139,6 +145,8 @@ def explore(
         seed: makes the random schedules reproducible.
         depth: how many ordered events a bug needs, for ``"pct"`` and ``"mixed"``.
         max_steps: the most steps of one run, of tasks and callbacks together: more are a livelock.
+        timers: ``"timeouts"`` (see above), ``"explore"``, or ``"idle"``: none fires while a task is
+            ready.
         keep_going: go on after a failure, to count them.
         allow: reports that do not fail a run: any of ``"callback error"``, ``"task error"`` and
             ``"future error"`` (an exception that no caller received), ``"task left"``,
@@ -164,7 +172,7 @@ def explore(
     long as it took to find.
     """
     check_backend(backend)
-    with prepared(backend, _known(allow)) as environment:
+    with prepared(backend, _known(allow), _known_timers(timers)) as environment:
         driver = _driver(scenario, backend, environment)
         return search(
             driver,
@@ -187,6 +195,7 @@ def replay(
     *,
     backend: Backend = "asyncio",
     max_steps: int = 10_000,
+    timers: Timers = "timeouts",
     allow: Iterable[Reported] = (),
 ) -> Exploration:
     """Run the one schedule that a token names.
@@ -196,6 +205,7 @@ def replay(
         token: what a failure printed: ``1=1,9=2`` or ``fifo,4=1``.
         backend: as in :func:`explore`; a token of the other one fits too.
         max_steps: as in :func:`explore`.
+        timers: as it was when the token was found.
         allow: as in :func:`explore`.
 
     Raises:
@@ -204,9 +214,18 @@ def replay(
     """
     order, forced = read_token(token)
     check_backend(backend)
-    with prepared(backend, _known(allow)) as environment:
+    with prepared(backend, _known(allow), _known_timers(timers)) as environment:
         driver = _driver(scenario, backend, environment)
-        return replay_one(driver, order, forced, backend=backend, max_steps=max_steps)
+        try:
+            result = replay_one(driver, order, forced, backend=backend, max_steps=max_steps)
+        except NotReproducibleError:
+            if timers != "timeouts":
+                raise
+            environment.clock_was_read = True
+        if environment.clock_was_read:  # then the token was found without early timers
+            environment.timers = "idle"
+            result = replay_one(driver, order, forced, backend=backend, max_steps=max_steps)
+        return result
 
 
 def search(
@@ -291,6 +310,11 @@ class _Search:
             return self._driver(schedule)
         self._log = StepLog()
         self._first_error = self._driver(schedule, self._log)
+        if self._environment.timers == "timeouts" and self._environment.clock_was_read:
+            self._environment.timers = "idle"
+            schedule.begin_again()
+            self._log = StepLog()
+            self._first_error = self._driver(schedule, self._log)
         return self._first_error
 
     def run(
@@ -473,6 +497,12 @@ def _check_numbers(
             raise ValueError(f"{name} must be at least {least}, not {value}")
     if seconds is not None and not seconds > 0:
         raise ValueError(f"seconds must be more than 0, not {seconds}")
+
+
+def _known_timers(timers: Timers) -> Timers:
+    if timers not in get_args(Timers):
+        raise ValueError(f"timers must be {', '.join(map(repr, get_args(Timers)))}, not {timers!r}")
+    return timers
 
 
 def _known(allow: Iterable[Reported]) -> Collection[Reported]:

@@ -9,9 +9,11 @@ asks the schedule which goes next:
   order and code relies on it. The oldest of them is one candidate. It may overtake tasks, but a
   task that became ready after it does not overtake it: anyio, for one, relies on a callback that a
   task has passed to ``call_soon`` running before the task itself goes on.
-- *Timers.* Time passes only when nothing is ready: it moves to the next timer, whose callback then
-  is pending like any other. A task that polls never lets the loop become idle, so time also passes
-  after half of the steps that a run may take.
+- *Timers.* When nothing is ready, time moves to the next timer, whose callback then is pending like
+  any other. While tasks are ready and no callback is pending, the next timer is one more candidate
+  if it is a time limit: that may strike at any step. Other timers only with ``timers="explore"``:
+  many scenarios sleep to let others do something first. A task that polls never lets the loop
+  become idle, so time also passes after half of the steps that a run may take.
 
 Every candidate that is picked counts as a step, so no timer or callback that starts itself again
 can keep a run from ending.
@@ -46,7 +48,7 @@ from typing import Any, Final, Literal, NoReturn, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakKeyDictionary, WeakSet
 
 from aconcur.testing._explore.deadlock import explain
-from aconcur.testing._explore.environment import Environment
+from aconcur.testing._explore.environment import Environment, only_timed_out
 from aconcur.testing._explore.errors import (
     BackgroundError,
     Deadlock,
@@ -59,7 +61,7 @@ from aconcur.testing._explore.errors import (
     interrupts,
 )
 from aconcur.testing._explore.inline_threads import in_call, note_callback
-from aconcur.testing._explore.schedule import CALLBACK, Schedule
+from aconcur.testing._explore.schedule import CALLBACK, TIMER, Schedule
 from aconcur.testing._explore.trace import Log
 from aconcur.testing._explore.uncontrolled import refused, take_refusal
 from aconcur.testing._frames import frames_of, where
@@ -109,6 +111,8 @@ def run(
                 raise found
             if found is None:
                 found = loop.reported(environment.allow)
+            elif loop.fired_early and only_timed_out(found):
+                found = None  # a limit that the scenario sets itself, as a guard, may strike
         finally:
             loop.unwind()
     return loop.refusal or take_refusal() or found
@@ -146,6 +150,10 @@ class _Loop(asyncio.AbstractEventLoop):
         self._arrived: list[int] = []
         self._cancelled: list[asyncio.Task[Any]] = []
         self._patience = schedule.max_steps // 2
+        self._timers_race = environment.timers != "idle"
+        self._all_race = environment.timers == "explore"
+        self.fired_early: bool = False
+        """Whether a timer has fired although a task could go on."""
         self._numbers: dict[asyncio.Task[Any], int] = {}
         self._futures: list[asyncio.Future[Any]] = []
         self._factory: Callable[..., Any] | None = None
@@ -204,7 +212,7 @@ class _Loop(asyncio.AbstractEventLoop):
         """Return what the scenario left behind or never noticed, after it has ended normally."""
         if self._recorder is not None:
             self._recorder.stop()
-        self._recorder = None
+        self._recorder, self._timers_race = None, False
         self._schedule = Schedule({}, max_steps=_FINISHING, order="fifo")
         with suppress(AssertionError):  # a task that never ends is among those that are left
             while self._ready or self._callbacks:
@@ -236,7 +244,7 @@ class _Loop(asyncio.AbstractEventLoop):
 
     def unwind(self) -> None:
         """Cancel the tasks that are left, and let them end."""
-        self._recorder, self._ending = None, True
+        self._recorder, self._ending, self._timers_race = None, True, False
         self._schedule = Schedule({}, max_steps=_UNWINDING)
         interrupt: KeyboardInterrupt | None = None
         while True:
@@ -285,7 +293,13 @@ class _Loop(asyncio.AbstractEventLoop):
                 self._run_callback(alone=not ready)
                 return
         elif ready:
-            index = schedule.pick(ready)
+            if self._timers and self._timer_may_fire():
+                index = schedule.pick([*ready, TIMER])
+                if index == len(ready):
+                    self._fire_early()
+                    return
+            else:
+                index = schedule.pick(ready)
         else:
             self._pass_time()
             return
@@ -332,10 +346,29 @@ class _Loop(asyncio.AbstractEventLoop):
         with suppress(Deadlock):
             self._pass_time()
 
+    def _timer_may_fire(self) -> bool:
+        """Return whether the next timer is one that may fire although tasks are ready."""
+        self._drop_cancelled_timers()
+        return (
+            self._timers_race
+            and bool(self._timers)
+            and (self._all_race or _is_time_limit(self._timers[0][2]))
+        )
+
+    def _fire_early(self) -> None:
+        self._schedule.trail.append(-2)
+        if self._recorder is not None:
+            self._recorder.turn("timer", self._schedule.at, self._schedule.deviates)
+        self.fired_early = True
+        self._pass_time()
+
+    def _drop_cancelled_timers(self) -> None:
+        while self._timers and self._timers[0][2].cancelled():
+            heapq.heappop(self._timers)
+
     def _pass_time(self) -> None:
         timers = self._timers
-        while timers and timers[0][2].cancelled():
-            heapq.heappop(timers)
+        self._drop_cancelled_timers()
         if not timers:
             if not self._ready and not self._ending:
                 self._refuse_to_wait_for_threads()
@@ -451,6 +484,7 @@ class _Loop(asyncio.AbstractEventLoop):
         """A cancelled timer stays in the heap until its time."""
 
     def time(self) -> float:
+        self._environment.note_reader(sys._getframe(1))
         return self._environment.clock.now
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -588,6 +622,16 @@ _COMPLETIONS: Final = {
 }
 
 
+# The callbacks of asyncio.timeout() and async_timeout, of anyio's cancel scopes, of wait() (on
+# Python 3.11 of wait_for() too), and of aiohttp's timers.
+_TIME_LIMITS: Final = {
+    "Timeout._on_timeout",
+    "CancelScope._timeout",
+    "_release_waiter",
+    "TimerContext.timeout",
+}
+
+
 def _runs_at_once(handle: asyncio.Handle) -> bool:
     """Return whether the base order runs a callback at once, without a choice.
 
@@ -604,6 +648,12 @@ def _runs_at_once(handle: asyncio.Handle) -> bool:
         return False
     future = args[0]
     return bool(future.done()) and not future.cancelled() and future._exception is None
+
+
+def _is_time_limit(handle: asyncio.TimerHandle) -> bool:
+    """Return whether a timer ends what takes too long."""
+    callback: object = handle._callback  # type: ignore[attr-defined]
+    return getattr(callback, "__qualname__", "") in _TIME_LIMITS
 
 
 def _never_retrieved(future: asyncio.Future[Any]) -> bool:

@@ -6,7 +6,7 @@ its own, every clock is virtual, and warnings of resources that were not closed 
 
 from __future__ import annotations
 
-__all__ = ("Clock", "Environment", "prepared")
+__all__ = ("Clock", "Environment", "Timers", "only_timed_out", "prepared")
 
 import threading
 import time
@@ -14,12 +14,17 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from threading import get_ident
-from typing import Any, Final, final
+from types import FrameType
+from typing import Any, Final, Literal, TypeAlias, final
 
 from aconcur.testing._explore.errors import Report, Reported
 from aconcur.testing._explore.inline_threads import calls_inline
+from aconcur.testing._frames import is_users
 from aconcur.testing._isolation import no_collections, refuse_in_a_loop
 from aconcur.testing._virtual_time import virtual_time
+
+Timers: TypeAlias = Literal["timeouts", "explore", "idle"]
+"""Which timers may fire although a task could go on: time limits, all, or none."""
 
 _real_sleep: Final = time.sleep
 
@@ -43,9 +48,13 @@ class Environment:
 
     Args:
         allow: the kinds of reports that do not fail a run.
+        timers: which timers may fire early.
     """
 
-    def __init__(self, allow: Collection[Reported] = ()) -> None:
+    def __init__(self, allow: Collection[Reported] = (), timers: Timers = "timeouts") -> None:
+        self.timers: Timers = timers
+        self.clock_was_read: bool = False
+        """Whether the scenario has asked the loop for the time, rather than libraries for it."""
         self.clock: Clock = Clock()
         self.allow: Collection[Reported] = allow
         self._ident = get_ident()
@@ -66,6 +75,14 @@ class Environment:
         """Return the resource warnings since the last call."""
         reports, self._reports = self._reports, []
         return reports
+
+    def note_reader(self, frame: FrameType | None) -> None:
+        """Note who has asked the loop for the time: the scenario, or a library for its timers."""
+        if self.timers != "timeouts" or self.clock_was_read:
+            return
+        while frame is not None and frame.f_code.co_name == "current_time":
+            frame = frame.f_back  # of anyio and trio
+        self.clock_was_read = frame is not None and is_users(frame)
 
     def now(self) -> float | None:
         """Return the virtual time, for the thread of the exploration."""
@@ -99,15 +116,22 @@ class Environment:
             yield
 
 
+def only_timed_out(error: BaseException | None) -> bool:
+    """Return whether an error, or every error in a group, says that a time limit was over."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(only_timed_out, error.exceptions))
+    return isinstance(error, TimeoutError) or type(error).__name__ == "TooSlowError"
+
+
 @contextmanager
-def prepared(backend: str, allow: Collection[Reported]) -> Iterator[Environment]:
+def prepared(backend: str, allow: Collection[Reported], timers: Timers) -> Iterator[Environment]:
     """Keep away what no schedule decides: real threads and clocks, garbage, another loop.
 
     Raises:
         RuntimeError: an event loop runs in this thread.
     """
     refuse_in_a_loop("explore")
-    environment = Environment(allow)
+    environment = Environment(allow, timers)
     with (
         no_collections(),
         calls_inline(backend),

@@ -14,6 +14,8 @@ number is a *deviation* from the order:
   nothing interrupts a task unless the schedule says so.
 - ``"reversed"``: trio's other choice: each batch of ready tasks from its last task to its first.
 
+Where timers are a choice, the last candidate lets time pass to the next one. No order takes it.
+
 A schedule is written as its order and its deviations, ``fifo,4=1`` for "the loop's own order, but
 at choice point 4 not the first candidate but the one after it": so a short token names a long run.
 The order is left out for ``"run-on"``.
@@ -24,6 +26,7 @@ from __future__ import annotations
 __all__ = (
     "CALLBACK",
     "ORDERS",
+    "TIMER",
     "Deviations",
     "Order",
     "Policy",
@@ -48,15 +51,22 @@ Policy: TypeAlias = Callable[[Sequence[Any]], int]
 """Returns a number, given the candidates: the choice of the run-on order first."""
 
 
-class _Callback:
-    __slots__ = ()
+class _Candidate:
+    """What may go next and is no task."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def __repr__(self) -> str:
-        return "callback"
+        return self._name
 
 
-CALLBACK: Final = _Callback()
+CALLBACK: Final = _Candidate("callback")
 """The candidate that stands for the oldest pending callback: callbacks keep their own order."""
+TIMER: Final = _Candidate("timer")
+"""The candidate that lets time pass to the next timer. It comes last; no order takes it first."""
 
 # The token of the run-on order without deviations.
 _PLAIN: Final = "base"
@@ -128,6 +138,12 @@ class Schedule:
         self.widths: list[int] = []
         """How many candidates each choice point had."""
 
+    def begin_again(self) -> None:
+        """Forget the run so far."""
+        self._last, self._streak, self._batch = None, 0, []
+        self.steps, self.at = 0, None
+        self.taken, self.trail, self.widths = [], [], []
+
     def pick(self, ready: Sequence[object]) -> int:
         """Return the index of the candidate that goes on.
 
@@ -139,7 +155,8 @@ class Schedule:
         if self.steps > self.max_steps:
             raise Livelock(self.max_steps)
         if self.order == "reversed":
-            self._batch = [one for one in self._batch if one in ready] or list(ready)
+            left = [one for one in self._batch if one in ready]
+            self._batch = left or [one for one in ready if one is not TIMER]
         if len(ready) == 1:
             index, self.at = 0, None
         else:
@@ -149,8 +166,10 @@ class Schedule:
             self._batch.remove(chosen)
         if chosen is self._last:
             self._streak += 1
-        elif chosen is not CALLBACK:
+        elif chosen is not CALLBACK and chosen is not TIMER:
             self._last, self._streak = chosen, 0
+        elif self._streak >= self.fair:
+            self._streak = 0  # a callback had its turn: one that repeats itself gets no second
         return index
 
     def _choose(self, ready: Sequence[object]) -> int:
@@ -185,9 +204,9 @@ class Schedule:
         if self._last in ready and self._streak < self.fair:
             return ready.index(self._last)
         for index, one in enumerate(ready):
-            if one is not self._last and one is not CALLBACK:
+            if one is not self._last and one is not CALLBACK and one is not TIMER:
                 return index
-        return ready.index(CALLBACK)
+        return ready.index(CALLBACK if CALLBACK in ready else self._last)
 
     def _in_order(self, ready: Sequence[object]) -> list[int]:
         """Return the candidates' indexes: the order's choice first, then the others as they came.

@@ -24,7 +24,7 @@ from random import Random
 from time import perf_counter
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from aconcur.testing._explore.schedule import FAIR, Deviations, Order, Policy, Schedule
+from aconcur.testing._explore.schedule import FAIR, TIMER, Deviations, Order, Policy, Schedule
 
 Run: TypeAlias = Callable[[Schedule], BaseException | None]
 
@@ -187,7 +187,8 @@ def _priorities(random: Random, depth: int, horizon: int) -> Policy:
         highest = max(ready, key=priority.__getitem__)
         streak = streak + 1 if highest is last else 0
         last = highest
-        if next(now) in changes or streak >= FAIR:
+        # A timer that is set again and again would else come before all tasks.
+        if next(now) in changes or streak >= FAIR or highest is TIMER:
             priority[highest] = next(lower)
             streak = 0
         return max(range(len(ready)), key=lambda index: priority[ready[index]])

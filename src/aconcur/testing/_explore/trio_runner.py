@@ -29,7 +29,7 @@ import trio._core._entry_queue as entry_queue
 import trio._core._run as core
 
 from aconcur.testing._explore.deadlock import explain
-from aconcur.testing._explore.environment import Environment
+from aconcur.testing._explore.environment import Environment, only_timed_out
 from aconcur.testing._explore.errors import (
     BackgroundError,
     Deadlock,
@@ -39,14 +39,14 @@ from aconcur.testing._explore.errors import (
     UncontrolledThreadError,
     interrupts,
 )
-from aconcur.testing._explore.schedule import Schedule
+from aconcur.testing._explore.schedule import TIMER, Schedule
 from aconcur.testing._explore.trace import Log
 from aconcur.testing._explore.uncontrolled import refused, take_refusal
 from aconcur.testing._frames import where
 
 # Steps for a scenario that is cancelled because it cannot end, before it is given up. A guess.
 _UNWINDING: Final = 10_000
-# How often, and each time for how many seconds, trio may wait after the scenario has ended. A guess.
+# How often trio may wait after the scenario has ended, each time for so many seconds. A guess.
 _IDLE_TURNS: Final = 100
 _IDLE: Final = 0.02
 # Seconds for which a thread that is alive may end, where nothing but it could go on. A guess.
@@ -76,7 +76,8 @@ def run(
             _end_broken_run(error)
             if interrupts(error):
                 raise
-            found = error
+            if not (one.fired_early and only_timed_out(error)):
+                found = error
         finally:
             one.bury()
     if found is None and one.verdict is None:
@@ -85,8 +86,20 @@ def run(
     return one.refusal or take_refusal() or one.verdict or found
 
 
+def _is_sleep(scope: trio.CancelScope) -> bool:
+    """Return whether a scope is that of a ``trio.sleep()``."""
+    status = scope._cancel_status
+    for task in status._tasks if status is not None else ():
+        coroutine: Any = task.coro
+        while coroutine is not None:
+            if getattr(coroutine, "cr_code", None) is trio.sleep_until.__code__:
+                return True
+            coroutine = getattr(coroutine, "cr_await", None)
+    return False
+
+
 def _end_broken_run(error: BaseException) -> None:
-    """End a run that a signal handler's exception, such as a test's time limit, broke inside trio."""
+    """End a run that an exception of a signal handler broke inside trio: a test's time limit."""
     for frame, _ in walk_tb(error.__traceback__):
         if frame.f_code is trio.run.__code__ and "gen" in frame.f_locals:
             with suppress(BaseException):  # it complains of being broken
@@ -150,6 +163,10 @@ class _Run(trio.abc.Clock):
         self._since: dict[trio.lowlevel.Task, int] = {}
         self._turns = 0
         self._goes = True
+        self._timers_race = environment.timers != "idle"
+        self._all_race = environment.timers == "explore"
+        self.fired_early: bool = False
+        """Whether a deadline has come although a task could go on."""
         self._idle_turns = 0
         self._scope = trio.CancelScope()
         self._abandoned: list[trio.lowlevel.Task] = []
@@ -176,7 +193,7 @@ class _Run(trio.abc.Clock):
         chosen = self._system_task(batch) or self._choose(batch)
         runner = core.GLOBAL_RUN_CONTEXT.runner
         runner.runq.extendleft(task for task in reversed(batch) if task is not chosen)
-        batch[:] = [chosen]
+        batch[:] = [chosen] if chosen else []
 
     def random(self) -> float:
         return 0.0
@@ -188,7 +205,8 @@ class _Run(trio.abc.Clock):
                 return task
         return None
 
-    def _choose(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task:
+    def _choose(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
+        """Return the task that goes on; None if a timer fires instead."""
         # trio hands the batch over in the order of creation: so who was woken by one step is
         # ready in that order, whatever sets it was kept in.
         self._turns += 1
@@ -198,8 +216,13 @@ class _Run(trio.abc.Clock):
         batch.sort(key=self._since.__getitem__)
         if self._schedule.steps >= self._patience:
             self._let_time_pass()
+        candidates = [*batch, TIMER] if self._timer_may_fire() else batch
         try:
-            task = batch[self._schedule.pick(batch)]
+            index = self._schedule.pick(candidates)
+            if index == len(batch):
+                self._fire_early()
+                return None
+            task = batch[index]
         except Exception as error:  # noqa: BLE001 - a livelock or another scenario
             task = batch[0]
             self._give_up(error)
@@ -216,6 +239,24 @@ class _Run(trio.abc.Clock):
         deadline = core.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
         if deadline < inf:
             self._clock.now = max(self._clock.now, deadline)
+
+    def _timer_may_fire(self) -> bool:
+        """Return whether the next deadline is one that may come although tasks are ready."""
+        if not self._timers_race or not self._goes or self.verdict is not None:
+            return False
+        deadlines = core.GLOBAL_RUN_CONTEXT.runner.deadlines
+        if not deadlines.next_deadline() < inf:
+            return False
+        scope = deadlines._heap[0][2]
+        return self._all_race or not _is_sleep(scope)
+
+    def _fire_early(self) -> None:
+        self._schedule.trail.append(-2)
+        if self._recorder is not None:
+            self._recorder.turn("timer", self._schedule.at, self._schedule.deviates)
+        self.fired_early = True
+        deadline = core.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
+        self._clock.now = max(self._clock.now, deadline)
 
     def _name(self, task: trio.lowlevel.Task) -> str:
         number = self._numbers[task]
@@ -252,6 +293,7 @@ class _Run(trio.abc.Clock):
         """Time stands still but for jumps."""
 
     def current_time(self) -> float:
+        self._environment.note_reader(sys._getframe(1))
         return self._clock.now
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
