@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any, Literal
 
 import anyio
@@ -288,7 +289,7 @@ def test_no_timer_fires_early_when_they_are_idle(backend: Backend) -> None:
 def test_a_heartbeat_that_races_does_not_keep_a_run_from_ending(backend: Backend) -> None:
     async def scenario() -> None:
         async def beat() -> None:
-            while True:
+            for _ in count():
                 await anyio.sleep(1)
 
         async with anyio.create_task_group() as group:
