@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import assert_type
+from typing import Self, assert_type
 
 from aconcur.parallel import open_pool
 from aconcur.pipeline import (
@@ -50,6 +51,29 @@ async def parts(path: Path) -> AsyncIterator[str]:
     yield str(path)
 
 
+class Session:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+
+    def convert(self, price: float) -> int:
+        return int(price)
+
+    async def pages(self, price: float) -> AsyncIterator[bytes]:
+        yield str(price).encode()
+
+
+@asynccontextmanager
+async def open_session() -> AsyncGenerator[Session]:
+    yield Session()
+
+
+async def charge(session: Session, url: str) -> float:
+    return session.convert(len(url))
+
+
 class Shop:
     async def price(self, size: int) -> float:
         return float(size)
@@ -68,6 +92,11 @@ def chains(executor: Executor, dead: Queue[Failure]) -> None:
     assert_type(stage(download, limiter=per_host), Pipeline[str, bytes])
     assert_type(stage(download, limiter=Limiter(5), weight=len), Pipeline[str, bytes])
     assert_type(stage(download, workers=4, key=str.lower), Pipeline[str, bytes])
+    charged = stage(charge, resource=open_session, workers=8, retry=Retry(3))
+    assert_type(charged, Pipeline[str, float])
+    assert_type(charged.map(Session.convert, resource=open_session), Pipeline[str, int])
+    assert_type(charged.filter(Session.convert, resource=Session), Pipeline[str, float])
+    assert_type(charged.flat_map(Session.pages, resource=Session), Pipeline[str, bytes])
     Retry(on=lambda error: error.errno == 11 if isinstance(error, OSError) else 0.5)
     Retry(on=(OSError, KeyError), delay=retry_after, within=60, budget=0.1)
     Retry(delay=lambda error, failed: failed * 2 if error.args else None)

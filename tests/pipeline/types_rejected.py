@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 from aconcur.pipeline import THREADS, Limiter, Pipeline, Queue, Retry, stage
 from aconcur.process import Command
 
@@ -12,6 +15,20 @@ async def download(url: str) -> bytes:
 
 def count(numbers: list[int]) -> int:
     return len(numbers)
+
+
+async def fetch(link: str, url: str) -> bytes:
+    return (link + url).encode()
+
+
+@asynccontextmanager
+async def open_link() -> AsyncGenerator[str]:
+    yield "link"
+
+
+@asynccontextmanager
+async def open_number() -> AsyncGenerator[int]:
+    yield 1
 
 
 async def wrong(pipeline: Pipeline[str, bytes], queue: Queue[int]) -> None:
@@ -40,6 +57,11 @@ async def wrong(pipeline: Pipeline[str, bytes], queue: Queue[int]) -> None:
     stage(download, limiter=Limiter("3"))  # type: ignore[arg-type]
     stage(download, limiter=Limiter(3), weight="size")  # type: ignore[call-overload]
     stage(download, key="host")  # type: ignore[call-overload]
+    stage(fetch)  # type: ignore[arg-type]
+    stage(download, resource=open_link)  # type: ignore[arg-type]
+    stage(fetch, resource=open_number)  # type: ignore[misc]
+    stage(fetch, resource=open_link, via=THREADS)  # type: ignore[call-overload]
+    pipeline.map(fetch, resource=open_link)  # type: ignore[arg-type]
     stage(download, retry=3)  # type: ignore[call-overload]
     stage(download, retry=Retry(on="ValueError"))  # type: ignore[arg-type]
     stage(download, retry=Retry(delay="1 s"))  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, Unpack, final, overload
 
 import anyio
 
@@ -20,6 +20,7 @@ from aconcur.pipeline._journal.tracking import JournalTracker
 from aconcur.pipeline._limiter import AnyLimiter, Limiter, RateLimit, Weight
 from aconcur.pipeline._progress import Shown, display, showing
 from aconcur.pipeline._report import PipelineReport
+from aconcur.pipeline._resource import OpenResource
 from aconcur.pipeline._retry import Retry
 from aconcur.pipeline._run import Background, Run, forget_failures, open_run
 from aconcur.pipeline._spec import (
@@ -32,6 +33,7 @@ from aconcur.pipeline._spec import (
     SerialKey,
     Source,
     Spec,
+    StageOptions,
     Via,
     check_source,
     function_spec,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 B = TypeVar("B")
+R = TypeVar("R")
 T = TypeVar("T")
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
@@ -130,9 +133,25 @@ class Pipeline(Generic[In, Out]):
         weight: Weight | None = ...,
         key: SerialKey | None = ...,
     ) -> Pipeline[In, B]: ...
+    @overload
     def map(
         self,
-        function: Callable[[Any], Any],
+        function: Callable[[R, Out], Awaitable[B]],
+        *,
+        resource: OpenResource[R],
+        **options: Unpack[StageOptions],
+    ) -> Pipeline[In, B]: ...
+    @overload
+    def map(
+        self,
+        function: Callable[[R, Out], B],
+        *,
+        resource: OpenResource[R],
+        **options: Unpack[StageOptions],
+    ) -> Pipeline[In, B]: ...
+    def map(
+        self,
+        function: Callable[..., Any],
         *,
         via: Via | None = None,
         workers: int = 1,
@@ -146,6 +165,7 @@ class Pipeline(Generic[In, Out]):
         limiter: AnyLimiter | None = None,
         weight: Weight | None = None,
         key: SerialKey | None = None,
+        resource: OpenResource[Any] | None = None,
     ) -> Pipeline[In, Any]:
         """Add a stage that turns each item into one result.
 
@@ -187,6 +207,12 @@ class Pipeline(Generic[In, Out]):
                 time, in their order, retries included; others in parallel. With ``ordered=False``
                 others pass while up to 7 × ``workers`` items wait for their key. From a
                 :class:`Queue` at most ``workers`` items are taken. None: items have no keys.
+            resource: a function that returns an async context manager, such as
+                ``open_session``. Each worker opens one when the run starts, and the function is
+                called with it and the item: ``function(session, item)``. It is closed in the
+                worker's task when the worker ends, for whatever reason, under a shield. An error
+                of opening or closing it ends the run. It cannot be used with ``via`` or ``key``.
+                None: the function takes the item alone.
 
         Raises:
             TypeError: the function cannot be called, is a generator function, or is a coroutine
@@ -194,7 +220,18 @@ class Pipeline(Generic[In, Out]):
             ValueError: an option is out of its range, or a timeout cannot stop the function.
         """
         options = Options(
-            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight, key
+            workers,
+            ordered,
+            buffer,
+            timeout,
+            retry,
+            on_error,
+            name,
+            context,
+            limiter,
+            weight,
+            key,
+            resource,
         )
         spec = function_spec("map", function, options, via)
         return Pipeline((*self._specs, spec))
@@ -251,9 +288,33 @@ class Pipeline(Generic[In, Out]):
         weight: Weight | None = ...,
         key: SerialKey | None = ...,
     ) -> Pipeline[In, B]: ...
+    @overload
     def flat_map(
         self,
-        function: Callable[[Any], Any],
+        function: Callable[[R, Out], AsyncIterable[B]],
+        *,
+        resource: OpenResource[R],
+        **options: Unpack[StageOptions],
+    ) -> Pipeline[In, B]: ...
+    @overload
+    def flat_map(
+        self,
+        function: Callable[[R, Out], Awaitable[Iterable[B]]],
+        *,
+        resource: OpenResource[R],
+        **options: Unpack[StageOptions],
+    ) -> Pipeline[In, B]: ...
+    @overload
+    def flat_map(
+        self,
+        function: Callable[[R, Out], Iterable[B]],
+        *,
+        resource: OpenResource[R],
+        **options: Unpack[StageOptions],
+    ) -> Pipeline[In, B]: ...
+    def flat_map(
+        self,
+        function: Callable[..., Any],
         *,
         via: Via | None = None,
         workers: int = 1,
@@ -267,6 +328,7 @@ class Pipeline(Generic[In, Out]):
         limiter: AnyLimiter | None = None,
         weight: Weight | None = None,
         key: SerialKey | None = None,
+        resource: OpenResource[Any] | None = None,
     ) -> Pipeline[In, Any]:
         """Add a stage that turns each item into any number of results.
 
@@ -292,20 +354,58 @@ class Pipeline(Generic[In, Out]):
             limiter: as for :meth:`map`.
             weight: as for :meth:`map`.
             key: as for :meth:`map`.
+            resource: as for :meth:`map`.
 
         Raises:
             TypeError: as for :meth:`map`.
             ValueError: as for :meth:`map`.
         """
         options = Options(
-            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight, key
+            workers,
+            ordered,
+            buffer,
+            timeout,
+            retry,
+            on_error,
+            name,
+            context,
+            limiter,
+            weight,
+            key,
+            resource,
         )
         spec = function_spec("flat_map", function, options, via)
         return Pipeline((*self._specs, spec))
 
+    @overload
     def filter(
         self,
         function: Callable[[Out], Awaitable[object] | object],
+        *,
+        via: Via | None = ...,
+        workers: int = ...,
+        ordered: bool = ...,
+        buffer: int | None = ...,
+        timeout: float | None = ...,
+        retry: Retry | None = ...,
+        on_error: Reaction = ...,
+        name: str | None = ...,
+        context: ItemContext | None = ...,
+        limiter: AnyLimiter | None = ...,
+        weight: Weight | None = ...,
+        key: SerialKey | None = ...,
+    ) -> Pipeline[In, Out]: ...
+    @overload
+    def filter(
+        self,
+        function: Callable[[R, Out], Awaitable[object] | object],
+        *,
+        resource: OpenResource[R],
+        **options: Unpack[StageOptions],
+    ) -> Pipeline[In, Out]: ...
+    def filter(
+        self,
+        function: Callable[..., Any],
         *,
         via: Via | None = None,
         workers: int = 1,
@@ -319,6 +419,7 @@ class Pipeline(Generic[In, Out]):
         limiter: AnyLimiter | None = None,
         weight: Weight | None = None,
         key: SerialKey | None = None,
+        resource: OpenResource[Any] | None = None,
     ) -> Pipeline[In, Out]:
         """Add a stage that keeps the items for which the function returns a true value.
 
@@ -336,13 +437,25 @@ class Pipeline(Generic[In, Out]):
             limiter: as for :meth:`map`.
             weight: as for :meth:`map`.
             key: as for :meth:`map`.
+            resource: as for :meth:`map`.
 
         Raises:
             TypeError: as for :meth:`map`.
             ValueError: as for :meth:`map`.
         """
         options = Options(
-            workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight, key
+            workers,
+            ordered,
+            buffer,
+            timeout,
+            retry,
+            on_error,
+            name,
+            context,
+            limiter,
+            weight,
+            key,
+            resource,
         )
         spec = function_spec("filter", function, options, via)
         return Pipeline((*self._specs, spec))
@@ -744,8 +857,22 @@ def stage(
     weight: Weight | None = ...,
     key: SerialKey | None = ...,
 ) -> Pipeline[A, B]: ...
+@overload
 def stage(
-    function: Callable[[Any], Any],
+    function: Callable[[R, A], Awaitable[B]],
+    *,
+    resource: OpenResource[R],
+    **options: Unpack[StageOptions],
+) -> Pipeline[A, B]: ...
+@overload
+def stage(
+    function: Callable[[R, A], B],
+    *,
+    resource: OpenResource[R],
+    **options: Unpack[StageOptions],
+) -> Pipeline[A, B]: ...
+def stage(
+    function: Callable[..., Any],
     *,
     via: Via | None = None,
     workers: int = 1,
@@ -759,6 +886,7 @@ def stage(
     limiter: AnyLimiter | None = None,
     weight: Weight | None = None,
     key: SerialKey | None = None,
+    resource: OpenResource[Any] | None = None,
 ) -> Pipeline[Any, Any]:
     """Return a pipeline of one stage, to which :meth:`Pipeline.map` and others add more.
 
@@ -799,6 +927,11 @@ def stage(
             time, in their order, retries included; others in parallel. With ``ordered=False``
             others pass while up to 7 × ``workers`` items wait for their key. From a
             :class:`Queue` at most ``workers`` items are taken. None: items have no keys.
+        resource: a function that returns an async context manager, such as ``open_session``. Each
+            worker opens one when the run starts, and the function is called with it and the item:
+            ``function(session, item)``. It is closed in the worker's task when the worker ends, for
+            whatever reason, under a shield. An error of opening or closing it ends the run. It
+            cannot be used with ``via`` or ``key``. None: the function takes the item alone.
 
     Raises:
         TypeError: the function cannot be called, is a generator function, or is a coroutine
@@ -806,7 +939,18 @@ def stage(
         ValueError: an option is out of its range, or a timeout cannot stop the function.
     """
     options = Options(
-        workers, ordered, buffer, timeout, retry, on_error, name, context, limiter, weight, key
+        workers,
+        ordered,
+        buffer,
+        timeout,
+        retry,
+        on_error,
+        name,
+        context,
+        limiter,
+        weight,
+        key,
+        resource,
     )
     return Pipeline((function_spec("map", function, options, via),))
 

@@ -264,7 +264,9 @@ class Run(Generic[Out]):
                 last = number == len(specs) and not merged
                 stage.tracker = self._tracker.of_stage(stage, last=last)
             if spec.calls:
-                if not spec.is_async or spec.options.context == "item":
+                if spec.options.resource is None and (
+                    not spec.is_async or spec.options.context == "item"
+                ):
                     stage.call = _reachable(stage, stack)
                 if spec.options.timeout is not None:
                     stage.deadlines = Deadlines(spec.options.timeout)

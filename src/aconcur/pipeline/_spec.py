@@ -57,6 +57,7 @@ from aconcur._core.validation import check_count, check_plain_function, check_se
 from aconcur.pipeline._errors import Failure
 from aconcur.pipeline._limiter import AnyLimiter, KeyedLimiter, Limiter, RateLimit, Weight
 from aconcur.pipeline._queue.queue import Queue
+from aconcur.pipeline._resource import OpenResource, check_resource
 from aconcur.pipeline._retry import Retry
 
 T = TypeVar("T")
@@ -145,6 +146,7 @@ class Options:
     limiter: AnyLimiter | None = None
     weight: Weight | None = None
     key: SerialKey | None = None
+    resource: OpenResource[Any] | None = None
 
     def __post_init__(self) -> None:
         if self.workers != 1:
@@ -169,6 +171,13 @@ class Options:
                 raise ValueError("weight= is for a limiter: give limiter= too, or omit it")
         if self.key is not None:
             check_plain_function("key", self.key)
+        if self.resource is not None:
+            check_resource(self.resource)
+            if self.key is not None:
+                raise ValueError(
+                    "resource= and key= exclude each other: with keys more tasks than workers take "
+                    "items, and each would open a resource"
+                )
         reaction = self.on_error
         if not isinstance(reaction, OnError | Queue) and not callable(reaction):
             raise TypeError(
@@ -224,6 +233,11 @@ def function_spec(
         )
     if via is not None:
         _check_via(via, name, is_async=is_async)
+        if options.resource is not None:
+            raise ValueError(
+                "resource= is opened in the event loop, and via= calls the function elsewhere: "
+                "omit one"
+            )
     if options.timeout is not None:
         _check_timeout(plain, name, via)
     # A partial's name says nothing about its arguments.

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Generator, Iterator
 from contextlib import nullcontext
 from contextvars import Context, copy_context
+from dataclasses import replace
 from functools import partial
 from inspect import isawaitable
 from types import coroutine
@@ -31,6 +32,7 @@ from aconcur.pipeline._callers import CallerFailed
 from aconcur.pipeline._errors import forget_frames
 from aconcur.pipeline._failures import apply_policy, item_of, settle
 from aconcur.pipeline._limiter import limited, trying_again
+from aconcur.pipeline._resource import with_resource
 from aconcur.pipeline._source import QueueSource
 from aconcur.pipeline._spec import NO_TIMEOUT, NO_TIMEOUT_INSIDE, Spec
 from aconcur.pipeline._stage import Call, Sampled, Stage
@@ -52,36 +54,54 @@ async def work(stage: Stage, number: int) -> None:
 
     **Cancelled**: the item that it holds is counted as cancelled.
     """
-    stage.idle -= 1
     trying_again.set(False)  # of this worker: the run may be part of another attempt
+    resource = stage.spec.options.resource
+    try:
+        if resource is None:
+            await _serve(stage, number, stage.call)
+        else:
+            await with_resource(resource, stage.spec.name, partial(_serve_with, stage, number))
+    except anyio.get_cancelled_exc_class() as error:
+        forget_frames(error)
+        raise
+    finally:
+        left, stage = stage.worker_left, None  # type: ignore[assignment]
+    left()
+
+
+async def _serve_with(stage: Stage, number: int, resource: object) -> None:
+    """Work on items with the worker's resource, which the function takes first."""
+    spec = stage.spec
+    function = partial(spec.function, resource)
+    plain = spec.is_async and spec.options.context != "item"
+    call = function if plain else awaiting(replace(spec, function=function))
+    await _serve(stage, number, call)
+
+
+async def _serve(stage: Stage, number: int, call: Call) -> None:
+    """Work on items to the end of the input; until then the worker holds one, or waits."""
+    stage.idle -= 1
     try:
         if stage.spec.calls:
             deadline = stage.deadlines.for_worker() if stage.deadlines else None
             with deadline or nullcontext():
-                call = _composed(stage, deadline)
-                loop = _work_in_order if stage.in_order else _work
-                await loop(stage, call, deadline)
+                call = _composed(stage, call, deadline)
+                await (_work_in_order if stage.in_order else _work)(stage, call, deadline)
         elif stage.spec.kind == "batch":
             await _batch(stage)
         elif stage.spec.kind == "rate_limit":
             await _pace(stage)
         else:
             await _forward(stage, number)
-    except anyio.get_cancelled_exc_class() as error:
-        forget_frames(error)
-        raise
     finally:
         stage.idle += 1
-        left, stage = stage.worker_left, None  # type: ignore[assignment]
-    left()
 
 
 # ------------------------------------------------------------------- the call
 
 
-def _composed(stage: Stage, deadline: Deadline | None) -> Call:
+def _composed(stage: Stage, call: Call, deadline: Deadline | None) -> Call:
     """Return what a worker calls with an item: the function, its limit, and the stage's kind."""
-    call = stage.call
     if deadline is not None:
         plain = stage.tracker is None and stage.spec.kind == "map" and not stage.limits
         plain = plain and stage.turns is None
