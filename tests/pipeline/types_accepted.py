@@ -149,6 +149,8 @@ async def runs(pipeline: Pipeline[str, int], urls: Iterable[str], queue: Queue[s
     )
     assert_type(await pipeline.collect(urls, journal=journal, key=len, progress=True), list[int])
     assert_type(pipeline.run_sync(["a"]), PipelineReport)
+    assert_type(await pipeline.collect(urls, via=THREADS), list[int])
+    assert_type(pipeline.fed_by(urls, via=THREADS, ahead=4), Fed[int])
     for size in pipeline.iter_sync(urls):
         assert_type(size, int)
     async with pipeline.open(urls) as run:

@@ -41,6 +41,8 @@ async def wrong(pipeline: Pipeline[str, bytes], queue: Queue[int]) -> None:
     pipeline | stage(count)  # type: ignore[arg-type]
     await pipeline.collect([1, 2])  # type: ignore[list-item]
     await pipeline.run(queue)  # type: ignore[arg-type]
+    await pipeline.run(["a"], via="threads")  # type: ignore[arg-type]
+    await pipeline.run([1], via=THREADS)  # type: ignore[list-item]
     await pipeline.run(["a"], key=abs)  # type: ignore[arg-type]
     await pipeline.run(["a"], progress=3)  # type: ignore[arg-type]
     await pipeline.run(["a"], journal="run.db")  # type: ignore[arg-type]

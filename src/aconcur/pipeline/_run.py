@@ -87,6 +87,7 @@ from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._source import AHEAD, AsyncFeed, Input, QueueSource
 from aconcur.pipeline._spec import THREADS, Fed, Source, Spec, check_source
 from aconcur.pipeline._stage import Call, Limit, Stage, StageTracker
+from aconcur.pipeline._thread_source import InThread, ThreadFeed
 from aconcur.pipeline._timeouts import Deadlines
 from aconcur.pipeline._workers import awaiting, work
 
@@ -124,7 +125,7 @@ class Run(Generic[Out]):
     def __init__(
         self,
         specs: Sequence[Spec],
-        source: Source[Any],
+        source: Source[Any] | InThread,
         ahead: int | None,
         tracker: RunTracker | None,
         opened: ExitStack,
@@ -133,10 +134,11 @@ class Run(Generic[Out]):
         self._chain: list[Stage] = []  # without the stages of merged pipelines
         self._tracker = tracker
         # The length of a queue is not the number of its items to come.
-        sized = isinstance(source, Sized) and not isinstance(source, AsyncIterable)
-        self._total = len(source) if sized else None  # type: ignore[arg-type]
+        items = source.items if isinstance(source, InThread) else source
+        sized = isinstance(items, Sized) and not isinstance(items, AsyncIterable)
+        self._total = len(items) if sized else None  # type: ignore[arg-type]
         self._failures: list[Failure] = []
-        self._feeds: list[AsyncFeed] = []
+        self._feeds: list[AsyncFeed | ThreadFeed] = []
         self._group: TaskGroup | None = None
         self._source_errors: list[Exception] = []
         self._until_end = WaitQueue()
@@ -241,7 +243,7 @@ class Run(Generic[Out]):
     def _build(
         self,
         specs: Sequence[Spec],
-        source: Source[Any],
+        source: Source[Any] | InThread,
         ahead: int | None,
         stack: ExitStack,
         *,
@@ -292,7 +294,12 @@ class Run(Generic[Out]):
         return [*before, Limit(stage.limiter, limit.weight, stage)]
 
     def _input(
-        self, source: Source[Any], spec: Spec, number: int, ahead: int | None, stack: ExitStack
+        self,
+        source: Source[Any] | InThread,
+        spec: Spec,
+        number: int,
+        ahead: int | None,
+        stack: ExitStack,
     ) -> Input:
         """Return what the workers of a stage take from; closed with the stack."""
         tracker = self._tracker
@@ -300,13 +307,17 @@ class Run(Generic[Out]):
         if isinstance(source, Queue):
             stack.enter_context(source.consumer())
             return QueueSource(source, admit)
-        if isinstance(source, AsyncIterable):
+        if isinstance(source, AsyncIterable | InThread):
             if ahead is None:
                 # buffer=1 asks that nothing waits anywhere.
                 ahead = 0 if spec.options.buffer == 1 else AHEAD
-            feed = AsyncFeed(
-                source, ahead, admit, partial(self._source_failed, spec, number), self._make_waiter
-            )
+            failed, make_waiter = partial(self._source_failed, spec, number), self._make_waiter
+            feed: AsyncFeed | ThreadFeed
+            if isinstance(source, InThread):
+                soon = get_call_soon_threadsafe()
+                feed = ThreadFeed(source.items, ahead, admit, failed, make_waiter, soon)
+            else:
+                feed = AsyncFeed(source, ahead, admit, failed, make_waiter)
             self._feeds.append(feed)
             return feed.buffer
         check_source(source)
@@ -400,7 +411,7 @@ def _reachable(stage: Stage, stack: ExitStack) -> Call:
 @asynccontextmanager
 async def open_run(
     specs: Sequence[Spec],
-    source: Source[Any],
+    source: Source[Any] | InThread,
     ahead: int | None = None,
     *,
     unwrap: bool,

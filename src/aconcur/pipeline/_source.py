@@ -15,7 +15,7 @@ under a shield, so that a generator may await in its ``finally``.
 
 from __future__ import annotations
 
-__all__ = ("AHEAD", "AsyncFeed", "Input", "QueueSource")
+__all__ = ("AHEAD", "Admit", "AsyncFeed", "Input", "QueueSource")
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
