@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,8 +26,8 @@ async def same(item: Any) -> Any:  # noqa: ANN401
 class Rows:
     """A source that notes the threads in which it is used."""
 
-    def __init__(self, count: int, fails_at: int = -1) -> None:
-        self.count, self.fails_at = count, fails_at
+    def __init__(self, count: int, fails_at: int = -1, pause: float = 0.0) -> None:
+        self.count, self.fails_at, self.pause = count, fails_at, pause
         self.threads = set[threading.Thread]()
         self.drawn = 0
         self.closed = False
@@ -37,6 +38,7 @@ class Rows:
                 self.threads.add(current_thread())
                 if item == self.fails_at:
                     raise OSError("the cursor is gone")
+                time.sleep(self.pause)
                 self.drawn += 1
                 yield item
         finally:
@@ -88,7 +90,8 @@ async def test_a_row_is_passed_on_before_the_next_one_is_there() -> None:
 
 @pytest.mark.parametrize("ahead", [0, 5])
 async def test_no_more_is_drawn_than_asked(ahead: int) -> None:
-    rows, release = Rows(1000), anyio.Event()
+    # Slow, so that the run sees items arrive one at a time.
+    rows, release = Rows(1000, pause=0.002), anyio.Event()
 
     async def work(item: int) -> int:
         await release.wait()
@@ -100,7 +103,6 @@ async def test_no_more_is_drawn_than_asked(ahead: int) -> None:
         assert rows.drawn == 2 + ahead
         release.set()
         assert await anext(run) == 0
-    rows.check()
 
 
 async def test_a_cursor_that_belongs_to_its_thread(tmp_path: Path) -> None:
@@ -133,21 +135,30 @@ async def test_an_error_comes_after_the_items_before_it() -> None:
     rows.check()
 
 
-async def test_draining_passes_on_what_was_drawn() -> None:
-    rows, release = Rows(1000), anyio.Event()
+async def test_draining_passes_on_the_row_that_is_under_way() -> None:
+    entered, go_on = Event(), Event()
 
-    async def work(item: int) -> int:
-        await release.wait()
-        return item
+    def rows() -> Iterator[int]:
+        yield 1
+        entered.set()
+        assert go_on.wait(BOUND)
+        yield 2
+        yield 3
 
-    async with stage(work).open(rows, via=THREADS, ahead=4) as run:
-        await until(lambda: rows.drawn == 5)
+    async with stage(same).open(rows(), via=THREADS) as run:
+        await until(entered.is_set)
         run.drain()
-        release.set()
-        found = [item async for item in run]
-    assert found == [*range(rows.drawn)]
-    assert rows.drawn == 5
+        go_on.set()
+        assert [item async for item in run] == [1, 2]
+
+
+async def test_a_generator_is_closed_in_its_thread_though_others_refer_to_it() -> None:
+    rows = Rows(1000)
+    generator = iter(rows)
+    async with stage(same).open(generator, via=THREADS) as run:
+        assert await anext(run) == 0
     rows.check()
+    assert list(generator) == []
 
 
 async def test_leaving_the_block_waits_for_the_row_that_is_under_way() -> None:

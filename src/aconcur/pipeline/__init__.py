@@ -63,8 +63,6 @@ from aconcur.pipeline._limiter import Limiter as Limiter
 from aconcur.pipeline._limiter import LimiterStatistics as LimiterStatistics
 from aconcur.pipeline._pipeline import Pipeline as Pipeline
 from aconcur.pipeline._pipeline import stage as stage
-from aconcur.pipeline._progress import ProgressDisplay as ProgressDisplay
-from aconcur.pipeline._progress import ProgressLines as ProgressLines
 from aconcur.pipeline._queue.queue import Consumer as Consumer
 from aconcur.pipeline._queue.queue import Producer as Producer
 from aconcur.pipeline._queue.queue import Queue as Queue
@@ -76,6 +74,8 @@ from aconcur.pipeline._report import StageReport as StageReport
 from aconcur.pipeline._retry import Retry as Retry
 from aconcur.pipeline._retry import retry_after as retry_after
 from aconcur.pipeline._run import Run as Run
+from aconcur.pipeline._shown.progress import ProgressDisplay as ProgressDisplay
+from aconcur.pipeline._shown.progress import ProgressLines as ProgressLines
 from aconcur.pipeline._spec import COLLECT as COLLECT
 from aconcur.pipeline._spec import RAISE as RAISE
 from aconcur.pipeline._spec import SKIP as SKIP

@@ -18,11 +18,12 @@ from aconcur._core.validation import check_count, check_number, check_plain_func
 from aconcur.pipeline._journal.journal import Journal, Key, open_journal
 from aconcur.pipeline._journal.tracking import JournalTracker
 from aconcur.pipeline._limiter import AnyLimiter, Limiter, RateLimit, Weight
-from aconcur.pipeline._progress import Shown, display, showing
 from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._resource import OpenResource
 from aconcur.pipeline._retry import Retry
 from aconcur.pipeline._run import Background, Run, forget_failures, open_run
+from aconcur.pipeline._shown.progress import Shown, display, showing
+from aconcur.pipeline._sources.thread import InThread, ReadVia, read_via
 from aconcur.pipeline._spec import (
     COLLECT,
     RAISE,
@@ -39,7 +40,6 @@ from aconcur.pipeline._spec import (
     function_spec,
 )
 from aconcur.pipeline._sync import iterate
-from aconcur.pipeline._thread_source import InThread, ReadVia, read_via
 
 if TYPE_CHECKING:
     from aconcur.process import Runnable
@@ -617,7 +617,6 @@ class Pipeline(Generic[In, Out]):
         """
         if ahead is not None:
             check_count("ahead", ahead, 0)
-        check_source(source)
         return Fed(self._specs, read_via(source, via), ahead)
 
     def batch(

@@ -3,7 +3,7 @@
 Calls
     ``Pipeline.open`` describes; ``open_run`` makes a ``Run``, which builds its ``Stage``
     objects from the source to the last one, and starts a task for each worker
-    (``_workers.work``). A worker takes from an input (``_source``, or the ``Buffer`` of the
+    (``_workers.work``). A worker takes from an input (``_sources``, or the ``Buffer`` of the
     stage before), calls the function (``_callers``) within its limit (``_timeouts``), asks
     ``_failures`` what becomes of an error, and appends the result to its own stage's
     ``Buffer``, where it wakes one worker of the next stage. The consumer takes from the last
@@ -84,10 +84,10 @@ from aconcur.pipeline._callers import (
 from aconcur.pipeline._errors import Failure, forget_frames
 from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._report import PipelineReport
-from aconcur.pipeline._source import AHEAD, AsyncFeed, Input, QueueSource
-from aconcur.pipeline._spec import THREADS, Fed, Source, Spec, check_source
+from aconcur.pipeline._sources.source import AHEAD, AsyncFeed, Input, QueueSource
+from aconcur.pipeline._sources.thread import InThread, ThreadFeed
+from aconcur.pipeline._spec import THREADS, Fed, Source, Spec
 from aconcur.pipeline._stage import Call, Limit, Stage, StageTracker
-from aconcur.pipeline._thread_source import InThread, ThreadFeed
 from aconcur.pipeline._timeouts import Deadlines
 from aconcur.pipeline._workers import awaiting, work
 
@@ -320,7 +320,6 @@ class Run(Generic[Out]):
                 feed = AsyncFeed(source, ahead, admit, failed, make_waiter)
             self._feeds.append(feed)
             return feed.buffer
-        check_source(source)
         try:
             items = iter(source)
         except Exception as error:  # noqa: BLE001 - raised as what its items raise

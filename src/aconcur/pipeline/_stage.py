@@ -35,7 +35,7 @@ from aconcur.pipeline._buffer import DROPPED, END, Buffer, HandoverBuffer
 from aconcur.pipeline._errors import Failure, own_cancellation
 from aconcur.pipeline._limiter import AnyLimiter, Limiter, Weight
 from aconcur.pipeline._report import Latency, StageReport
-from aconcur.pipeline._source import Input, QueueSource
+from aconcur.pipeline._sources.source import Input, QueueSource
 from aconcur.pipeline._spec import THREADS, Spec
 from aconcur.pipeline._timeouts import Deadlines
 from aconcur.pipeline._turns import Turns

@@ -33,7 +33,7 @@ from aconcur.pipeline._errors import forget_frames
 from aconcur.pipeline._failures import apply_policy, item_of, settle
 from aconcur.pipeline._limiter import limited, trying_again
 from aconcur.pipeline._resource import with_resource
-from aconcur.pipeline._source import QueueSource
+from aconcur.pipeline._sources.source import QueueSource
 from aconcur.pipeline._spec import NO_TIMEOUT, NO_TIMEOUT_INSIDE, Spec
 from aconcur.pipeline._stage import Call, Sampled, Stage
 from aconcur.pipeline._timeouts import Deadline

@@ -3,7 +3,7 @@
 Calls
     ``queue.Queue`` is the door. It holds a ``state.QueueState``, which owns the items, the waiting
     tasks and the reservations. ``thread_end.ThreadEnd`` works on the same state for threads, and
-    ``aconcur.pipeline._source.QueueSource`` for the workers of a pipeline.
+    ``aconcur.pipeline._sources.source.QueueSource`` for the workers of a pipeline.
 
 States
     A queue is *open*, *closed* (``close()`` or the last ``producer()`` block ended: nothing can be

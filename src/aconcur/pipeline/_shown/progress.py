@@ -104,7 +104,7 @@ def display(shown: Shown) -> ProgressDisplay | None:
     if shown is True:
         terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         if terminal and find_spec("rich") is not None:
-            from aconcur.pipeline._progress_bars import ProgressBars
+            from aconcur.pipeline._shown.bars import ProgressBars
 
             return ProgressBars()
         return ProgressLines()

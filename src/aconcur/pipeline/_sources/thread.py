@@ -23,8 +23,8 @@ from aconcur._core.loops import thread_context
 from aconcur._core.wait_queue import CallSoon, Waiter
 from aconcur.pipeline._buffer import DROPPED, HandoverBuffer
 from aconcur.pipeline._errors import own_cancellation
-from aconcur.pipeline._source import Admit
-from aconcur.pipeline._spec import THREADS, Threads
+from aconcur.pipeline._sources.source import Admit
+from aconcur.pipeline._spec import THREADS, Threads, check_source
 
 ReadVia: TypeAlias = Literal[Threads.THREADS]
 """Where a plain iterable is iterated over."""
@@ -46,8 +46,9 @@ def read_via(source: Any, via: ReadVia | None) -> Any:  # noqa: ANN401
     """Return the source as it is to be read.
 
     Raises:
-        TypeError: ``via`` is something else, or the source is not a plain iterable.
+        TypeError: ``via`` is something else, or the source is not an iterable of that kind.
     """
+    check_source(source)
     if via is None:
         return source
     if via is not THREADS:
@@ -124,7 +125,7 @@ class ThreadFeed:
         self.buffer.writer_left()
 
     def stop(self) -> None:
-        """Draw no more; what is drawn is passed on."""
+        """Draw no more. Items that are drawn already are passed on."""
         self._stopped = True
         self._grants.put(0)
         self._scope.cancel()

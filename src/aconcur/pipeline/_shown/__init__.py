@@ -1,0 +1,1 @@
+"""How the progress of a run is shown: ``progress`` is the door, ``bars`` draws them with rich."""
