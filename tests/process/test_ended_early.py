@@ -136,7 +136,7 @@ async def test_a_command_that_cannot_be_killed_is_told_after_the_grace(way: str)
 
 SUBREAPER = """
 import ctypes, os, sys, anyio
-from aconcur.process import Command
+from aconcur.process import Command, CommandNotFound
 def zombies():
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
@@ -152,6 +152,10 @@ async def main():
         print(zombies())
     await Command("sh", "-c", "sleep 60 >/dev/null 2>&1 & exit 0").run()
     print(zombies())
+    try:
+        await (Command("sh", "-c", "sleep 60 & sleep 60 & wait") | Command("no-such")).run()
+    except CommandNotFound:
+        print(zombies())
     with anyio.move_on_after(.3):
         async with Command("bash", "--norc", "-i").open(pty=True, grace=0.1) as running:
             await running.write(b"set -m; sleep 60 & sleep 61 &\\n")
@@ -165,7 +169,7 @@ def test_as_pid_1_no_zombie_stays(anyio_backend_name: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", SUBREAPER, anyio_backend_name], capture_output=True, check=False
     )
-    assert (ran.stdout, ran.stderr) == (b"[]\n" * 5, b"")
+    assert (ran.stdout, ran.stderr) == (b"[]\n" * 6, b"")
 
 
 IMPATIENT = """

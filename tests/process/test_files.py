@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import http.client
 import http.server
 import io
 import lzma
@@ -98,6 +99,24 @@ async def test_a_response_is_read_in_full(url: str) -> None:
     response = await anyio.to_thread.run_sync(urllib.request.urlopen, url)
     with response:
         assert (await CAT.run(input=response)).stdout == BODY
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+async def test_a_response_that_is_cut_short_is_not_taken_for_the_whole(missing: int) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        length = f"Content-Length: {len(BODY) + missing}"
+        theirs.sendall(f"HTTP/1.1 200 OK\r\n{length}\r\n\r\n".encode() + BODY)
+        if missing:  # otherwise the connection is kept alive
+            theirs.shutdown(socket.SHUT_WR)
+        response = http.client.HTTPResponse(ours)
+        response.begin()
+        with anyio.fail_after(20):
+            if missing:
+                with pytest.raises(http.client.IncompleteRead, match="1 more expected"):
+                    await CAT.run(input=response)
+            else:
+                assert (await CAT.run(input=response)).stdout == BODY
 
 
 async def test_a_socket_is_its_descriptor_unless_it_is_encrypted() -> None:

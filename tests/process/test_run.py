@@ -8,6 +8,7 @@ import io
 import os
 import pickle
 import signal
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,18 @@ async def test_the_inherited_output_is_ours(capfd: pytest.CaptureFixture[str]) -
     done = await command.run(output=INHERIT)
     assert capfd.readouterr() == ("out\n", "err\n")
     assert (done.stdout, done.stages[0].stderr) == (b"", b"")
+
+
+async def test_captured_output_is_in_memory_once() -> None:
+    size = 1 << 24
+    tracemalloc.start()
+    try:
+        done = await Command("head", "-c", str(size), "/dev/zero").run()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(done.stdout) == size
+    assert peak < 1.5 * size
 
 
 @pytest.mark.parametrize("output", ["a/str/path", 3, b"x", PIPE])

@@ -59,7 +59,7 @@ async def left_early() -> None:
 
 
 async def many() -> None:
-    jobs: list[tuple[Runnable, bytes]] = [(PAIR, b"x")] * 3
+    jobs: list[tuple[Runnable, bytes]] = [(CAT, b"x")] * 3
     async with run_many(jobs, limit=2) as outcomes:
         async for outcome in outcomes:
             outcome.result()

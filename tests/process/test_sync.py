@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from aconcur.process import Command, CommandFailed, CommandTimeout
@@ -26,6 +29,20 @@ def test_it_runs_in_any_thread() -> None:
     thread.start()
     thread.join()
     assert found == [b"x\n"]
+
+
+async def test_it_runs_in_a_thread_that_has_the_context_of_a_loop() -> None:
+    found: list[bytes] = []
+
+    def run() -> None:
+        found.append(Command("echo", "x").run_sync().stdout)
+        found.extend(Command("echo", "y").lines_sync())
+
+    # As asyncio.to_thread() does.
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,))
+    thread.start()
+    await anyio.to_thread.run_sync(thread.join)
+    assert found == [b"x\n", b"y"]
 
 
 def test_lines_come_as_they_are_written() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import anyio
@@ -130,3 +131,11 @@ async def test_whichever_call_fails_nothing_is_left(
             break
     else:
         raise AssertionError("it has no end")
+
+
+async def test_a_start_that_fails_after_the_fork_costs_no_grace() -> None:
+    began = perf_counter()
+    with failing(CALLS["epoll_ctl"], 2), pytest.raises(OSError, match="No space"):
+        await (sh("trap '' TERM; sleep 60") | sh("trap '' TERM; sleep 60")).run(grace=40)
+    assert perf_counter() - began < 20
+    assert not children()

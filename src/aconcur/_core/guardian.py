@@ -34,6 +34,11 @@ Why not the obvious ways
 Limits
     Without ``/bin/sh`` there is no guardian. Without ``/proc`` (macOS, BSD) a command that was just
     being started, and a program in its own session on a terminal, are not found.
+
+    What was killed is a zombie until its parent reaps it. After the death of the program that is
+    PID 1 or a subreaper above the program, and the system lets no other process do it: some reap
+    at once, some every two seconds. Until then ``kill(pid, 0)`` succeeds. If the program is PID 1
+    or a subreaper itself, the guardian is its child while it lives.
 """
 
 from __future__ import annotations

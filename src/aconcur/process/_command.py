@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, final
 
 import anyio
 
+from aconcur._core.loops import thread_context
 from aconcur.process._driver import (
     DEFAULT_GRACE,
     DEFAULT_LINGER,
@@ -230,7 +231,7 @@ class Runnable(ABC):
             retry=retry,
         )
         refuse_running_loop("run_sync()", "await run()")
-        return anyio.run(run_stages, self._stages, options)
+        return thread_context().run(anyio.run, run_stages, self._stages, options)
 
     def lines_sync(
         self,

@@ -231,34 +231,47 @@ class ProcessGroup:
         Zombies that are children of this process, since it is PID 1 or a subreaper, are reaped.
         """
         if self.session:
-            for pid in self._killed - set(self.pids):
-                with suppress(ChildProcessError):
-                    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
             return len(self._killed) <= 1 or self.is_dead()
+        self._reap_adopted()
         for group in self._leaders:
-            with suppress(ChildProcessError):
-                while os.waitid(os.P_PGID, group, os.WEXITED | os.WNOHANG) is not None:
-                    pass
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, 0)
                 return False
         return True
 
     def is_dead(self) -> bool:
-        """Return whether only zombies are left, as far as /proc (proc(5)) tells."""
-        try:
+        """Return whether only other processes' zombies are left, as far as /proc (proc(5)) tells.
+
+        Zombies that are children of this process are reaped.
+        """
+        with suppress(OSError):
             names = os.listdir("/proc")  # noqa: PTH208 - quicker by half
-        except OSError:
-            return True
-        return not any(name.isdigit() and self._is_alive(name) for name in names)
+            if any(name.isdigit() and self._is_alive(name) for name in names):
+                return False
+        self._reap_adopted()  # only now: they may have died since the last call
+        return True
+
+    def _reap_adopted(self) -> None:
+        """Reap what the system handed to this process when its parents died."""
+        for pid in self._killed - set(self.pids):
+            with suppress(ChildProcessError):
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+        for group in () if self.session else self._leaders:
+            with suppress(ChildProcessError):
+                while os.waitid(os.P_PGID, group, os.WEXITED | os.WNOHANG) is not None:
+                    pass
 
     def _is_alive(self, pid: str) -> bool:
         try:
             with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - ten times a Path's speed
-                state, _, group, session, *_ = file.read().rpartition(b")")[2].split()
-        except (OSError, ValueError):
+                fields = file.read().rpartition(b")")[2].split()
+                state, _, group, session, threads = *fields[:4], fields[17]
+        except (OSError, ValueError, IndexError):
             return False
-        return int(session if self.session else group) in self._leaders and state not in b"ZX"
+        if int(session if self.session else group) not in self._leaders:
+            return False
+        # The first thread of a process that is being killed is a zombie before the others are gone.
+        return state not in b"ZX" or int(threads) > 1
 
     def close(self) -> None:
         """Close the descriptors. Call it after :meth:`reap`."""

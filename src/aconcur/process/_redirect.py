@@ -187,15 +187,15 @@ def check_output(name: str, output: object) -> None:
     check_plain_function(name, output)
 
 
-def sink_of(output: object, kept: list[bytes]) -> Sink | None:
-    """Return the function that takes an output piece by piece.
+def sink_of(output: object, keep: Sink) -> Sink | None:
+    """Return the function that takes an output piece by piece; ``keep`` for one to capture.
 
     None if the data does not pass through this process.
     """
     if output is CAPTURE:
-        return kept.append
+        return keep
     if isinstance(output, Tee):
-        return _both(kept.append, output.function)
+        return _both(keep, output.function)
     if isinstance(output, Wiring | os.PathLike | Append):
         return None
     if hasattr(output, "write"):
@@ -455,9 +455,20 @@ def _text_position(file: io.TextIOWrapper) -> int | None:
 
 
 async def read_in_thread(file: Any) -> AsyncIterator[bytes]:  # noqa: ANN401 - has read()
-    """Iterate over the data of a file object whose ``read`` may block."""
-    read = getattr(file, "read1", file.read)
+    """Iterate over the data of a file object whose ``read`` may block.
+
+    Raises:
+        http.client.IncompleteRead: the connection was lost in the middle of an HTTP response.
+    """
+    # For an HTTP response of known length, read1() of CPython 3.11 waits for more than the response
+    # on a connection that is kept alive. No method tells that the response was cut short.
+    counted = type(file).__module__ == "http.client" and file.length is not None
+    read = file.read if counted else getattr(file, "read1", file.read)
     while data := await anyio.to_thread.run_sync(read, 1 << 16, abandon_on_cancel=True):
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"input must yield bytes, not {type(data).__name__}")
         yield bytes(data)  # noqa: ASYNC119 - closed by the task that iterates
+    if counted and file.length:
+        from http.client import IncompleteRead  # who has a response has imported it
+
+        raise IncompleteRead(b"", file.length)

@@ -32,7 +32,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any, Final, final
 
 import anyio
@@ -65,6 +65,9 @@ _SLOW: Final = 0.005
 _THREADS: Final = 2
 # Open files: below this limit, starting a process counts beside those that run. A guess.
 _MANY_FILES: Final = 256
+# Seconds that processes of a start that failed may take to die of SIGKILL, and between two looks.
+_DEATH: Final = 0.01
+_LOOK: Final = 0.0005
 
 _WIRED: Final[dict[Wiring, int | None]] = {
     Wiring.CAPTURE: subprocess.PIPE,
@@ -148,8 +151,11 @@ class Started:
             self.on_close = None
 
     def abort(self) -> None:
-        """Leave nothing of stages that have only begun."""
+        """Leave nothing of stages that have only begun. Blocks for 10 ms at most, rarely at all."""
         self.group.reap()
+        last = perf_counter() + _DEATH
+        while not self.group.is_gone() and perf_counter() < last and not self.group.is_dead():
+            sleep(_LOOK)
         self.close()
 
     def _start_on_terminal(self, size: Size) -> None:
