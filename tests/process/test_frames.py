@@ -49,6 +49,19 @@ async def test_a_line_end_may_come_in_two_pieces() -> None:
         assert [line async for line in running.lines(end=b"\r\n")] == [b"a", b"b"]
 
 
+async def test_one_of_several_line_ends_may_come_in_two_pieces() -> None:
+    pieces = sh("printf 'a\r'; read x; printf '\n\nb\r'; read x; printf 'c\r'; read x; printf '\n'")
+    async with pieces.open(input=PIPE) as running:
+        lines = running.lines(end=(b"\r\n", b"\n", b"\r"))
+        assert await anext(lines) == b"a"
+        await running.write(b"\n")
+        assert [await anext(lines), await anext(lines)] == [b"", b"b"]
+        await running.write(b"\n")
+        assert await anext(lines) == b"c"
+        await running.write(b"\n")
+        assert [line async for line in lines] == []
+
+
 async def test_progress_comes_as_it_is_shown() -> None:
     async with sh("printf '1\\r'; read x; printf '2\\r'").open(input=PIPE) as running:
         lines = running.lines(end=b"\r")

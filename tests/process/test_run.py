@@ -388,7 +388,7 @@ async def test_a_missing_program_is_named_and_the_others_end(place: int, tmp_pat
 @pytest.mark.parametrize("number", [errno.EACCES, errno.E2BIG, errno.ENOEXEC])
 async def test_the_system_refuses_the_second_stage(number: int, tmp_path: Path) -> None:
     plain = _file(tmp_path / "plain", b"not a program")
-    odd = _file(tmp_path / "odd", b"\x7fELF nothing")
+    odd = _file(tmp_path / "odd", b"\x7fELF\0 nothing")
     odd.chmod(0o755)
     second = {
         errno.EACCES: Command(plain),
@@ -399,6 +399,21 @@ async def test_the_system_refuses_the_second_stage(number: int, tmp_path: Path) 
         await (sh("exec sleep 60") | second).run()
     assert (caught.value.errno, caught.value.stage) == (number, 1)
     assert len(str(caught.value)) < 300
+
+
+async def test_a_program_that_is_refused_says_what_to_do(tmp_path: Path) -> None:
+    plain = _file(tmp_path / "plain", b"echo\n")
+    with pytest.raises(
+        CommandStartError, match=r"denied: make it executable with chmod \+x /.*ain"
+    ):
+        await Command(plain).run()
+    with pytest.raises(CommandStartError, match=r"Permission denied: it is a folder"):
+        await Command(tmp_path).run()
+    plain.chmod(0o755)
+    with pytest.raises(CommandStartError, match=r"no interpreter: begin it with #!/bin/sh"):
+        await Command(plain).run()
+    with pytest.raises(CommandStartError, match=r"pass long arguments by input= or in a file"):
+        await Command("true", "x" * 3_000_000).run()
 
 
 async def test_a_missing_folder_is_named(tmp_path: Path) -> None:

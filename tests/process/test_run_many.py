@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +14,15 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aconcur.process import DISCARD, Command, CommandFailed, CommandNotFound, Runnable, run_many
+from aconcur.process import (
+    DISCARD,
+    Command,
+    CommandFailed,
+    CommandNotFound,
+    Job,
+    Runnable,
+    run_many,
+)
 from tests.support.commands import lives, noted_pids, sh
 from tests.support.states import until
 
@@ -164,6 +173,23 @@ anyio.run(main, backend={anyio_backend_name!r}, backend_options={options!r})
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (ran.stdout, ran.stderr, ran.returncode) == (b"8385\n", b"", 0)
+
+
+@pytest.mark.parametrize("way", ["function", "triple"])
+async def test_a_file_that_two_commands_would_empty_is_refused(way: str, tmp_path: Path) -> None:
+    file = tmp_path / "same"
+    jobs: list[Job] = [(CAT, b"first", file), (CAT, b"second", tmp_path / "." / "same")]
+    null = Path(os.devnull)
+    jobs += [(CAT, b"", null), (CAT, b"", null)]
+    output: Any = DISCARD
+    if way == "function":
+        files = [file, file, null, null]
+        jobs, output = [(CAT, b"first"), (CAT, b"second"), CAT, CAT], files.__getitem__
+    async with run_many(jobs, output=output, ordered=True) as outcomes:
+        errors = [outcome.error async for outcome in outcomes]
+    assert [type(error) for error in errors] == [type(None), ValueError, type(None), type(None)]
+    assert "the file of an earlier command too" in str(errors[1])
+    assert file.read_bytes() == b"first"
 
 
 @pytest.mark.parametrize("leave", ["break", "error", "cancel"])

@@ -35,10 +35,10 @@ Limits
     Without ``/bin/sh`` there is no guardian. Without ``/proc`` (macOS, BSD) a command that was just
     being started, and a program in its own session on a terminal, are not found.
 
-    What was killed is a zombie until its parent reaps it. After the death of the program that is
-    PID 1 or a subreaper above the program, and the system lets no other process do it: some reap
-    at once, some every two seconds. Until then ``kill(pid, 0)`` succeeds. If the program is PID 1
-    or a subreaper itself, the guardian is its child while it lives.
+    A killed process is a zombie until its parent reaps it. When the program is dead, the parent is
+    PID 1 or a subreaper above the program, and the system lets no other process reap it. Some do so
+    at once, some every two seconds; until then ``kill(pid, 0)`` succeeds. If the program itself is
+    PID 1 or a subreaper, the guardian is its child while it lives.
 """
 
 from __future__ import annotations

@@ -246,7 +246,31 @@ def start_error(error: OSError, place: int, stage: Stage) -> CommandStartError:
         return CommandNotFound(number, args[0], place, args)
     if number in {errno.ENOENT, errno.ENOTDIR} and cwd is not None:
         return CommandStartError(number, cwd, place, args)
-    return CommandStartError(number, args[0], place, args)
+    remedy = _remedy(number, stage)
+    told = f"{os.strerror(number)}: {remedy}" if remedy else ""
+    return CommandStartError(number, args[0], place, args, told)
+
+
+def _remedy(number: int, stage: Stage) -> str:
+    """Return what to do about a program that the system refuses; an empty text if unknown."""
+    if number == errno.E2BIG:
+        return "pass long arguments by input= or in a file"
+    program = os.path.join(stage.cwd or "", os.fsdecode(stage.args[0]))  # noqa: PTH118
+    if number == errno.EACCES and os.path.isdir(program):  # noqa: PTH112
+        return "it is a folder"
+    if number == errno.EACCES and os.path.isfile(program) and not os.access(program, os.X_OK):  # noqa: PTH113
+        return f"make it executable with chmod +x {shlex.quote(program)}"
+    if number == errno.ENOEXEC and _is_text(program):
+        return "its first line names no interpreter: begin it with #!/bin/sh, for example"
+    return ""
+
+
+def _is_text(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return b"\0" not in file.read(256)
+    except OSError:
+        return False
 
 
 def _interpreter_fault(stage: Stage) -> str:

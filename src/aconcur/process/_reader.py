@@ -72,6 +72,7 @@ class StreamReader:
         self.lines: LineBuffer = LineBuffer()
         self._args: tuple[str, ...] = args
         self._raw: bytearray = bytearray()
+        self._rest_of_end: bytes = b""
         self._given_up: bool = False
         self._waited: float = perf_counter()
 
@@ -247,16 +248,30 @@ class StreamReader:
         self._move_to_raw()
         await self.let_others_run()
         start = 0
-        while not (span := finder.find(self._raw, start)):
+        while True:
+            self._drop_rest_of_end()
+            if span := finder.find(self._raw, start):
+                break
             start = 0 if finder.overlap is None else max(0, len(self._raw) - finder.overlap)
             if not (data := await self.read()):
                 raise OutputEnded(self._args, finder.shown, bytes(self._raw))
             self._raw += data
-        return self._take(span[1]), span[1] - span[0]
+        text = self._take(span[1])
+        if not self._raw:
+            self._rest_of_end = finder.longer.get(text[span[0] :], b"")
+        return text, span[1] - span[0]
+
+    def _drop_rest_of_end(self) -> None:
+        """Drop the line feed after a carriage return that came alone and was taken for an end."""
+        if self._raw and self._rest_of_end:
+            if self._raw.startswith(self._rest_of_end):
+                del self._raw[: len(self._rest_of_end)]
+            self._rest_of_end = b""
 
     def _take(self, count: int) -> bytes:
         data = bytes(memoryview(self._raw)[:count])
         del self._raw[:count]
+        self._rest_of_end = b""
         return data
 
     def take_all(self, most: int | None = None) -> bytes:
@@ -275,6 +290,7 @@ class StreamReader:
 
     def _move_to_lines(self) -> None:
         if self._raw:
+            self._drop_rest_of_end()
             data = self.lines.rest() + bytes(self._raw)
             self._raw.clear()
             self.lines.feed(data)
@@ -287,6 +303,8 @@ class _Finder:
     def __init__(self, wanted: Pattern | Collection[bytes]) -> None:
         self.overlap: int | None = None
         """How many bytes before new data may belong to a match; None: any number."""
+        self.longer: dict[bytes, bytes] = {}
+        """An alternative that begins another one, to the rest of that one: a CR to the LF."""
         if isinstance(wanted, re.Pattern):
             if not isinstance(wanted.pattern, bytes):
                 raise TypeError(f"a pattern must be of bytes, as re.compile(b'…'), not {wanted!r}")
@@ -301,6 +319,12 @@ class _Finder:
             raise ValueError(f"{wanted!r} must not be empty")
         longest_first = sorted(several, key=len, reverse=True)
         self._regex = re.compile(b"|".join(map(re.escape, longest_first)))
+        self.longer = {
+            one: longer[len(one) :]
+            for longer in several
+            for one in several
+            if longer.startswith(one) and longer != one
+        }
         self.overlap = len(longest_first[0]) - 1
         self.shown = " or ".join(map(repr, several))
 

@@ -469,6 +469,6 @@ async def read_in_thread(file: Any) -> AsyncIterator[bytes]:  # noqa: ANN401 - h
             raise TypeError(f"input must yield bytes, not {type(data).__name__}")
         yield bytes(data)  # noqa: ASYNC119 - closed by the task that iterates
     if counted and file.length:
-        from http.client import IncompleteRead  # who has a response has imported it
+        from http.client import IncompleteRead  # imported already, by the response
 
         raise IncompleteRead(b"", file.length)

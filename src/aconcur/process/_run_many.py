@@ -112,6 +112,7 @@ class Outcomes(AsyncIterator[Outcome]):
         self._tag = tag
         self._on_progress = on_progress
         self._failed = 0
+        self._files: set[str] = set()
         self._scope = anyio.CancelScope()
         self._started = self._handed = self._busy = 0
         self._ready: dict[int, Outcome] = {}
@@ -201,8 +202,11 @@ class Outcomes(AsyncIterator[Outcome]):
                     f"output), not {job!r}"
                 )
             _check_shared_files(command)
+            template = output is None and isinstance(self._output, str | os.PathLike)
             if output is None:
                 output = _output_of(self._output, index)
+            if not template:  # each index makes another name
+                self._check_own_file(output)
             stages = command._stages  # noqa: SLF001 - the same package
             options = replace(options, input=given)
             if self._tag is None:
@@ -219,6 +223,22 @@ class Outcomes(AsyncIterator[Outcome]):
         self._arrived.append(index)
         self._change()
         self._tell_progress()
+
+    def _check_own_file(self, output: object) -> None:
+        """Refuse a file that another command of these has emptied for itself.
+
+        Raises:
+            ValueError: it is one.
+        """
+        if not isinstance(output, os.PathLike):
+            return
+        path = os.path.abspath(os.fspath(output))  # noqa: PTH100 - a string, ten times as quick
+        if path in self._files and not _is_device(path):
+            raise ValueError(
+                f"output={os.fspath(output)!r} is the file of an earlier command too, and each "
+                "would empty it: give each its own, or use Append(path)"
+            )
+        self._files.add(path)
 
     def _fail(self, error: Exception) -> None:
         """End all that runs; iterating raises the error."""
@@ -258,6 +278,11 @@ def _output_of(output: Any, index: int) -> Any:  # noqa: ANN401 - an Outputs, an
             )
         return Path(given) if isinstance(given, str) else given
     return output
+
+
+def _is_device(path: str) -> bool:
+    """Return whether a path is something else than a file, such as /dev/null or a named pipe."""
+    return os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113
 
 
 def _is_function(output: Outputs) -> bool:
@@ -324,7 +349,8 @@ async def run_many(
         ordered: hand out outcomes in the order of the input rather than as they come.
         output: as for ``run()``, but a path must contain ``{index}``, and a function is called
             with the index of the command and returns its output: ``"{index}.out"``,
-            ``lambda index: folder / names[index]``. The index counts from 0.
+            ``lambda index: folder / names[index]``. The index counts from 0. Of commands that are
+            given the same file, the second and later ones are errors.
         check: as for ``run()``: whether a failed stage makes the outcome an error.
         on_error: ``COLLECT``: errors are outcomes; ``RAISE``: at the first one all other commands
             are ended, and iterating raises it.
