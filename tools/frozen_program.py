@@ -72,9 +72,9 @@ def freeze(folder: Path, name: str, first: str) -> Path:
 
 
 def said(*command: str | Path) -> str:
-    """Return what a program prints to stdout within a minute."""
+    """Return what a program prints to stdout."""
     return subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, timeout=60, check=False
+        command, stdout=subprocess.PIPE, text=True, timeout=300, check=False
     ).stdout
 
 

@@ -15,8 +15,9 @@ from tests.support.programs import run_program
 pytestmark = pytest.mark.timeout(300)
 
 PROGRAM = """
-import enum, logging, sys
+import enum, gc, logging, sys, time
 from dataclasses import dataclass
+from functools import partial
 import anyio
 from aconcur import parallel
 from aconcur.parallel import cluster
@@ -34,12 +35,34 @@ def area(shape):
 def is_red(colour):
     return colour is Colour.RED
 
+class Model:
+    pass
+
+def wait_with(model, seconds):
+    time.sleep(seconds)
+    return isinstance(model.get(), Model)
+
+def models(_):
+    gc.collect()
+    return sum(isinstance(one, Model) for one in gc.get_objects())
+
 async def main():
     async with cluster(workers=1) as executor:
         over = lambda fn, item: parallel.map(fn, [item], executor=executor).collect()
         squares = await over(Square, 3)
         print(executor.workers, await over(area, Square(3)), await over(is_red, Colour.RED),
               squares, type(squares[0]) is Square)
+        model = await executor.share(Model())
+        calls = [executor.submit(wait_with, model, 0.3), executor.submit(wait_with, model, 0)]
+        mapped = parallel.map(partial(wait_with, model), [0], executor=executor)
+        print(await mapped.collect())
+        del model, mapped
+        gc.collect()
+        print([await anyio.to_thread.run_sync(call.result) for call in calls])
+        with anyio.fail_after(20):
+            while await over(models, 0) != [0]:
+                await anyio.sleep(0.05)
+        print("freed")
 
 async def without_workers():
     from distributed import Scheduler
@@ -58,6 +81,9 @@ def test_a_local_cluster_shares_main_and_one_without_workers_says_so(tmp_path: P
     done = run_program(tmp_path, PROGRAM)
     lines = [line for line in done.stdout.splitlines() if not line.startswith("distributed")]
     assert lines[0] == "1 [9] [True] [Square(side=3)] True", done.stderr
+    assert lines.pop(1) == "[True]"
+    assert lines.pop(1) == "[True, True]"
+    assert lines.pop(1) == "freed"
     assert lines[1].startswith("aconcur.parallel: the scheduler at tcp://127.0.0.1:")
     assert lines[1].endswith(
         "start one with 'dask worker " + lines[1].split("at ")[1].split()[0] + "'"

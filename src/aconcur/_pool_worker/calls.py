@@ -6,7 +6,17 @@ nor hangs it. Large bytes are left to the executor's own pickling, so they are n
 
 from __future__ import annotations
 
-__all__ = ("NoCall", "Sealed", "SentAnswer", "SentCall", "call_with_shared", "new_page", "seal")
+__all__ = (
+    "NoCall",
+    "Sealed",
+    "SealedCall",
+    "SentAnswer",
+    "SentCall",
+    "call_with_shared",
+    "forget",
+    "new_page",
+    "seal",
+)
 
 import io
 import pickle
@@ -16,7 +26,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from aconcur._pool_worker.codec import INLINE, Encoded
 from aconcur._pool_worker.failures import pack
-from aconcur._pool_worker.kept import is_kept, keep
+from aconcur._pool_worker.kept import drop, is_kept, keep
 from aconcur._pool_worker.task import CELLS, Page, Task
 from aconcur._pool_worker.work import Answer, encode_answer, work
 
@@ -140,6 +150,17 @@ class SentCall(NamedTuple):
         return SentAnswer(seal(answer, message), seconds)
 
 
+class SealedCall(NamedTuple):
+    """A function and its arguments."""
+
+    sealed: Sealed
+
+    def __call__(self) -> Any:  # noqa: ANN401 - the function's
+        """Call the function. Runs in the worker."""
+        function, arguments, options = self.sealed.open()
+        return function(*arguments, **options)
+
+
 def new_page() -> Page:
     """Return a page that no other process reads."""
     return memoryview(bytearray(8 * CELLS)).cast("q")
@@ -151,18 +172,18 @@ def _function(_: Key, sealed: Sealed) -> Callable[[Any], Any]:
     return function
 
 
-def call_with_shared(
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    options: dict[str, Any],
-    keys: tuple[str, ...],
-    *values: Sealed,
-) -> Any:  # noqa: ANN401
-    """Call a function in a worker of a cluster after storing the values that it may refer to."""
+def call_with_shared(call: Callable[[], Any], keys: tuple[str, ...], *values: Sealed) -> Any:  # noqa: ANN401
+    """Make a call in a worker of a cluster after storing the values that it may refer to."""
     for key, value in zip(keys, values, strict=True):
         if not is_kept(key):
             keep(key, value.open())
-    return function(*args, **options)
+    return call()
+
+
+def forget(key: str) -> None:
+    """Drop a shared value, and the functions that hold it. Called in a worker of a cluster."""
+    drop(key)
+    _function.cache_clear()
 
 
 class NoCall:

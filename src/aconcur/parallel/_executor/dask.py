@@ -20,12 +20,11 @@ import anyio.to_thread
 
 from aconcur._core.cpus import usable_cpus
 from aconcur._core.validation import check_count, check_seconds
-from aconcur._pool_worker.calls import Sealed, call_with_shared
-from aconcur._pool_worker.kept import drop
+from aconcur._pool_worker.calls import Sealed, SealedCall, call_with_shared, forget
 from aconcur._pool_worker.shared import Shared
 from aconcur.errors import MissingRequirementError
 from aconcur.parallel._errors import ClusterUnreachable
-from aconcur.parallel._executor.call import joined, sender_for
+from aconcur.parallel._executor.call import ExecutorCall, joined, sender_for
 from aconcur.parallel._pool.launch import check_main_for_spawn
 
 if TYPE_CHECKING:
@@ -48,6 +47,22 @@ def _same(value: T) -> T:
 
 
 @final
+class _Placed:
+    """A shared value on the workers. It is freed with its handle and the last call that may use it.
+
+    Args:
+        key: its key.
+        held: distributed's future, which keeps it on the workers.
+    """
+
+    __slots__ = ("__weakref__", "held", "key")
+
+    def __init__(self, key: str, held: Any) -> None:  # noqa: ANN401
+        self.key: str = key
+        self.held: Any = held
+
+
+@final
 class Cluster(Executor):
     """The workers of a scheduler, as an executor of PEP 3148. Made by :func:`cluster`.
 
@@ -63,7 +78,7 @@ class Cluster(Executor):
         # pure=False gives each call a name of its own, so two equal calls are made twice.
         self._executor: Executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
         self._address = str(self._scheduler.address)
-        self._shared: dict[str, Any] = {}  # distributed's futures of the shared values
+        self._shared: dict[str, _Placed] = {}
         self._workers, self._asked = workers, time.monotonic()
 
     def __repr__(self) -> str:
@@ -94,16 +109,24 @@ class Cluster(Executor):
         """
         if not self._shared:
             return self._executor.submit(fn, *args, **kwargs)
-        # Dask brings what a call depends on to its worker, also to one that comes later.
-        keys, held = tuple(self._shared), self._shared.values()
-        return self._executor.submit(call_with_shared, fn, args, kwargs, keys, *held)
+        # Dask brings what a call depends on to its worker, also to one that comes later. There it
+        # is stored before the handles among the arguments are unpickled.
+        call: Any = fn
+        if not isinstance(fn, ExecutorCall):
+            whole = fn, args, kwargs
+            call = SealedCall(joined(sender_for(self).encode_call(fn, whole)))
+        placed = list(self._shared.values())
+        keys, held = tuple(one.key for one in placed), [one.held for one in placed]
+        future = self._executor.submit(call_with_shared, call, keys, *held)
+        future.add_done_callback(lambda _: placed.clear())
+        return future
 
     async def share(self, value: T) -> Shared[T]:
         """Send a value to all workers once, and return a handle to pass to functions.
 
         A function gets the value by :meth:`Shared.get`, as from :meth:`Pool.share`. Workers that
         come later get it with their first call. It is freed when the handle is
-        garbage-collected.
+        garbage-collected and the calls that were made before that have ended.
 
         **Cancelled**: waits until the value has been sent, and frees it.
 
@@ -113,9 +136,12 @@ class Cluster(Executor):
         """
         key = f"aconcur-{uuid4().hex}"
         sealed = joined(sender_for(self).encode_value(value))
-        self._shared[key] = await anyio.to_thread.run_sync(self._place, key, sealed)
+        placed = _Placed(key, await anyio.to_thread.run_sync(self._place, key, sealed))
+        add = self._loop.add_callback
+        weakref.finalize(placed, add, self._free, key, placed.held).atexit = False
+        self._shared[key] = placed
         shared = Shared(value, key)
-        weakref.finalize(shared, self._loop.add_callback, self._free, key).atexit = False
+        weakref.finalize(shared, self._shared.pop, key).atexit = False
         return shared
 
     def _place(self, key: str, sealed: Sealed) -> Any:  # noqa: ANN401
@@ -133,10 +159,10 @@ class Cluster(Executor):
         client.sync(client._replicate, [held], callback_timeout=_PLACING)  # noqa: SLF001
         return held
 
-    async def _free(self, key: str) -> None:
-        self._shared.pop(key).release()
+    async def _free(self, key: str, held: Any) -> None:  # noqa: ANN401
+        held.release()
         with suppress(OSError):
-            await cast(Any, self._client)._run(drop, key)  # noqa: SLF001 - run() would block
+            await cast(Any, self._client)._run(forget, key)  # noqa: SLF001 - run() would block
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; wait for those under way, or cancel them."""
