@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,6 +16,7 @@ import pytest
 
 from aconcur.parallel import Pool, open_pool
 from tests.support import parallel_tasks as tasks
+from tests.support.states import BOUND, until
 
 PROGRAM = """
 import anyio, math, sys
@@ -77,15 +79,18 @@ async def test_an_exception_of_a_signal_handler_ends_an_endless_map(pool: Pool) 
     assert await pool.run(tasks.square, 3) == 9
 
 
-async def test_an_interrupt_while_an_async_input_is_drawn_ends_the_map(pool: Pool) -> None:
+async def test_an_interrupt_while_an_async_input_is_drawn_ends_the_map_at_once(
+    pool: Pool, tmp_path: Path
+) -> None:
     async def source() -> Any:  # noqa: ANN401
-        yield 1
+        yield str(tmp_path / "never"), 1
+        await until(lambda: pool.statistics().busy)
         raise KeyboardInterrupt("mine")
 
     caught: list[BaseException] = []
-    with anyio.fail_after(60):
+    with anyio.fail_after(BOUND):
         try:
-            await pool.map(tasks.square, source()).collect()
+            await pool.map(tasks.wait_for, source()).collect()
         except BaseException as error:  # noqa: ASYNC103, BLE001 - looked at below
             caught.append(error)
     assert [repr(one) for one in caught] == ["KeyboardInterrupt('mine')"]
