@@ -63,10 +63,16 @@ async def test_an_unknown_interpreter_is_an_error_that_says_so(
 
 @on_one_loop
 @pytest.mark.parametrize("start", ["exec", "forkserver"])
-@pytest.mark.parametrize("size", [1, 10_000_000], ids=["small", "large initargs"])
+@pytest.mark.parametrize(
+    ("size", "argument"),
+    [(1, 1), (10_000_000, 1), (1, 10_000_000)],
+    # The last does not fit into the socket, so the worker's end shows as it is written.
+    ids=["small", "large initargs", "long command line"],
+)
 async def test_a_worker_that_ends_before_it_reads_is_replaced(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int, start: StartMethod
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int, argument: int, start: StartMethod
 ) -> None:
+    monkeypatch.setattr(sys, "argv", ["x" * argument])
     mark, program = tmp_path / "mark", tmp_path / "python"
     once = f"#!/bin/sh\nif [ ! -e {mark} ]; then touch {mark}; exit 1; fi\n"
     program.write_text(f'{once}exec {sys.executable} "$@"\n')

@@ -80,6 +80,25 @@ async def test_a_result_whose_pickling_raises_no_exception_fails_alone(pool: Poo
     assert isinstance(results.failures[0].error, RemoteError)
 
 
+@pytest.mark.parametrize("over", ["pool", "executor"])
+async def test_results_that_cannot_be_pickled_fail_beside_items_that_raise(
+    pool: Pool, over: str
+) -> None:
+    with ProcessPoolExecutor(1, get_context("fork")) as executor, anyio.fail_after(BOUND):
+        results = parallel.map(
+            tasks.return_a_lock_or_fail,
+            range(12),
+            executor=pool if over == "pool" else executor,
+            chunk=12,
+            on_error=COLLECT,
+        )
+        assert await results.collect() == [3, 5, 9, 11]
+    failed = [(one.index, type(one.error)) for one in results.failures]
+    assert failed == [
+        (n, ValueError if n % 3 == 1 else TypeError) for n in range(12) if n not in {3, 5, 9, 11}
+    ]
+
+
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
 async def test_a_task_that_raises_no_exception_fails_alone(
     pool: Pool, error: BaseException

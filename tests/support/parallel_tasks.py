@@ -319,6 +319,13 @@ async def log_later(number: int) -> None:
     await asyncio.to_thread(log, number)
 
 
+def return_a_lock_or_fail(number: int) -> object:
+    """Return a result that cannot be pickled at even positions, and fail at every third."""
+    if number % 3 == 1:
+        raise ValueError(number)
+    return Lock() if number % 2 == 0 else number
+
+
 def hold(path: str) -> Iterator[None]:
     """Note when it is opened and closed: an initializer that holds a resource."""
     with open(path, "a") as file:  # noqa: PTH123 - runs in a worker

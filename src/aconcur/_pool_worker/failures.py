@@ -104,8 +104,9 @@ def _picklers() -> Iterator[Any]:
 def type_name(error: BaseException) -> str:
     """Return the name of the exception's class, with its module."""
     kind = type(error)
-    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return module + kind.__qualname__
+    # As a worker calls the parent's __main__ (main_module).
+    module = "__main__" if kind.__module__ == "__mp_main__" else kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
 def _text(error: BaseException) -> str:

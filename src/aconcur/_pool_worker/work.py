@@ -121,7 +121,7 @@ def encode_answer(answer: Answer) -> Encoded:
                 except BaseException:  # noqa: BLE001 - the first error says more
                     errors[at] = pack(error)
                     results[at] = None
-        return encode((results, errors))
+        return encode((results, dict(sorted(errors.items()))))
 
 
 class ByValue:
