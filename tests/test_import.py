@@ -55,6 +55,21 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     assert not _modules_after(program) & HEAVY
 
 
+def test_a_package_is_loaded_when_it_is_first_used() -> None:
+    used = _modules_after("import aconcur; aconcur.lock.Guarded(1)")
+    assert "aconcur.lock" in used
+    assert "aconcur.pipeline" not in used
+
+
+def test_what_is_offered_is_listed_and_what_is_not_is_an_error() -> None:
+    import aconcur
+
+    assert set(aconcur.__all__) <= set(dir(aconcur))
+    assert all(getattr(aconcur, name) is not None for name in aconcur.__all__)
+    with pytest.raises(AttributeError, match="module 'aconcur' has no attribute 'pipelines'"):
+        aconcur.pipelines  # type: ignore[attr-defined]  # noqa: B018
+
+
 def test_import_loads_little_more_than_anyio() -> None:
     added = _modules_after("import aconcur") - _modules_after("import anyio")
     stdlib = {name for name in added if name.partition(".")[0] in sys.stdlib_module_names}

@@ -54,6 +54,17 @@ def in_threads():
 """
 
 
+IMPATIENT = """
+import anyio, anyio.lowlevel
+async def gives_up():
+    done = False
+    with anyio.move_on_after(1):
+        await anyio.lowlevel.checkpoint()
+        done = True
+    assert done
+"""
+
+
 def race(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "aconcur", "race", *arguments],
@@ -112,6 +123,16 @@ def test_a_function_of_the_users_is_explored(bank: str, backend: str) -> None:
     again = race(f"{bank}::twice", "--backend", backend, "--replay", "fifo")
     assert again.returncode == 1
     assert again.stdout.partition("replay token")[2] == done.stdout.partition("replay token")[2]
+
+
+def test_timers_race_as_they_are_asked_to(tmp_path: Path) -> None:
+    (tmp_path / "impatient.py").write_text(IMPATIENT)
+    scenario = f"{tmp_path}/impatient.py::gives_up"
+    found = race(scenario)
+    assert (found.returncode, found.stderr) == (1, "")
+    token = found.stdout.partition("replay token '")[2].partition("'")[0]
+    assert race(scenario, "--replay", token).returncode == 1
+    assert race(scenario, "--timers", "idle").returncode == 0
 
 
 def test_a_plain_function_is_explored_with_threads(bank: str) -> None:

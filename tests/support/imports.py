@@ -22,7 +22,7 @@ class Import(NamedTuple):
     target: str
     """The dotted name that is imported: a module, or a name in one."""
     deferred: bool
-    """Whether it runs only when a function is called."""
+    """Whether it runs only when a function is called, or never, for a type checker."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} imports {self.target}"
@@ -62,7 +62,9 @@ def _statements(tree: ast.AST) -> Iterator[tuple[ast.Import | ast.ImportFrom, bo
     for node, deferred in nodes:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node, deferred
-        inside = deferred or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        inside = deferred or function or for_types
         nodes += [(child, inside) for child in ast.iter_child_nodes(node)]
 
 

@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "journal": "show what a resumable run has done; mark failed items for another try",
     "life": "play, draw or count a pattern of the Game of Life",
     "gcd": "compute greatest common divisors on all cores, or on a cluster",
+    "doctor": "print what a bug report should say about this machine",
 }
 
 

@@ -45,6 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="most deviations from the base order (default: 2 for threads; for tasks 0, 1, 2 and "
         "so on, as far as a second allows)",
     )
+    add(
+        "--timers",
+        choices=("timeouts", "explore", "idle"),
+        default="timeouts",
+        help="which timers of tasks may fire while a task could go on: time limits (default), all "
+        "(sleeps too), or none",
+    )
     add("--schedules", type=int, default=20_000, help="most schedules to run (default: 20000)")
     add("--replay", metavar="TOKEN", help="run only the schedule whose token a failure printed")
 
@@ -74,8 +81,8 @@ def _run(scenario: Scenario, file: str, chosen: argparse.Namespace) -> Explorati
         limits["bound"] = chosen.bound
     if iscoroutinefunction(scenario):
         if chosen.replay is not None:
-            return replay(scenario, chosen.replay, backend=chosen.backend)
-        return explore(scenario, backend=chosen.backend, **limits)
+            return replay(scenario, chosen.replay, backend=chosen.backend, timers=chosen.timers)
+        return explore(scenario, backend=chosen.backend, timers=chosen.timers, **limits)
     where: dict[str, Any] = {"grain": chosen.grain, "files": (file,)}
     if chosen.replay is not None:
         return replay_threads(scenario, chosen.replay, **where)
