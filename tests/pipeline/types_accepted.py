@@ -24,6 +24,7 @@ from aconcur.pipeline import (
     Queue,
     Retry,
     Run,
+    Service,
     StageOptions,
     retry_after,
     stage,
@@ -149,6 +150,9 @@ async def runs(pipeline: Pipeline[str, int], urls: Iterable[str], queue: Queue[s
     )
     assert_type(await pipeline.collect(urls, journal=journal, key=len, progress=True), list[int])
     assert_type(pipeline.run_sync(["a"]), PipelineReport)
+    async with pipeline.serve() as service:
+        assert_type(service, Service[str, int])
+        assert_type(await service.submit("a"), int)
     assert_type(await pipeline.collect(urls, via=THREADS), list[int])
     assert_type(pipeline.fed_by(urls, via=THREADS, ahead=4), Fed[int])
     for size in pipeline.iter_sync(urls):

@@ -41,6 +41,10 @@ async def wrong(pipeline: Pipeline[str, bytes], queue: Queue[int]) -> None:
     pipeline | stage(count)  # type: ignore[arg-type]
     await pipeline.collect([1, 2])  # type: ignore[list-item]
     await pipeline.run(queue)  # type: ignore[arg-type]
+    async with pipeline.serve() as service:
+        await service.submit(3)  # type: ignore[arg-type]
+        text: str = await service.submit("a")  # type: ignore[assignment]
+        del text
     await pipeline.run(["a"], via="threads")  # type: ignore[arg-type]
     await pipeline.run([1], via=THREADS)  # type: ignore[list-item]
     await pipeline.run(["a"], key=abs)  # type: ignore[arg-type]

@@ -40,6 +40,8 @@ __all__ = (
     "Retry",
     "Run",
     "Runner",
+    "Service",
+    "ServiceClosed",
     "StageOptions",
     "StageReport",
     "ThreadEnd",
@@ -55,6 +57,7 @@ from aconcur.pipeline._errors import JournalError as JournalError
 from aconcur.pipeline._errors import QueueClosed as QueueClosed
 from aconcur.pipeline._errors import QueueEmpty as QueueEmpty
 from aconcur.pipeline._errors import QueueFull as QueueFull
+from aconcur.pipeline._errors import ServiceClosed as ServiceClosed
 from aconcur.pipeline._journal.journal import Journal as Journal
 from aconcur.pipeline._journal.journal import JournalFailure as JournalFailure
 from aconcur.pipeline._journal.journal import JournalStatistics as JournalStatistics
@@ -74,6 +77,7 @@ from aconcur.pipeline._report import StageReport as StageReport
 from aconcur.pipeline._retry import Retry as Retry
 from aconcur.pipeline._retry import retry_after as retry_after
 from aconcur.pipeline._run import Run as Run
+from aconcur.pipeline._service import Service as Service
 from aconcur.pipeline._shown.progress import ProgressDisplay as ProgressDisplay
 from aconcur.pipeline._shown.progress import ProgressLines as ProgressLines
 from aconcur.pipeline._spec import COLLECT as COLLECT

@@ -12,6 +12,7 @@ __all__ = (
     "QueueClosed",
     "QueueEmpty",
     "QueueFull",
+    "ServiceClosed",
     "forget_frames",
     "own_cancellation",
 )
@@ -77,6 +78,13 @@ class QueueFull(AconcurError, asyncio.QueueFull):  # noqa: N818 - as asyncio's
 
     def __init__(self, maxsize: int) -> None:
         super().__init__(f"all {maxsize} slots are taken: await put(), or try again later")
+
+
+class ServiceClosed(AconcurError):  # noqa: N818 - as QueueClosed
+    """Raised by :meth:`Service.submit` when the item cannot be worked on, or not any more.
+
+    The item may have passed some of the stages.
+    """
 
 
 class ItemCancelledError(AconcurError):

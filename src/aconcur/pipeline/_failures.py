@@ -16,7 +16,7 @@ keeps the item, and all locals of the failed call, until the garbage collector r
 
 from __future__ import annotations
 
-__all__ = ("apply_policy", "item_of", "settle")
+__all__ = ("apply_policy", "item_of", "note_failure", "settle")
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -203,8 +203,7 @@ async def _react(stage: Stage, failure: Failure) -> Any:  # noqa: ANN401
     if reaction is RAISE:
         stage.failed += 1
         stage.keep(failure)
-        _add_note(failure)
-        _log(logging.WARNING, "ends the run", stage, failure.item, failure.error, failure.attempts)
+        note_failure(stage, failure, "ends the run")
         try:
             raise failure.error
         finally:
@@ -252,10 +251,12 @@ def _forget_locals(error: BaseException) -> None:
             rest += (one.__cause__, one.__context__)
 
 
-def _add_note(failure: Failure) -> None:
+def note_failure(stage: Stage, failure: Failure, what: str) -> None:
+    """Add the item and the stage to the error, and log what becomes of it."""
     after = f" at attempt {failure.attempts}" if failure.attempts > 1 else ""
     shown = _shown(failure.item)
     failure.error.add_note(f"in stage {failure.stage!r}{after}, item: {shown}")
+    _log(logging.WARNING, what, stage, failure.item, failure.error, failure.attempts)
 
 
 def _shown(item: Any) -> str:  # noqa: ANN401

@@ -22,6 +22,7 @@ from aconcur.pipeline._report import PipelineReport
 from aconcur.pipeline._resource import OpenResource
 from aconcur.pipeline._retry import Retry
 from aconcur.pipeline._run import Background, Run, forget_failures, open_run
+from aconcur.pipeline._service import Service, check_service, open_service
 from aconcur.pipeline._shown.progress import Shown, display, showing
 from aconcur.pipeline._sources.thread import InThread, ReadVia, read_via
 from aconcur.pipeline._spec import (
@@ -701,6 +702,30 @@ class Pipeline(Generic[In, Out]):
         if ahead is not None:
             check_count("ahead", ahead, 0)
         return open_run(self._specs, read_via(source, via), ahead, unwrap=unwrap)
+
+    def serve(self, *, unwrap: bool = False) -> AbstractAsyncContextManager[Service[In, Out]]:
+        """Return a block in which any task submits items, and awaits the result of each.
+
+        ::
+
+            async with stage(fetch, workers=8, retry=retry).map(parse).serve() as service:
+                page = await service.submit(url)    # from any request handler
+
+        All callers share the workers, buffers, limiters and retries. Results come as they are
+        ready, also with ``ordered=True``: callers have no order among each other. An error of a
+        stage with ``on_error=RAISE`` is raised by ``submit()`` and the run goes on; with another
+        ``on_error`` that is done too. Leaving the block cancels what is under work; await
+        :meth:`Service.drain` before to let it finish.
+
+        Args:
+            unwrap: as for :meth:`open`, for errors that end the run, such as a broken executor.
+
+        Raises:
+            ValueError: a stage does not make one result of each item: ``filter``, ``flat_map``,
+                ``batch``, ``merge``, or a ``rate_limit`` at the end.
+        """
+        check_service(self._specs)
+        return open_service(self._specs, unwrap=unwrap)
 
     async def collect(
         self,
