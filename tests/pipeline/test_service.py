@@ -10,7 +10,7 @@ import pytest
 
 from aconcur.pipeline import COLLECT, THREADS, Limiter, Retry, Service, ServiceClosed, stage
 from aconcur.testing import cancel_everywhere, explore
-from tests.support.states import until
+from tests.support.states import BOUND, until
 
 
 async def double(item: int) -> int:
@@ -83,8 +83,10 @@ async def test_a_slow_item_does_not_hold_up_the_others() -> None:
     ):
         group.start_soon(service.submit, 0)
         await until(lambda: service.waiting == 1)
-        assert await service.submit(1) == 2
+        with anyio.move_on_after(BOUND / 4) as others:
+            assert await service.submit(1) == 2
         release.set()
+        assert not others.cancelled_caught
 
 
 async def test_an_item_that_is_given_up_is_not_begun_or_goes_no_further() -> None:
