@@ -109,3 +109,35 @@ async def test_an_async_input_that_never_waits_lets_others_run() -> None:
             yield b"x"
 
     assert await longest_hold(lambda: Command("cat").run(input=eager(), output=DISCARD)) < PATIENCE
+
+
+@pytest.mark.parametrize("how", ["receive", "read_exactly"])
+async def test_reading_a_flood_by_bytes_lets_others_run(how: str) -> None:
+    async with YES.open(grace=0) as running:
+
+        async def read() -> None:
+            end = time.perf_counter() + 0.6
+            while time.perf_counter() < end:
+                assert await getattr(running, how)(2) == b"y\n"
+                work_for(0.0001)
+
+        assert await longest_hold(read) < PATIENCE
+
+
+@pytest.mark.parametrize("kind", ["iterable", "async iterable"])
+async def test_an_input_of_empty_chunks_lets_others_run(kind: str) -> None:
+    def empty() -> Iterator[bytes]:
+        end = time.perf_counter() + 0.6
+        while time.perf_counter() < end:
+            yield b""
+        yield b"end"
+
+    async def empty_async() -> AsyncIterator[bytes]:
+        for chunk in empty():
+            yield chunk
+
+    async def feed() -> None:
+        source = empty() if kind == "iterable" else empty_async()
+        assert (await Command("cat").run(input=source)).stdout == b"end"
+
+    assert await longest_hold(feed) < PATIENCE
