@@ -216,7 +216,8 @@ async def test_a_stop_iteration_of_the_function_is_an_error(pool: Pool) -> None:
 async def test_an_item_that_kills_its_worker_is_the_only_one_that_fails(pool: Pool) -> None:
     deadly = [0, 500, 501, 1999]
     results = pool.map(partial(tasks.die_at, at=deadly), range(2000), on_error=COLLECT)
-    found = await results.collect()
+    with anyio.fail_after(BOUND):
+        found = await results.collect()
     assert found == [number for number in range(2000) if number not in deadly]
     assert sorted(failure.item for failure in results.failures) == deadly
     for failure in results.failures:
@@ -318,6 +319,12 @@ async def test_large_items_pass_in_bounded_number(pool: Pool) -> None:
         assert size == 8 << 20
         assert drawn - taken <= 9
     assert taken == 30
+
+
+async def test_large_items_behind_small_ones_are_sent_one_by_one(pool: Pool) -> None:
+    items = [b""] * 3000 + [bytes(1 << 20)] * 40
+    assert await pool.map(len, iter(items)).collect() == [len(item) for item in items]
+    assert pool.statistics().chunks >= 40
 
 
 async def test_progress_is_told(pool: Pool) -> None:

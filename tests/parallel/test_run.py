@@ -25,7 +25,7 @@ from aconcur.parallel import (
     open_pool,
 )
 from tests.support import parallel_tasks as tasks
-from tests.support.states import BOUND
+from tests.support.states import BOUND, until
 
 
 async def test_returns_what_the_function_returns_in_another_process(pool: Pool) -> None:
@@ -207,14 +207,16 @@ async def test_a_call_does_not_wait_for_a_map_to_end(pool: Pool) -> None:
                 pass
 
         group.start_soon(map_for_ever)
-        assert await pool.run(tasks.square, 3) == 9
+        await until(lambda: pool.statistics().done)
+        with anyio.fail_after(BOUND):
+            assert await pool.run(tasks.square, 3) == 9
         group.cancel_scope.cancel()
 
 
 async def test_a_closed_pool_refuses_calls() -> None:
     async with open_pool(1, start="fork") as pool:
         pass
-    with pytest.raises(PoolClosed, match=r"run\(\)"):
+    with anyio.fail_after(BOUND), pytest.raises(PoolClosed, match=r"run\(\)"):
         await pool.run(tasks.square, 3)
     assert repr(pool) == "<Pool: closed>"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -28,31 +29,27 @@ def one_waits(path: Path, before: int, after: int) -> Iterator[tuple[str, int]]:
 async def test_items_behind_a_long_one_are_done_by_others(
     pool: Pool, tmp_path: Path, chunk: int | None
 ) -> None:
-    go = tmp_path / "go"
+    go, log = tmp_path / "go", tmp_path / "log"
     found: list[int] = []
     # What was done before it in its chunk waits for it, in the answer; what comes after does not.
     # A limit has its worker begin items one by one: quick ones would be begun some at a time.
     before = 10 * chunk if chunk else 0
     with anyio.fail_after(30):
         items = one_waits(go, before, 100)
-        async for number in pool.map(
-            tasks.wait_for, items, ordered=False, chunk=chunk, timeout=600
-        ):
+        noted = partial(tasks.note_and_wait_for, str(log))
+        async for number in pool.map(noted, items, ordered=False, chunk=chunk, timeout=600):
             found.append(number)
             if sum(one > before for one in found) == 100:
                 go.touch()
     assert sorted(found) == list(range(before + 101))
+    assert sorted(map(int, log.read_text().split())) == sorted(found)
     assert pool.statistics().died == pool.statistics().killed == 0
 
 
 async def test_each_item_is_begun_once(pool: Pool, tmp_path: Path) -> None:
     for turn in range(8):
         go, log = tmp_path / f"go {turn}", tmp_path / f"log {turn}"
-
-        def note(pair: tuple[str, int], log: str = str(log)) -> int:
-            with open(log, "a") as file:  # noqa: PTH123 - runs in a worker
-                file.write(f"{pair[1]}\n")
-            return tasks.wait_for(pair)
+        noted = partial(tasks.note_and_wait_for, str(log))
 
         async with anyio.create_task_group() as group:
 
@@ -61,7 +58,7 @@ async def test_each_item_is_begun_once(pool: Pool, tmp_path: Path) -> None:
                 go.touch()
 
             group.start_soon(open_the_gate)
-            found = await pool.map(note, one_waits(go, 30 * turn, 60)).collect()
+            found = await pool.map(noted, one_waits(go, 30 * turn, 60)).collect()
         assert found == list(range(30 * turn + 61))
         assert sorted(map(int, log.read_text().split())) == found
 

@@ -258,6 +258,8 @@ async def test_items_and_results_share_one_bound_of_bytes(pool: Pool) -> None:
     taken = 0
     async for _ in pool.map(bytes, blobs()):
         taken += 1
+        if taken == 20:  # no more is drawn when all workers have ended what they had
+            await until(lambda: not pool.statistics().busy)
         # 64 MiB are 8 pairs of 4 MiB each; the first draws come before sizes are known.
         assert drawn - taken <= 12
     assert taken == 60

@@ -217,6 +217,13 @@ def sleep_long_at_three(number: int) -> int:
     return number
 
 
+def note_and_wait_for(log: str, pair: tuple[str, int]) -> int:
+    """Note the number of an item that is begun, then do as ``wait_for``."""
+    with open(log, "a") as file:  # noqa: PTH123 - a short write is whole
+        file.write(f"{pair[1]}\n")
+    return wait_for(pair)
+
+
 def wait_for(pair: tuple[str, int]) -> int:
     """Wait until a file exists, if one is named; tell who has been called."""
     path, number = pair
