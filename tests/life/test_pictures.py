@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aconcur._core.cpus import usable_cpus
 from aconcur.errors import MissingRequirementError
 from aconcur.life import Generation, Grid, Look, animate, write_png
 from aconcur.life._images.gif import _use_numba
+from aconcur.parallel import usable_cpus
 from aconcur.testing import cancel_everywhere
 
 Backend: TypeAlias = Literal["asyncio", "uvloop", "trio"]

@@ -322,9 +322,16 @@ async def test_large_items_pass_in_bounded_number(pool: Pool) -> None:
 
 
 async def test_large_items_behind_small_ones_are_sent_one_by_one(pool: Pool) -> None:
-    items = [b""] * 3000 + [bytes(1 << 20)] * 40
-    assert await pool.map(len, iter(items)).collect() == [len(item) for item in items]
-    assert pool.statistics().chunks >= 40
+    before = 0
+
+    def source() -> Iterator[bytes]:
+        nonlocal before
+        yield from [b""] * 3000
+        before = pool.statistics().chunks
+        yield from [bytes(1 << 20)] * 40
+
+    assert await pool.map(len, source()).collect() == [0] * 3000 + [1 << 20] * 40
+    assert pool.statistics().chunks - before >= 40
 
 
 async def test_progress_is_told(pool: Pool) -> None:

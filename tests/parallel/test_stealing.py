@@ -10,10 +10,8 @@ import anyio
 import pytest
 
 from aconcur.parallel import COLLECT, Pool, WorkerDied, open_pool
-from aconcur.parallel._map.chunk import Death
-from aconcur.parallel._map.job import Job, MapOptions
 from tests.support import parallel_tasks as tasks
-from tests.support.hands import hands
+from tests.support.hands import KILLED, hands
 
 
 def one_waits(path: Path, before: int, after: int) -> Iterator[tuple[str, int]]:
@@ -88,12 +86,12 @@ async def test_who_dies_after_its_items_were_taken_back_is_blamed_alone(
 
 async def test_a_death_at_what_was_cut_off_blames_nobody() -> None:
     async with hands(0) as crew:
-        crew.job = job = Job(crew, abs, iter(range(3)), MapOptions(chunk=3))
+        job = crew.begin(abs, iter(range(3)), chunk=3)
         chunk = job.next_chunk()
         assert chunk is not None
         assert job.take_back(chunk, 1) == 2
         # It had told of the second item, and seen then that it was called off.
-        job.crashed(chunk, 1, 2, Death(signal=9))
+        job.crashed(chunk, 1, 2, KILLED)
         assert [(one.start, one.items) for one in job.postponed] == [(0, [0]), (1, [1, 2])]
         assert not job.failures
 

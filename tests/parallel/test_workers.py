@@ -13,7 +13,6 @@ from typing import get_args
 import anyio
 import pytest
 
-from aconcur._core.cpus import _quotas
 from aconcur.parallel import (
     COLLECT,
     PoolStatistics,
@@ -288,17 +287,5 @@ def test_an_exception_of_a_script_comes_back_and_the_script_is_not_run_again(
     assert (done.stdout, errors) == ("run\nsaid 7 7\n", [])
 
 
-def test_cpus_are_those_that_the_control_groups_grant(tmp_path: Path) -> None:
+def test_cpus_are_no_more_than_the_machine_has() -> None:
     assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
-    membership, root = tmp_path / "cgroup", tmp_path / "fs"
-    (root / "a" / "b").mkdir(parents=True)
-    membership.write_text("0::/a/b\n")
-    assert list(_quotas(membership, root)) == []
-    (root / "a" / "cpu.max").write_text("150000 100000\n")
-    (root / "a" / "b" / "cpu.max").write_text("max 100000\n")
-    assert list(_quotas(membership, root)) == [1.5]
-    (root / "cpu" / "c").mkdir(parents=True)
-    (root / "cpu" / "c" / "cpu.cfs_quota_us").write_text("50000")
-    (root / "cpu" / "c" / "cpu.cfs_period_us").write_text("100000")
-    membership.write_text("4:cpu,cpuacct:/c\n")
-    assert list(_quotas(membership, root)) == [0.5]

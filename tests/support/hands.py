@@ -53,11 +53,16 @@ class Hands:
         items: Iterable[Any] | AsyncIterable[Any],
         **options: Any,  # noqa: ANN401 - those of MapOptions
     ) -> Results[Any]:
-        def start() -> Job:
-            self.job = Job(self, function, items, MapOptions(**options))
-            return self.job
+        return Results(lambda: self.begin(function, items, **options), function)
 
-        return Results(start, function)
+    def begin(
+        self,
+        function: Callable[[Any], Any],
+        items: Iterable[Any] | AsyncIterable[Any],
+        **options: Any,  # noqa: ANN401
+    ) -> Job:
+        self.job = Job(self, function, items, MapOptions(**options))
+        return self.job
 
     # ------------------------------------------------------------ what a Job asks of a crew
 
