@@ -234,7 +234,7 @@ async def test_threads_end_though_ctrl_c_came_as_one_started(
             super().start()
             raise KeyboardInterrupt
 
-    team = _callers.ThreadTeam(abs, 2, lambda _: None, "stage", True, print, print)
+    team = _callers.ThreadTeam(abs, 2, lambda _: None, "stage", True, print, print, print)
     with monkeypatch.context() as patched:
         patched.setattr(_callers, "Thread", Interrupted)
         with pytest.raises(KeyboardInterrupt):

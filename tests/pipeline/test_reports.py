@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import statistics
 import time
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -49,6 +50,33 @@ async def test_a_stage_that_blocks_the_loop_is_named_and_the_advice_helps() -> N
 async def test_a_plain_function_that_blocks_the_loop_is_named() -> None:
     report = await stage(blocks_in_a_thread, workers=4).run(range(4))
     assert report.suggestion.startswith("blocks_in_a_thread holds the event loop")
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_source_that_blocks_the_loop_is_named(later: bool) -> None:
+    def slow(count: int) -> Iterator[int]:
+        for item in range(count):
+            time.sleep(0.01)
+            yield item
+
+    async def slow_later() -> AsyncIterator[int]:
+        for item in slow(5):
+            yield item
+
+    report = await stage(same).run(slow_later() if later else slow(5))
+    assert report.suggestion.startswith("the source holds the event loop, up to ")
+    assert report.source_longest_hold >= 0.009
+    assert report.to_dict()["source_held"] == report.source_held >= 0.5
+    # All items of a slow source are measured, and the first ones of a quick one.
+    assert (await stage(same).run(slow(40))).source_held >= 0.5
+    assert (await stage(same).run(range(10_000))).source_held < 0.1
+
+
+async def test_a_consumer_that_comes_late_is_the_bottleneck() -> None:
+    async with stage(same).open(range(8)) as run:
+        async for _ in run:
+            await anyio.sleep(0.01)
+    assert run.report.suggestion.startswith("the consumer is the bottleneck")
 
 
 async def test_attempts_are_counted_and_waits_before_them_are_not_work() -> None:
@@ -127,7 +155,8 @@ async def test_a_pool_tells_how_many_calls_it_makes_at_once() -> None:
     assert "its executor makes 2 calls at once" in report.suggestion
 
 
-def test_the_latency_of_a_thread_is_the_calls_own_time() -> None:
+@pytest.mark.parametrize("kind", ["threads", "executor"])
+def test_the_latency_of_a_thread_is_the_calls_own_time(kind: str) -> None:
     took: list[float] = []
 
     def call(item: int) -> int:
@@ -136,11 +165,13 @@ def test_the_latency_of_a_thread_is_the_calls_own_time() -> None:
         took.append(time.perf_counter() - began)
         return item
 
-    report = stage(call, workers=2, via=THREADS).run_sync(range(12))
+    with ThreadPoolExecutor(1) as executor:
+        via: Any = THREADS if kind == "threads" else executor
+        report = stage(call, workers=2, via=via).run_sync(range(12))
     [account] = report.stages
     assert account.latency is not None
     assert account.queueing is not None
-    # A thread is handed two items at a time: the wait in line is as long as a call.
+    # Each thread has two items at a time: the wait in line is as long as a call.
     assert account.latency.p50 < 1.4 * statistics.median(took)
     assert account.queueing.p50 >= 0.015
     assert "queued p50" in str(report)

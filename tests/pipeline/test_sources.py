@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -12,9 +14,17 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aconcur.pipeline import ItemCancelledError, Pipeline, Queue, stage
+from aconcur.pipeline import (
+    THREADS,
+    ItemCancelledError,
+    Limiter,
+    Pipeline,
+    Queue,
+    Retry,
+    stage,
+)
 from aconcur.testing import cancel_everywhere, explore
-from tests.support.states import BOUND
+from tests.support.states import BOUND, until
 
 
 async def same(item: Any) -> Any:  # noqa: ANN401
@@ -426,3 +436,66 @@ async def test_a_run_that_was_used_up_stays_at_its_end() -> None:
         assert [item async for item in run] == list(range(5))
     assert await run.take() == []
     assert [item async for item in run] == []
+
+
+class Unbegun:
+    """Remembers which items its function was called with."""
+
+    def __init__(self) -> None:
+        self.called, self.may_end = list[int](), threading.Event()
+
+    async def work(self, item: int) -> int:
+        self.called.append(item)
+        await anyio.sleep_forever()
+        return item
+
+    def block(self, item: int) -> int:
+        self.called.append(item)
+        self.may_end.wait(BOUND)
+        return item
+
+
+@pytest.mark.parametrize("kind", ["limiter", "rate", "key", "merge"])
+async def test_what_was_not_begun_goes_back_to_the_queue_in_order(kind: str) -> None:
+    queue, seen = filled(9), Unbegun()
+    limiter = Limiter(2, per=1000)
+    pipeline = {
+        "limiter": stage(seen.work, workers=4, limiter=limiter),
+        "rate": stage(seen.work, workers=4, limiter=limiter, key=lambda item: item, ordered=False),
+        "key": stage(seen.work, workers=4, key=lambda item: item // 2),
+        "merge": stage(step).merge(queue).map(seen.work, workers=2),
+    }[kind]
+    async with anyio.create_task_group() as group:
+        group.start_soon(pipeline.run, [] if kind == "merge" else queue)
+        await anyio.wait_all_tasks_blocked()
+        assert len(seen.called) == 2
+        group.cancel_scope.cancel()
+    left = [queue.get_nowait() for _ in range(queue.qsize())]
+    assert left == [item for item in range(9) if item not in seen.called]
+
+
+@pytest.mark.parametrize("kind", ["threads", "executor"])
+async def test_what_no_thread_has_begun_goes_back_to_the_queue(kind: str) -> None:
+    queue, seen = filled(9), Unbegun()
+    with ThreadPoolExecutor(1) as executor:
+        via: Any = THREADS if kind == "threads" else executor
+        with anyio.CancelScope() as scope:
+            async with stage(seen.block, workers=3, via=via).open(queue):
+                await until(lambda: len(seen.called) == (3 if kind == "threads" else 1))
+                seen.may_end.set()
+                scope.cancel()
+        left = [queue.get_nowait() for _ in range(queue.qsize())]
+    assert sorted(seen.called) + left == list(range(9))
+
+
+async def test_an_item_that_is_tried_again_does_not_go_back() -> None:
+    async def fail(_: int) -> None:
+        raise OSError
+
+    queue = filled(3)
+    again = stage(fail, limiter=Limiter(1, per=1000), retry=Retry(2, backoff=0))
+    async with anyio.create_task_group() as group:
+        group.start_soon(again.run, queue)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    assert [queue.get_nowait() for _ in range(queue.qsize())] == [1, 2]

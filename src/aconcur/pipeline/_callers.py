@@ -62,13 +62,24 @@ class CallerFailed(Exception):  # noqa: N818 - it never leaves the package
 class _PendingCall:
     """One call of a blocking function: its item, then its result."""
 
-    __slots__ = ("began", "done", "ended", "error", "given_up", "item", "made", "result", "waiter")
+    __slots__ = (
+        "began",
+        "done",
+        "ended",
+        "error",
+        "given_up",
+        "item",
+        "made",
+        "result",
+        "skipped",
+        "waiter",
+    )
 
     def __init__(self, item: object, waiter: Waiter) -> None:
         self.item, self.waiter = item, waiter
         self.result: Any = None
         self.error: BaseException | None = None
-        self.done = self.given_up = False
+        self.done = self.given_up = self.skipped = False
         self.made = self.began = self.ended = 0.0
 
     def finish(self) -> None:
@@ -76,6 +87,14 @@ class _PendingCall:
         self.done = True
         if not self.waiter.done():
             self.waiter.set_result(True)
+
+    def timed(self, function: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+        """Make the call, in a thread of an executor, and note when."""
+        self.began = perf_counter()
+        try:
+            return function(self.item)
+        finally:
+            self.ended = perf_counter()
 
     async def until_over(self) -> None:
         """Wait for the end of a cancelled call; a second cancel does not shorten this."""
@@ -133,6 +152,7 @@ class ThreadTeam:
         each: whether each call has its own copy of the run's context.
         took: told the seconds of each call.
         queued: told the seconds that each call waited for a thread.
+        unbegun: told when a call was made that is cancelled before a thread began it.
     """
 
     def __init__(
@@ -144,9 +164,10 @@ class ThreadTeam:
         each: bool,
         took: Measure,
         queued: Measure,
+        unbegun: Measure,
     ) -> None:
         self._function, self._size, self._name = function, size, name
-        self._took, self._queued = took, queued
+        self._took, self._queued, self._unbegun = took, queued, unbegun
         self._deliveries, self._make_waiter = _Deliveries(soon), waiter_factory()
         self._work = SimpleQueue[_PendingCall | None]()
         self._threads: list[Thread] = []
@@ -172,6 +193,8 @@ class ThreadTeam:
                 await pending.waiter
             except BaseException:
                 await pending.until_over()  # noqa: ASYNC102 - shielded there
+                if pending.skipped:
+                    self._unbegun(pending.made)
                 raise
         finally:
             self._busy -= 1
@@ -195,7 +218,9 @@ class ThreadTeam:
         context, each = self._context.copy(), self._each
         while (call := next_call()) is not None:
             call.began = perf_counter()
-            if not call.given_up:
+            if call.given_up:
+                call.skipped = True
+            else:
                 try:
                     call.result = (context.copy() if each else context).run(function, call.item)
                 except BaseException as error:  # noqa: ASYNC103, BLE001 - raised in the task
@@ -214,7 +239,14 @@ class ThreadTeam:
 
 
 def in_executor(
-    executor: Executor, function: Callable[[Any], Any], soon: CallSoon, *, each: bool
+    executor: Executor,
+    function: Callable[[Any], Any],
+    soon: CallSoon,
+    took: Measure,
+    queued: Measure,
+    unbegun: Measure,
+    *,
+    each: bool,
 ) -> Call:
     """Return the call that runs the function in an executor and waits for it.
 
@@ -222,29 +254,41 @@ def in_executor(
         executor: the executor.
         function: the function.
         soon: calls in the loop.
+        took: in a thread pool, told the seconds of each call.
+        queued: in a thread pool, told the seconds that each call waited for a thread.
+        unbegun: told when a call was made that is cancelled before a worker began it.
         each: whether each call has its own copy of the run's context, in a thread pool.
     """
     deliveries, make_waiter = _Deliveries(soon), waiter_factory()
-    context = copy_context() if in_threads(executor) and each else None
+    threads = in_threads(executor)
+    context = copy_context() if threads and each else None
 
     async def call(item: Any) -> Any:  # noqa: ANN401
         pending = _PendingCall(item, make_waiter())
+        pending.made = perf_counter()
         try:
-            if context is None:
+            if not threads:
                 future = executor.submit(function, item)
+            elif context is None:
+                future = executor.submit(pending.timed, function)
             else:
-                future = executor.submit(context.copy().run, function, item)
+                future = executor.submit(context.copy().run, pending.timed, function)
         except RuntimeError as error:  # broken, shut down, or no more threads
             raise CallerFailed(error) from error
         future.add_done_callback(partial(_take_answer, pending, deliveries))
         try:
             await pending.waiter
         except BaseException:
-            future.cancel()
+            skipped = future.cancel()
             await pending.until_over()  # noqa: ASYNC102 - shielded there
+            if skipped:
+                unbegun(pending.made)
             raise
         finally:
             del future  # it has the error whose traceback has this frame: a cycle
+        if pending.ended:
+            took(pending.ended - pending.began)
+            queued(pending.began - pending.made)
         return pending.outcome()
 
     return call

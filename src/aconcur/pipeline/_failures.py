@@ -6,7 +6,8 @@ The order in which an error is judged:
 2. ``CallerFailed``: the executor, pool or thread could not run the function. The run ends with the
    cause, and a journal notes that the item is to be done again. ``on_error`` is not asked: the item
    did nothing wrong.
-3. A cancellation of the worker goes on. A CancelledError that the function raised by itself becomes
+3. A cancellation of the worker goes on; an item of a queue on which the function was not called
+   yet goes back to the queue. A CancelledError that the function raised by itself becomes
    an ItemCancelledError of the item.
 4. ``retry`` may try again; then ``on_error`` decides.
 
@@ -86,7 +87,7 @@ async def apply_policy(
     failure: Failure | None = None
     try:
         while True:
-            error = _judged(stage, deadline, item, error)
+            error = _judged(stage, deadline, item, error, attempts)
             if retry is None:
                 break
             try:
@@ -169,8 +170,10 @@ def _judged(
     deadline: Deadline | None,
     item: Any,  # noqa: ANN401
     error: BaseException,
+    attempts: int,
 ) -> Exception:
     """Return the error as one of the item; raise it if it is not."""
+    since, stage.unbegun = stage.unbegun, None
     try:
         if deadline is not None:
             error = deadline.translate(error)
@@ -186,7 +189,8 @@ def _judged(
         if isinstance(error, Exception):
             return error
         if (own := own_cancellation(error)) is None:
-            stage.cancelled += 1
+            if since is None or attempts > 1 or not stage.give_back(item_of(stage, item), since):
+                stage.cancelled += 1
             raise error
         return own
     finally:

@@ -587,7 +587,8 @@ class Pipeline(Generic[In, Out]):
         Args:
             others: iterables and async iterables, such as a :class:`Queue`; and pipelines with
                 their own source, made by :meth:`fed_by`, whose stages run with these.
-            buffer: items that may wait for the next stage.
+            buffer: items that may wait for the next stage. None: 16; none with a :class:`Queue`
+                among the sources, which would miss them when the run ends.
             name: of the stage; ``"merge"``.
 
         Raises:
@@ -675,7 +676,9 @@ class Pipeline(Generic[In, Out]):
         Args:
             source: an iterable, which the workers of the first stage draw from in the loop's
                 thread; an async iterable, which a task of its own reads; or a :class:`Queue`, from
-                which a worker takes an item when it begins it. The run is a consumer of the queue
+                which a worker takes an item when it begins it. An item whose function was not
+                called yet when the run ends goes back to the queue's front: one that waits for a
+                limiter, its key or a thread. The run is a consumer of the queue
                 (:meth:`Queue.consumer`).
             via: THREADS: a plain iterable is iterated over in a thread of its own, such as a
                 database cursor, a file or a csv reader, so that it does not hold up the event

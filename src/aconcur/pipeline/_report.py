@@ -84,9 +84,10 @@ class StageReport:
     limits: bool = False
     """Whether its task is to hold items up: a rate limit."""
     latency: Latency | None = None
-    """Quantiles of the seconds that its calls took; None if it made none."""
+    """Quantiles of the seconds that its calls took; None if it made none. In other processes the
+    time counts in which a call waited for a worker."""
     queueing: Latency | None = None
-    """Quantiles of the seconds that calls waited for a thread; None without THREADS."""
+    """Quantiles of the seconds that calls waited for a thread; None outside of threads."""
     retried: int = 0
     """Attempts that failed and were followed by another one."""
     backed_off: float = 0.0
@@ -135,6 +136,11 @@ class PipelineReport:
     """Whether the run has ended."""
     failures: Sequence[Failure] = ()
     """The failed items of stages with ``on_error=COLLECT``, and the one that ended the run."""
+    source_held: float = 0.0
+    """The share of the time in which sources held the event loop, 0 to 1. Of a quick iterator only
+    the first items are measured."""
+    source_longest_hold: float = 0.0
+    """The most seconds for which a source held the event loop without letting other tasks run."""
 
     @property
     def delivered(self) -> int:
@@ -158,6 +164,11 @@ class PipelineReport:
         found = self.bottleneck
         if not any(stage.entered for stage in self.stages):
             return "there was nothing to do"
+        if self.source_held >= _BUSY:
+            return (
+                f"the source holds the event loop, up to {_time(self.source_longest_hold)} at a "
+                "time, and all else waits: read it in a thread, via=THREADS"
+            )
         held = sum(stage.held_loop * stage.seconds for stage in self.stages)
         # So short a time for each item leaves none for which a task could have waited.
         rushed = self.seconds < _SHORT_CALL * sum(stage.entered for stage in self.stages)
@@ -183,7 +194,8 @@ class PipelineReport:
                 )
         if found is None:
             first, last = self.stages[0], self.stages[-1]
-            if last.blocked > first.starved:
+            waited = all(stage.seconds < _BUSY * self.seconds for stage in self.stages)
+            if waited or last.blocked > first.starved:
                 return "the consumer is the bottleneck: the last stage waits for it"
             return "the source is the bottleneck: the first stage waits for it"
         neighbours = ""
@@ -206,6 +218,8 @@ class PipelineReport:
             "finished": self.finished,
             "total": self.total,
             "ended": self.ended,
+            "source_held": self.source_held,
+            "source_longest_hold": self.source_longest_hold,
             "suggestion": self.suggestion,
             "failures": [
                 {

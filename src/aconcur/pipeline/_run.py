@@ -84,10 +84,16 @@ from aconcur.pipeline._callers import (
 from aconcur.pipeline._errors import Failure, forget_frames
 from aconcur.pipeline._queue.queue import Queue
 from aconcur.pipeline._report import PipelineReport
-from aconcur.pipeline._sources.source import AHEAD, AsyncFeed, Input, QueueSource
+from aconcur.pipeline._sources.source import (
+    AHEAD,
+    AsyncFeed,
+    Input,
+    QueueSource,
+    TimedIterator,
+)
 from aconcur.pipeline._sources.thread import InThread, ThreadFeed
 from aconcur.pipeline._spec import THREADS, Fed, Source, Spec
-from aconcur.pipeline._stage import Call, Limit, Stage, StageTracker
+from aconcur.pipeline._stage import Call, Histogram, Limit, Sampled, Stage, StageTracker
 from aconcur.pipeline._timeouts import Deadlines
 from aconcur.pipeline._workers import awaiting, work
 
@@ -141,6 +147,7 @@ class Run(Generic[Out]):
         self._feeds: list[AsyncFeed | ThreadFeed] = []
         self._group: TaskGroup | None = None
         self._source_errors: list[Exception] = []
+        self._drawing = Histogram()  # how long sources hold the event loop
         self._until_end = WaitQueue()
         self._started = time.monotonic()
         self._ended: float | None = None
@@ -160,14 +167,17 @@ class Run(Generic[Out]):
 
         Cost: about 10 µs a stage.
         """
+        seconds = (self._ended or time.monotonic()) - self._started
         return PipelineReport(
             tuple([stage.report() for stage in self._stages]),
-            seconds=(self._ended or time.monotonic()) - self._started,
+            seconds=seconds,
             recorded=(recorded := self._tracker.skipped if self._tracker else 0),
             finished=recorded + _finished(self._chain),
             total=self._total,
             ended=self._ended is not None,
             failures=self.failures,
+            source_held=min(1.0, self._drawing.held / seconds) if seconds > 0 else 0.0,
+            source_longest_hold=self._drawing.longest_hold,
         )
 
     def drain(self) -> None:
@@ -262,6 +272,9 @@ class Run(Generic[Out]):
             stage = Stage(spec, inputs, self._failures.append, self._make_waiter, limits)
             limits = self._limits(stage, specs[number:], limits, stack)
             stage.input_failed = partial(self._source_failed, spec)
+            for place, one in enumerate(inputs):
+                if isinstance(one, TimedIterator):
+                    one.stand_in(inputs, place)
             if self._tracker is not None:
                 last = number == len(specs) and not merged
                 stage.tracker = self._tracker.of_stage(stage, last=last)
@@ -317,7 +330,8 @@ class Run(Generic[Out]):
                 soon = get_call_soon_threadsafe()
                 feed = ThreadFeed(source.items, ahead, admit, failed, make_waiter, soon)
             else:
-                feed = AsyncFeed(source, ahead, admit, failed, make_waiter)
+                choose = Sampled(anext, self._drawing).choose
+                feed = AsyncFeed(source, ahead, admit, failed, make_waiter, choose)
             self._feeds.append(feed)
             return feed.buffer
         try:
@@ -330,7 +344,7 @@ class Run(Generic[Out]):
         if tracker is not None:
             items = tracker.admitted(items)
             stack.callback(items.close)
-        return items
+        return TimedIterator(items, self._drawing.add_hold)
 
     def _source_failed(self, spec: Spec, number: int, error: Exception) -> None:
         merged = spec.kind == "merge" and number
@@ -394,8 +408,8 @@ def _reachable(stage: Stage, stack: ExitStack) -> Call:
     function = spec.function
     if spec.kind == "flat_map" and in_threads(spec.via):
         function = partial(list_results, function)
+    measures = stage.histogram.add, stage.queueing.add, stage.not_begun
     if spec.via is THREADS:
-        measures = stage.histogram.add, stage.queueing.add
         soon, workers = get_call_soon_threadsafe(), spec.options.workers
         each = spec.options.context != "worker"
         team = ThreadTeam(function, workers, soon, spec.name, each, *measures)
@@ -403,7 +417,8 @@ def _reachable(stage: Stage, stack: ExitStack) -> Call:
         return team.call
     if isinstance(spec.via, Executor):
         each = spec.options.context != "worker"
-        return in_executor(spec.via, function, get_call_soon_threadsafe(), each=each)
+        soon = get_call_soon_threadsafe()
+        return in_executor(spec.via, function, soon, *measures, each=each)
     return in_pool(spec.via, function)
 
 

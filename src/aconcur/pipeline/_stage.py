@@ -32,6 +32,7 @@ import anyio
 from aconcur._core.generators import close_iterator
 from aconcur._core.wait_queue import Waiter, yield_to_others
 from aconcur.pipeline._buffer import DROPPED, END, Buffer, HandoverBuffer
+from aconcur.pipeline._callers import in_threads
 from aconcur.pipeline._errors import Failure, own_cancellation
 from aconcur.pipeline._limiter import AnyLimiter, Limiter, Weight
 from aconcur.pipeline._report import Latency, StageReport
@@ -154,6 +155,7 @@ class Stage:
         self.undelivered: int = 0  # results that were dropped when the run ended
         self.histogram: Histogram = Histogram()
         # Threads measure their calls themselves, without the time that a call waits for a thread.
+        threads = in_threads(spec.via)
         self.measured: Histogram | None = None if threads else self.histogram
         # The wait for a limiter or a key is not part of a call.
         apart = bool(self.limits) or self.turns is not None
@@ -162,6 +164,9 @@ class Stage:
         self.idle: int = concurrency  # workers that hold no item
         self.first_out: bool = False  # ordered: the first item under work has no slot
         self.settled: int = 0  # ordered: slots whose item is accounted for already
+        # Since when an item waited for its key, the limiter or a thread, if its call is cancelled
+        # before the function was called. Set and read within one step.
+        self.unbegun: float | None = None
         self.held: int = 0  # items that wait in a worker: for others of their batch, or their time
         self._parked_for_item = self._parked_for_room = 0
         self._parked_for_retry = self._parked_for_limit = self._parked_for_key = 0
@@ -174,8 +179,10 @@ class Stage:
         self.room: int = options.buffer or max(16, 2 * options.workers)
         # In order: the first item under work needs no slot.
         capacity = self.room + concurrency - 1 if self.in_order else self.room
-        if spec.kind == "rate_limit":
-            # An item passes when it is taken: what waited would go off together.
+        queues = any(isinstance(source, QueueSource) for source in inputs)
+        if spec.kind == "rate_limit" or (spec.kind == "merge" and queues and not options.buffer):
+            # An item passes when it is taken: behind a rate limit, what waited would go off
+            # together; and what waits behind a queue is missing there when the run ends.
             self.output: Buffer = HandoverBuffer(0, concurrency, make_waiter)
         else:
             self.output = Buffer(capacity, concurrency, make_waiter)
@@ -335,9 +342,12 @@ class Stage:
     async def wait_for(self, rate_limit: Stage | None, limiter: Awaitable[None]) -> None:
         """Wait for a limiter, which may be of a rate_limit before this stage; count the time."""
         self._parked_for_limit += 1
-        self._limited -= time.monotonic()
+        self._limited -= (since := time.monotonic())
         try:
             await (limiter if rate_limit is None else rate_limit.hold_up(limiter))
+        except anyio.get_cancelled_exc_class():
+            self.unbegun = since
+            raise
         finally:
             self._limited += time.monotonic()
             self._parked_for_limit -= 1
@@ -367,14 +377,22 @@ class Stage:
             self.idle -= 1
         self.held -= 1
 
-    async def in_turn(self, key: Hashable, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
+    async def in_turn(
+        self,
+        key: Hashable,
+        work: Callable[[], Awaitable[Any]],
+        since: float,
+    ) -> Any:  # noqa: ANN401
         """Work on an item when the earlier ones of its key are done, and count the time."""
         turns = self.turns
         assert turns is not None
         self._parked_for_key += 1
-        self._serialised -= time.monotonic()
+        self._serialised -= since
         try:
             await turns.begin(key)
+        except anyio.get_cancelled_exc_class():
+            self.unbegun = since
+            raise
         finally:
             began = time.monotonic()
             self._serialised += began
@@ -423,6 +441,18 @@ class Stage:
         """Results that left."""
         return self.emitted if self.spec.kind in ("flat_map", "batch") else self.out
 
+    def not_begun(self, since: float) -> None:
+        """Note that a call is cancelled before the function was called: see ``unbegun``."""
+        self.unbegun = since
+
+    def give_back(self, item: object, since: float) -> bool:
+        """Return an item that was not begun to the queue it came from, if it came from one."""
+        source = self.inputs[0]
+        if not isinstance(source, QueueSource):
+            return False
+        source.keep_unbegun(item, since)
+        return True
+
     def give_up(self) -> None:
         """Count the items inside as cancelled: the run has ended."""
         self.cancelled += self.inside
@@ -433,6 +463,8 @@ class Stage:
         for source in self.inputs:
             if isinstance(source, Buffer):
                 source.items.clear()
+            elif isinstance(source, QueueSource):
+                source.return_unbegun()
 
     def drop_results(self) -> None:
         """Drop the results that the consumer has not taken: the run has ended."""
@@ -526,6 +558,11 @@ class Histogram:
         """Count a duration, as this many."""
         mantissa, exponent = frexp(seconds)
         self._counts[exponent * _STEPS + int(mantissa * 2 * _STEPS)] += weight
+
+    def add_hold(self, seconds: float) -> None:
+        """Count a time in which the event loop was held."""
+        self.held += seconds
+        self.longest_hold = max(self.longest_hold, seconds)
 
     def latency(self) -> Latency | None:
         """Return the quantiles; None if nothing was counted."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 __all__ = ("awaiting", "listed", "work")
 
+import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Generator, Iterator
 from contextlib import nullcontext
@@ -123,6 +124,7 @@ def _composed(stage: Stage, call: Call, deadline: Deadline | None) -> Call:
 async def _in_turn(stage: Stage, call: Call, deadline: Deadline | None, item: Any) -> Any:  # noqa: ANN401
     """Work on an item to its end, retries included, before the next one of its key."""
     key_of: Any = stage.spec.options.key
+    since = time.monotonic()
 
     async def work() -> Any:  # noqa: ANN401
         try:
@@ -130,11 +132,13 @@ async def _in_turn(stage: Stage, call: Call, deadline: Deadline | None, item: An
         except GeneratorExit:
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001 - judged there
+            if stage.unbegun is not None:
+                stage.unbegun = since
             return await settle(  # noqa: ASYNC102, ASYNC104 - the worker raises it
                 stage, call, deadline, item, error
             )
 
-    return await stage.in_turn(key_of(item_of(stage, item)), work)
+    return await stage.in_turn(key_of(item_of(stage, item)), work, since)
 
 
 def awaiting(spec: Spec) -> Call:
@@ -469,10 +473,18 @@ async def _pace(stage: Stage) -> None:
 
 async def _forward(stage: Stage, number: int) -> None:
     """Pass on the items of one of the inputs."""
+    queue = stage.inputs[number]
     while True:
         if not stage.output.has_room():
             await stage.until_room()
-        if (item := await stage.take(number)) is END:
+        if isinstance(queue, QueueSource) and await stage.until_item(queue):
+            if not stage.output.has_room():
+                queue.pass_on()
+                continue
+            if (item := queue.take()) is DROPPED:
+                await stage.pause()
+                continue
+        elif (item := await stage.take(number)) is END:
             return
         _pass_on(stage, item)
         if not stage.out & _STRIDE:
