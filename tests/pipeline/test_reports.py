@@ -67,6 +67,8 @@ async def test_a_source_that_blocks_the_loop_is_named(later: bool) -> None:
     assert report.suggestion.startswith("the source holds the event loop, up to ")
     assert report.source_longest_hold >= 0.009
     assert report.to_dict()["source_held"] == report.source_held >= 0.5
+    followed = await stage(same).run(slow(5), via=THREADS)
+    assert followed.source_held == 0
     # All items of a slow source are measured, and the first ones of a quick one.
     assert (await stage(same).run(slow(40))).source_held >= 0.5
     assert (await stage(same).run(range(10_000))).source_held < 0.1
