@@ -176,7 +176,7 @@ def test_cancelled_at_every_step(backend: Backend, ordered: bool) -> None:
         # Five items fill a batch; three are enough to see what a loop adds.
         await audit.everything(5 if ordered and backend != "uvloop" else 3, 2, ordered=ordered)
 
-    cancel_everywhere(run, backend=backend, invariant=audit.final).check()
+    cancel_everywhere(run, backend=backend, invariant=audit.final, grace=1.0).check()
 
 
 async def test_an_error_ends_the_run_and_the_books_balance() -> None:

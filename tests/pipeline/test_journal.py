@@ -666,5 +666,5 @@ def test_cancelled_at_every_step(
             assert done(journals[-1]) <= set(work.calls) - work.bad
 
     cancel_everywhere(
-        scenario, backend=backend, invariant=nothing_is_recorded_that_was_not_done
+        scenario, backend=backend, invariant=nothing_is_recorded_that_was_not_done, grace=1.0
     ).check()

@@ -244,4 +244,4 @@ def test_cancelled_at_every_step(backend: Literal["asyncio", "uvloop", "trio"]) 
         for one in runs:
             balanced(one)
 
-    cancel_everywhere(run, backend=backend, invariant=books).check()
+    cancel_everywhere(run, backend=backend, invariant=books, grace=1.0).check()

@@ -145,7 +145,9 @@ def test_shown_under_every_schedule(backend: Literal["asyncio", "trio"]) -> None
 @pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
 def test_closed_whenever_it_is_cancelled(backend: Literal["asyncio", "uvloop", "trio"]) -> None:
     watched = Watched()
-    cancel_everywhere(watched.run, backend=backend, invariant=watched.closed_once).check()
+    cancel_everywhere(
+        watched.run, backend=backend, invariant=watched.closed_once, grace=1.0
+    ).check()
 
 
 async def test_what_cannot_show_is_refused() -> None:

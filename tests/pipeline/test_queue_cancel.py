@@ -54,4 +54,4 @@ class Ledger:
 @pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
 def test_cancelled_at_every_step(backend: Backend) -> None:
     ledger = Ledger()
-    cancel_everywhere(ledger.run, backend=backend, invariant=ledger.balance).check()
+    cancel_everywhere(ledger.run, backend=backend, invariant=ledger.balance, grace=1.0).check()

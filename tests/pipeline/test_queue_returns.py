@@ -95,7 +95,9 @@ def test_cancelled_at_every_step_it_returns_what_it_has_not_begun(
         books = Books(make)
         await books.use()
 
-    cancel_everywhere(scenario, backend=backend, invariant=lambda: books.balance()).check()
+    cancel_everywhere(
+        scenario, backend=backend, invariant=lambda: books.balance(), grace=1.0
+    ).check()
 
 
 async def told_when_the_last_consumer_leaves() -> None:
@@ -168,4 +170,4 @@ def test_consumers_under_every_schedule(
 def test_consumers_cancelled_at_every_step(
     backend: Literal["asyncio", "uvloop", "trio"],
 ) -> None:
-    cancel_everywhere(told_when_the_last_consumer_leaves, backend=backend).check()
+    cancel_everywhere(told_when_the_last_consumer_leaves, backend=backend, grace=1.0).check()

@@ -282,7 +282,7 @@ def test_cancelled_at_every_step(backend: Literal["asyncio", "uvloop", "trio"]) 
             balanced(one)
             assert {account.inside for account in one.report.stages} == {0}
 
-    cancel_everywhere(run, backend=backend, invariant=books).check()
+    cancel_everywhere(run, backend=backend, invariant=books, grace=1.0).check()
 
 
 async def test_failures_upstream_take_no_token() -> None:

@@ -165,7 +165,7 @@ def test_cancelled_at_every_step_a_queue_loses_nothing_that_was_not_begun(
             left.append(queue.get_nowait())
         assert sorted([*begun, *left]) in ([0, 1, 2, 3, 4], [])
 
-    cancel_everywhere(run, backend=backend, invariant=nothing_is_lost).check()
+    cancel_everywhere(run, backend=backend, invariant=nothing_is_lost, grace=1.0).check()
 
 
 # ------------------------------------------------------------ an async source
@@ -474,18 +474,43 @@ async def test_what_was_not_begun_goes_back_to_the_queue_in_order(kind: str) -> 
     assert left == [item for item in range(9) if item not in seen.called]
 
 
-@pytest.mark.parametrize("kind", ["threads", "executor"])
-async def test_what_no_thread_has_begun_goes_back_to_the_queue(kind: str) -> None:
+async def test_what_no_worker_of_an_executor_has_begun_goes_back_to_the_queue() -> None:
     queue, seen = filled(9), Unbegun()
     with ThreadPoolExecutor(1) as executor:
-        via: Any = THREADS if kind == "threads" else executor
         with anyio.CancelScope() as scope:
-            async with stage(seen.block, workers=3, via=via).open(queue):
-                await until(lambda: len(seen.called) == (3 if kind == "threads" else 1))
+            async with stage(seen.block, workers=3, via=executor).open(queue):
+                await until(lambda: seen.called)
                 seen.may_end.set()
                 scope.cancel()
         left = [queue.get_nowait() for _ in range(queue.qsize())]
     assert sorted(seen.called) + left == list(range(9))
+
+
+async def test_what_no_thread_has_begun_goes_back_to_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue, seen, cancelled = filled(9), Unbegun(), threading.Event()
+    start = threading.Thread.start
+
+    def start_late(thread: threading.Thread) -> None:
+        """Start a thread of the stage when the run has been cancelled."""
+        if thread.name.startswith("block"):
+            later = threading.Thread(target=lambda: cancelled.wait(BOUND) and start(thread))
+            start(later)
+        else:
+            start(thread)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start_late)
+        async with anyio.create_task_group() as group:
+            group.start_soon(stage(seen.block, workers=3, via=THREADS).run, queue)
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await anyio.wait_all_tasks_blocked()  # each task waits for its thread
+            cancelled.set()
+    assert seen.called == []
+    assert [queue.get_nowait() for _ in range(queue.qsize())] == list(range(9))
 
 
 async def test_an_item_that_is_tried_again_does_not_go_back() -> None:

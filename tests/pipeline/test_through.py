@@ -113,4 +113,4 @@ def test_cancelled_at_every_step(backend: Literal["asyncio", "uvloop", "trio"]) 
         for one in runs:
             balanced(one)
 
-    cancel_everywhere(run, backend=backend, twice=False, invariant=books).check()
+    cancel_everywhere(run, backend=backend, twice=False, invariant=books, grace=1.0).check()
