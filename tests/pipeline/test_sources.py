@@ -483,7 +483,9 @@ async def test_what_no_worker_of_an_executor_has_begun_goes_back_to_the_queue() 
                 seen.may_end.set()
                 scope.cancel()
         left = [queue.get_nowait() for _ in range(queue.qsize())]
-    assert sorted(seen.called) + left == list(range(9))
+    # While one worker is told of the cancel, the executor may begin the item of the next.
+    assert sorted(seen.called + left) == list(range(9))
+    assert left == sorted(left)
 
 
 async def test_what_no_thread_has_begun_goes_back_to_the_queue(

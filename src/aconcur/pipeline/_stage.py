@@ -181,8 +181,8 @@ class Stage:
         capacity = self.room + concurrency - 1 if self.in_order else self.room
         queues = any(isinstance(source, QueueSource) for source in inputs)
         if spec.kind == "rate_limit" or (spec.kind == "merge" and queues and not options.buffer):
-            # An item passes when it is taken: behind a rate limit, what waited would go off
-            # together; and what waits behind a queue is missing there when the run ends.
+            # An item passes when it is taken. Items that waited behind a rate limit would go off
+            # together, and those of a queue would be missing there when the run ends.
             self.output: Buffer = HandoverBuffer(0, concurrency, make_waiter)
         else:
             self.output = Buffer(capacity, concurrency, make_waiter)
