@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -37,7 +38,10 @@ from aconcur.parallel._pool.launch import Child
 OnFrame: TypeAlias = "Callable[[Worker, Frame, Any, Exception | None], None]"
 
 REPEAT: Final = 0.05
-"""Seconds after which a task that was interrupted and has not heard it is interrupted again."""
+"""Seconds after which a task that was interrupted and has not heard it is interrupted again.
+
+They double each time, because the task may have put a handler of its own in place.
+"""
 
 _PAGE: Final = 4096
 
@@ -91,6 +95,7 @@ class Worker:
         """The items of the first chunk that it worked on when it ended: from, to before."""
         self._memory, self._page = _new_page(sock, fds)
         self._reaped = False
+        self._signal_at, self._pause = 0.0, REPEAT
 
     def __repr__(self) -> str:
         return f"<Worker {self.child.pid}: {len(self.in_flight)} chunks>"
@@ -187,9 +192,13 @@ class Worker:
             self.set_victim_of(chunk.owner)
             self.cancel(chunk.owner.number)
             self._page[INTERRUPTED] = chunk.owner.number
+            self._signal_at, self._pause = 0.0, REPEAT
         if self._page[HEARD] == chunk.number:
             return True
-        if self._page[CHUNK] == chunk.number:  # otherwise it will not begin the chunk
+        now = time.monotonic()
+        # A chunk that is not in work will not be begun.
+        if self._page[CHUNK] == chunk.number and now >= self._signal_at:
+            self._signal_at, self._pause = now + self._pause, 2 * self._pause
             with suppress(ProcessLookupError):
                 os.kill(self.child.pid, signal.SIGTERM)
         return False
