@@ -590,7 +590,8 @@ class RateLimit:
     __slots__ = ("_limiter", "_lock", "_loop", "_make", "_runs", "weight")
 
     def __init__(self, make: Callable[[], Limiter], weight: Weight | None) -> None:
-        self._make, self.weight = make, weight
+        self._make = make
+        self.weight: Weight | None = weight
         self._limiter, self._lock = make(), Lock()
         self._runs = 0
         self._loop: Loop | None = None
