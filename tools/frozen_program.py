@@ -35,7 +35,7 @@ def area(square):
 
 async def main():
     print("started", flush=True)
-    for start in sys.argv[2:]:
+    for start in [name for name in sys.argv[2:] if name.isalpha()] or ["spawn"]:
         try:
             async with open_pool(1, start=start, initializer=initialize, initargs=(1,)) as pool:
                 print(start, await pool.map(area, [Square(3), Square(4)]).collect())

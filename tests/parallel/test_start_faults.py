@@ -35,11 +35,19 @@ async def test_a_frozen_program_is_not_started_again(
 
 
 @on_one_loop
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--multiprocessing-fork", "pipe_handle=9"],
+        ["-S", "-c", "from multiprocessing.resource_tracker import main;main(9)"],
+    ],
+    ids=["as a worker", "as a resource tracker"],
+)
 async def test_a_frozen_program_that_multiprocessing_runs_again_opens_no_pool(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    monkeypatch.setattr(sys, "argv", ["program", "--multiprocessing-fork", "pipe_handle=9"])
+    monkeypatch.setattr(sys, "argv", ["program", *arguments])
     with pytest.raises(WorkerStartError, match=r"freeze_support\(\) first in __main__"):
         async with open_pool(1, start="spawn"):
             pass

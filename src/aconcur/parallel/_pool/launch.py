@@ -97,7 +97,7 @@ def new_launcher(method: StartMethod, boot: Boot) -> Launcher:
         ValueError: there is no such method.
         WorkerStartError: the method cannot work in this process.
     """
-    if getattr(sys, "frozen", False) and spawn.is_forking(sys.argv):
+    if getattr(sys, "frozen", False) and _is_run_by_multiprocessing():
         raise WorkerStartError(
             "a worker of multiprocessing runs the frozen program again, which would open pools "
             "without end: call multiprocessing.freeze_support() first in __main__"
@@ -114,6 +114,12 @@ def new_launcher(method: StartMethod, boot: Boot) -> Launcher:
         check_main_for_spawn("start='spawn'", "Use start='exec'")
         return _SpawnLauncher(boot)
     raise ValueError(f"start must be 'exec', 'forkserver', 'fork' or 'spawn', not {method!r}")
+
+
+def _is_run_by_multiprocessing() -> bool:
+    """Return whether multiprocessing has started this program as its worker or its helper."""
+    helper = sys.argv[-2:-1] == ["-c"] and sys.argv[-1].startswith("from multiprocessing.")
+    return helper or spawn.is_forking(sys.argv)
 
 
 def _check_executable(method: StartMethod) -> None:
