@@ -1,4 +1,4 @@
-"""Which explorer finds the published faults of ``models``, and how fast.
+"""Which explorer finds the published faults of ``models`` and ``timeouts``, and how fast.
 
     python -m benchmarks.explore [SECONDS]
 
@@ -20,7 +20,11 @@ from statistics import median
 from typing import NamedTuple
 
 from aconcur.testing import explore
-from benchmarks.explore.models import MODELS, REFERENCES, Model
+from benchmarks.explore import models, timeouts
+from benchmarks.explore.models import Model
+
+MODELS = models.MODELS | timeouts.TIMEOUTS
+REFERENCES = models.REFERENCES | timeouts.REFERENCES
 
 SEEDS = 300
 

@@ -406,11 +406,7 @@ def _explore(scenario: Scenario, backend: Any, mark: pytest.Mark, item: pytest.I
     options |= {**mark.kwargs, "backend": backend}
     token = item.config.getoption("--explore-replay")
     if token is not None:
-        kept = {
-            key: options[key]
-            for key in ("backend", "max_steps", "timers", "allow")
-            if key in options
-        }
+        kept = {key: options[key] for key in ("backend", "max_steps", "allow") if key in options}
         result = replay(scenario, token, **kept)
     else:
         result = explore(scenario, **options)

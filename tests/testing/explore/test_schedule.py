@@ -87,8 +87,8 @@ deviations = st.dictionaries(st.integers(0, 10**6), st.integers(1, 99))
 
 @given(deviations)
 def test_a_token_is_read_as_it_was_written(found: dict[int, int]) -> None:
-    assert read_token(write_token("run-on", found)) == ("run-on", found)
-    assert read_token(write_token("fifo", found)) == ("fifo", found)
+    assert read_token(write_token("run-on", found)) == ("run-on", found, "timeouts")
+    assert read_token(write_token("fifo", found)) == ("fifo", found, "timeouts")
 
 
 def test_a_token_is_short_and_sorted() -> None:

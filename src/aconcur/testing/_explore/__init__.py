@@ -21,6 +21,7 @@ processes, foreign threads) or noticed afterwards (a run that takes other steps 
 - ``schedule``: one run's decisions; its *order* says what is taken without a deviation.
 - ``search``: which schedules to run. It knows nothing of loops.
 - ``asyncio_loop`` and ``trio_runner``: the drivers. They know nothing of searching.
+- ``timers``: which timers may strike while tasks are ready, and what a run says that saw one.
 - ``environment``: what the runs of one exploration share: virtual time, reports, threads.
 - ``inline_threads``: calls for threads, run as one step of the task that waits for them.
 - ``deadlock`` and ``trace``: what the report of a failure says. ``errors``, ``report``: the values.

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
 
 from aconcur.errors import MissingRequirementError
 from aconcur.testing._arguments import refuse_arguments
-from aconcur.testing._explore.environment import Environment, Timers, prepared
+from aconcur.testing._explore.environment import Environment, prepared
 from aconcur.testing._explore.errors import (
     BackgroundError,
     Livelock,
@@ -25,7 +25,14 @@ from aconcur.testing._explore.errors import (
     UncontrolledError,
 )
 from aconcur.testing._explore.report import Exploration, FailedSchedule
-from aconcur.testing._explore.schedule import Deviations, Order, Schedule, read_token, write_token
+from aconcur.testing._explore.schedule import (
+    TIMERS,
+    Order,
+    Schedule,
+    Timers,
+    read_token,
+    write_token,
+)
 from aconcur.testing._explore.search import Bounded, Result, kind_of, mixed, pct, shrink, uniform
 from aconcur.testing._explore.trace import Recorder, Step, StepLog, busiest
 
@@ -72,9 +79,9 @@ def explore(
     seed: int = 0,
     depth: int = 3,
     max_steps: int = 10_000,
-    timers: Timers = "timeouts",
     keep_going: bool = False,
     allow: Iterable[Reported] = (),
+    timers: Timers = "timeouts",
 ) -> Exploration:
     """Run a scenario under many orders of its tasks' steps, and report the first that fails.
 
@@ -95,15 +102,15 @@ def explore(
 
     **Which schedules.** A schedule is a sequence of steps: each is one task's way from an await to
     the next, or one callback. Whatever is ready may go next, except that callbacks keep their order
-    among themselves and no task overtakes a callback that was pending before it became ready; when
-    nothing is ready, time moves to the next timer. Bound n covers every such sequence that departs
-    at most n times from the *base order*, in which pending callbacks and then the task that ran
-    last go first (a task at most 20 steps in a row), or at most n - 1 times from the *loop's own
-    order*: first ready, first run; on trio each batch from its first task, or each from its last.
-    The loop's own order itself is among the schedules at every bound. Two kinds of callbacks run
-    at once in the base order, without a choice: those by which task groups, ``gather`` and ``wait``
-    note a task that ended well, and anyio's repetitions of a cancellation. A test compares this set
-    with all sequences of small scenarios, enumerated independently.
+    among themselves and no task overtakes a callback that was pending before it became ready. (For
+    timers see below.) Bound n covers every such sequence that departs at most n times from the
+    *base order*, in which pending callbacks and then the task that ran last go first (a task at
+    most 20 steps in a row), or at most n - 1 times from the *loop's own order*: first ready, first
+    run; on trio each batch from its first task, or each from its last. The loop's own order itself
+    is among the schedules at every bound. Two kinds of callbacks run at once in the base order,
+    without a choice: those by which task groups, ``gather`` and ``wait`` note a task that ended
+    well, and anyio's repetitions of a cancellation. A test compares this set with all sequences of
+    small scenarios, enumerated independently.
 
     **How far.** Without ``bound=`` the search runs bounds 0, 1, 2, 3 … and from bound 2 on also
     draws schedules at random in between (``strategy="mixed"``). It ends when every schedule was
@@ -122,15 +129,17 @@ def explore(
     first out: a schedule that it would not choose by itself stands for input that comes at any
     moment.
 
-    **Timers.** When no task is ready, time moves to the next timer. A time limit
-    (``asyncio.timeout``, ``wait_for``, a cancel scope's deadline) may also strike while tasks are
-    ready, if it is the next timer: that is one more choice at each step, and a deviation. With
-    ``timers="explore"`` this holds for sleeps and ``call_later`` too, for retries, heartbeats and
-    caches that go by them; by default it does not, because many scenarios sleep to let other tasks
-    come first. A schedule in which a limit struck early, and that ends with nothing but
-    TimeoutError (``trio.TooSlowError``), counts as passed: the limit was a guard. A scenario that
-    asks its loop for the time means the time that its sleeps take: in it timers are ``"idle"`` by
-    default, and none fires while a task is ready. Timers fire in the order of their times.
+    **Timers.** Time moves to the next timer when no task is ready. Besides, a step may take long in
+    reality: so where tasks are ready, a schedule may let the next timer strike all the same, as one
+    deviation. ``timers="timeouts"``, the default, does so with timeouts, cancel scopes and
+    ``call_later``. Sleeps (``asyncio.sleep``, ``anyio.sleep``, ``trio.sleep``, and timers that
+    only set a future or an event) pass in their time, for tests use them to let others go first;
+    a timer that comes after a sleep waits for it. ``"explore"`` lets sleeps strike early, too: for
+    debouncing, polling and back-off written with them. ``"idle"`` lets none. Timers keep their
+    order among themselves. A run in which a timer has struck early has not failed if it ends with
+    the TimeoutError of that timeout (or a library's error for it): that is what the timeout is for;
+    nor if an assertion fails in a function that has read a clock since, because the time that such
+    a run measures says nothing.
 
     Args:
         scenario: the async function.
@@ -145,13 +154,12 @@ def explore(
         seed: makes the random schedules reproducible.
         depth: how many ordered events a bug needs, for ``"pct"`` and ``"mixed"``.
         max_steps: the most steps of one run, of tasks and callbacks together: more are a livelock.
-        timers: ``"timeouts"`` (see above), ``"explore"``, or ``"idle"``: none fires while a task is
-            ready.
         keep_going: go on after a failure, to count them.
         allow: reports that do not fail a run: any of ``"callback error"``, ``"task error"`` and
             ``"future error"`` (an exception that no caller received), ``"task left"``,
             ``"generator left"``, ``"resource"`` (a ResourceWarning) and ``"other"``. A loop's
             exception handler that the scenario sets receives such errors instead.
+        timers: ``"timeouts"``, ``"explore"`` or ``"idle"``: which may strike while tasks are ready.
 
     Returns:
         What was run and what failed. Looking at it or printing it checks nothing: ``.check()``
@@ -172,7 +180,9 @@ def explore(
     long as it took to find.
     """
     check_backend(backend)
-    with prepared(backend, _known(allow), _known_timers(timers)) as environment:
+    if timers not in TIMERS:
+        raise ValueError(f"timers must be 'timeouts', 'explore' or 'idle', not {timers!r}")
+    with prepared(backend, _known(allow)) as environment:
         driver = _driver(scenario, backend, environment)
         return search(
             driver,
@@ -186,6 +196,7 @@ def explore(
             max_steps=max_steps,
             keep_going=keep_going,
             environment=environment,
+            timers=timers,
         )
 
 
@@ -195,7 +206,6 @@ def replay(
     *,
     backend: Backend = "asyncio",
     max_steps: int = 10_000,
-    timers: Timers = "timeouts",
     allow: Iterable[Reported] = (),
 ) -> Exploration:
     """Run the one schedule that a token names.
@@ -205,27 +215,18 @@ def replay(
         token: what a failure printed: ``1=1,9=2`` or ``fifo,4=1``.
         backend: as in :func:`explore`; a token of the other one fits too.
         max_steps: as in :func:`explore`.
-        timers: as it was when the token was found.
         allow: as in :func:`explore`.
 
     Raises:
         ValueError: the token cannot be read.
         NotReproducibleError: the scenario has no such schedule.
     """
-    order, forced = read_token(token)
+    order, forced, timers = read_token(token)
     check_backend(backend)
-    with prepared(backend, _known(allow), _known_timers(timers)) as environment:
+    with prepared(backend, _known(allow)) as environment:
         driver = _driver(scenario, backend, environment)
-        try:
-            result = replay_one(driver, order, forced, backend=backend, max_steps=max_steps)
-        except NotReproducibleError:
-            if timers != "timeouts":
-                raise
-            environment.clock_was_read = True
-        if environment.clock_was_read:  # then the token was found without early timers
-            environment.timers = "idle"
-            result = replay_one(driver, order, forced, backend=backend, max_steps=max_steps)
-        return result
+        schedule = Schedule(forced, max_steps=max_steps, order=order, timers=timers)
+        return replay_one(driver, schedule, backend=backend)
 
 
 def search(
@@ -241,6 +242,7 @@ def search(
     max_steps: int,
     keep_going: bool,
     environment: Environment | None = None,
+    timers: Timers = "timeouts",
 ) -> Exploration:
     """Search with any driver: the common part for tasks and threads.
 
@@ -250,7 +252,7 @@ def search(
     _check_numbers(
         bound=bound, schedules=schedules, depth=depth, max_steps=max_steps, seconds=seconds
     )
-    one = _Search(driver, backend, max_steps, environment)
+    one = _Search(driver, backend, max_steps, environment, timers)
     runs = one.results(strategy, bound, seed, depth)
     one.run(runs, schedules, bound, seconds, keep_going=keep_going)
     exhaustive = strategy in ("mixed", "bounded")
@@ -272,13 +274,18 @@ class _Search:
     """One search: counts what it runs and keeps the first failure."""
 
     def __init__(
-        self, driver: Driver, backend: str, max_steps: int, environment: Environment | None
+        self,
+        driver: Driver,
+        backend: str,
+        max_steps: int,
+        environment: Environment | None,
+        timers: Timers,
     ) -> None:
         self._driver, self._backend, self._max_steps = driver, backend, max_steps
-        self._environment = environment
+        self._environment, self._timers = environment, timers
         self._log: StepLog | None = None
         self._first_error: BaseException | None = None
-        self.bounded = Bounded(self._run, None, _ORDERS[backend], max_steps)
+        self.bounded = Bounded(self._run, None, _ORDERS[backend], max_steps, timers)
         self.start = perf_counter()
         self.count = self.failed = self.steps = 0
         self.first: tuple[Schedule, BaseException, int] | None = None
@@ -291,16 +298,16 @@ class _Search:
         Raises:
             ValueError: there is no such strategy.
         """
-        steps = self._max_steps
-        self.bounded = Bounded(self._run, bound, _ORDERS[self._backend], steps)
+        steps, timers = self._max_steps, self._timers
+        self.bounded = Bounded(self._run, bound, _ORDERS[self._backend], steps, timers)
         if strategy == "mixed":
-            return mixed(self.bounded, self._run, seed, depth, steps)
+            return mixed(self.bounded, self._run, seed, depth, steps, timers)
         if strategy == "bounded":
             return iter(self.bounded)
         if strategy == "random":
-            return uniform(self._run, seed, steps)
+            return uniform(self._run, seed, steps, timers)
         if strategy == "pct":
-            return pct(self._run, seed, depth, steps)
+            return pct(self._run, seed, depth, steps, timers)
         raise ValueError(
             f"strategy must be 'mixed', 'bounded', 'random' or 'pct', not {strategy!r}"
         )
@@ -310,11 +317,6 @@ class _Search:
             return self._driver(schedule)
         self._log = StepLog()
         self._first_error = self._driver(schedule, self._log)
-        if self._environment.timers == "timeouts" and self._environment.clock_was_read:
-            self._environment.timers = "idle"
-            schedule.begin_again()
-            self._log = StepLog()
-            self._first_error = self._driver(schedule, self._log)
         return self._first_error
 
     def run(
@@ -384,7 +386,12 @@ class _Search:
         if self._log is None:
             return
         log = StepLog()
-        again = Schedule(first.deviations, max_steps=self._max_steps, order=first.order)
+        again = Schedule(
+            first.deviations,
+            max_steps=self._max_steps,
+            order=first.order,
+            timers=first.timers,
+        )
         error = self._driver(again, log)
         parting = self._log.parting(log)
         if parting is not None:
@@ -409,7 +416,12 @@ class _Search:
         deviations = shrink(
             self._driver, schedule, error, seconds=seconds, progress=_progress_on_terminal()
         )
-        again = Schedule(deviations, max_steps=self._max_steps, order=schedule.order)
+        again = Schedule(
+            deviations,
+            max_steps=self._max_steps,
+            order=schedule.order,
+            timers=schedule.timers,
+        )
         seen, steps = _record(self._driver, again)
         if seen is None or kind_of(seen) is not kind_of(error):
             where = (
@@ -424,7 +436,11 @@ class _Search:
     ) -> FailedSchedule:
         """Return the failure without shrinking it: another run may end in another way."""
         again = Schedule(
-            schedule.deviations, max_steps=self._max_steps, order=schedule.order, lenient=True
+            schedule.deviations,
+            max_steps=self._max_steps,
+            order=schedule.order,
+            lenient=True,
+            timers=schedule.timers,
         )
         seen, steps = _record(self._driver, again)
         same = seen is not None and kind_of(seen) is kind_of(error)
@@ -442,12 +458,9 @@ def _progress_on_terminal() -> Callable[[int], None]:
     return show
 
 
-def replay_one(
-    driver: Driver, order: Order, forced: Deviations, *, backend: str, max_steps: int
-) -> Exploration:
+def replay_one(driver: Driver, schedule: Schedule, *, backend: str) -> Exploration:
     """Run one schedule with any driver."""
     start = perf_counter()
-    schedule = Schedule(forced, max_steps=max_steps, order=order)
     error, steps = _record(driver, schedule)
     if isinstance(error, NotReproducibleError):
         raise error
@@ -479,7 +492,7 @@ def _failure(
     schedule: Schedule, error: BaseException, steps: tuple[Step, ...], found_at: int
 ) -> FailedSchedule:
     deviations = schedule.deviations
-    token = write_token(schedule.order, deviations)
+    token = write_token(schedule.order, deviations, schedule.timers)
     return FailedSchedule(error, token, len(deviations), found_at, steps, schedule.order)
 
 
@@ -497,12 +510,6 @@ def _check_numbers(
             raise ValueError(f"{name} must be at least {least}, not {value}")
     if seconds is not None and not seconds > 0:
         raise ValueError(f"seconds must be more than 0, not {seconds}")
-
-
-def _known_timers(timers: Timers) -> Timers:
-    if timers not in get_args(Timers):
-        raise ValueError(f"timers must be {', '.join(map(repr, get_args(Timers)))}, not {timers!r}")
-    return timers
 
 
 def _known(allow: Iterable[Reported]) -> Collection[Reported]:

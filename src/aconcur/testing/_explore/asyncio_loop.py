@@ -9,11 +9,10 @@ asks the schedule which goes next:
   order and code relies on it. The oldest of them is one candidate. It may overtake tasks, but a
   task that became ready after it does not overtake it: anyio, for one, relies on a callback that a
   task has passed to ``call_soon`` running before the task itself goes on.
-- *Timers.* When nothing is ready, time moves to the next timer, whose callback then is pending like
-  any other. While tasks are ready and no callback is pending, the next timer is one more candidate
-  if it is a time limit: that may strike at any step. Other timers only with ``timers="explore"``:
-  many scenarios sleep to let others do something first. A task that polls never lets the loop
-  become idle, so time also passes after half of the steps that a run may take.
+- *Timers.* Time passes when nothing is ready: it moves to the next timer, whose callback then is
+  pending like any other. Where only tasks are ready, the next timer is a candidate, too (see
+  ``timers``). A task that polls never lets the loop become idle, so time also passes after half of
+  the steps that a run may take.
 
 Every candidate that is picked counts as a step, so no timer or callback that starts itself again
 can keep a run from ending.
@@ -48,7 +47,7 @@ from typing import Any, Final, Literal, NoReturn, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakKeyDictionary, WeakSet
 
 from aconcur.testing._explore.deadlock import explain
-from aconcur.testing._explore.environment import Environment, only_timed_out
+from aconcur.testing._explore.environment import Environment
 from aconcur.testing._explore.errors import (
     BackgroundError,
     Deadlock,
@@ -61,7 +60,8 @@ from aconcur.testing._explore.errors import (
     interrupts,
 )
 from aconcur.testing._explore.inline_threads import in_call, note_callback
-from aconcur.testing._explore.schedule import CALLBACK, TIMER, Schedule
+from aconcur.testing._explore.schedule import CALLBACK, Schedule
+from aconcur.testing._explore.timers import is_sleep
 from aconcur.testing._explore.trace import Log
 from aconcur.testing._explore.uncontrolled import refused, take_refusal
 from aconcur.testing._frames import frames_of, where
@@ -70,6 +70,9 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 Step = tuple[Callable[..., object], tuple[Any, ...], Context]
 
+# What stands for callbacks and for a timer in a schedule's trail, beside the numbers of tasks.
+_CALLBACK: Final = -1
+_TIMER: Final = -2
 # Steps that end a scenario's tasks after it has ended, before they are given up. A guess.
 _UNWINDING: Final = 10_000
 # Steps after the scenario's end, in which tasks and callbacks may finish. A guess.
@@ -111,8 +114,8 @@ def run(
                 raise found
             if found is None:
                 found = loop.reported(environment.allow)
-            elif loop.fired_early and only_timed_out(found):
-                found = None  # a limit that the scenario sets itself, as a guard, may strike
+            elif environment.struck.explains(found):
+                found = None
         finally:
             loop.unwind()
     return loop.refusal or take_refusal() or found
@@ -150,10 +153,6 @@ class _Loop(asyncio.AbstractEventLoop):
         self._arrived: list[int] = []
         self._cancelled: list[asyncio.Task[Any]] = []
         self._patience = schedule.max_steps // 2
-        self._timers_race = environment.timers != "idle"
-        self._all_race = environment.timers == "explore"
-        self.fired_early: bool = False
-        """Whether a timer has fired although a task could go on."""
         self._numbers: dict[asyncio.Task[Any], int] = {}
         self._futures: list[asyncio.Future[Any]] = []
         self._factory: Callable[..., Any] | None = None
@@ -212,7 +211,7 @@ class _Loop(asyncio.AbstractEventLoop):
         """Return what the scenario left behind or never noticed, after it has ended normally."""
         if self._recorder is not None:
             self._recorder.stop()
-        self._recorder, self._timers_race = None, False
+        self._recorder = None
         self._schedule = Schedule({}, max_steps=_FINISHING, order="fifo")
         with suppress(AssertionError):  # a task that never ends is among those that are left
             while self._ready or self._callbacks:
@@ -244,7 +243,7 @@ class _Loop(asyncio.AbstractEventLoop):
 
     def unwind(self) -> None:
         """Cancel the tasks that are left, and let them end."""
-        self._recorder, self._ending, self._timers_race = None, True, False
+        self._recorder, self._ending = None, True
         self._schedule = Schedule({}, max_steps=_UNWINDING)
         interrupt: KeyboardInterrupt | None = None
         while True:
@@ -293,13 +292,10 @@ class _Loop(asyncio.AbstractEventLoop):
                 self._run_callback(alone=not ready)
                 return
         elif ready:
-            if self._timers and self._timer_may_fire():
-                index = schedule.pick([*ready, TIMER])
-                if index == len(ready):
-                    self._fire_early()
-                    return
-            else:
-                index = schedule.pick(ready)
+            index = schedule.pick(ready, timer=bool(self._timers) and self._may_strike())
+            if index == len(ready):
+                self._strike()
+                return
         else:
             self._pass_time()
             return
@@ -317,7 +313,7 @@ class _Loop(asyncio.AbstractEventLoop):
 
     def _run_callback(self, *, alone: bool) -> None:
         _, handle = self._callbacks.popleft()
-        self._schedule.trail.append(-1)
+        self._schedule.trail.append(_CALLBACK)
         self._idle_callbacks = self._idle_callbacks + 1 if alone else 0
         if self._idle_callbacks >= _IDLE:
             self._let_time_pass()
@@ -346,38 +342,53 @@ class _Loop(asyncio.AbstractEventLoop):
         with suppress(Deadlock):
             self._pass_time()
 
-    def _timer_may_fire(self) -> bool:
-        """Return whether the next timer is one that may fire although tasks are ready."""
-        self._drop_cancelled_timers()
-        return (
-            self._timers_race
-            and bool(self._timers)
-            and (self._all_race or _is_time_limit(self._timers[0][2]))
+    def _may_strike(self) -> bool:
+        """Return whether the next timer may strike while tasks are ready."""
+        kind = self._schedule.timers
+        if kind == "idle" or self._next_timer() is None:
+            return False
+        first = self._timers[0][0]
+        return kind == "explore" or not any(
+            when == first and is_sleep(handle) for when, _, handle in self._timers
         )
 
-    def _fire_early(self) -> None:
-        self._schedule.trail.append(-2)
+    def _strike(self) -> None:
+        self._schedule.trail.append(_TIMER)
+        clock, struck = self._environment.clock, self._environment.struck
+        before = clock.now
+        for handle in self._pass_time():
+            struck.add_handle(handle)
+        struck.jumped += clock.now - before
         if self._recorder is not None:
-            self._recorder.turn("timer", self._schedule.at, self._schedule.deviates)
-        self.fired_early = True
-        self._pass_time()
+            self._recorder.strike(self._schedule.at, clock.now)
 
-    def _drop_cancelled_timers(self) -> None:
-        while self._timers and self._timers[0][2].cancelled():
-            heapq.heappop(self._timers)
-
-    def _pass_time(self) -> None:
+    def _next_timer(self) -> asyncio.TimerHandle | None:
         timers = self._timers
-        self._drop_cancelled_timers()
-        if not timers:
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+        return timers[0][2] if timers else None
+
+    def _pass_time(self) -> list[asyncio.TimerHandle]:
+        """Move to the next timer; return those that are pending now."""
+        timers = self._timers
+        if self._next_timer() is None:
             if not self._ready and not self._ending:
                 self._refuse_to_wait_for_threads()
             raise Deadlock
         clock = self._environment.clock
         clock.now = max(clock.now, timers[0][0])
+        pending: list[asyncio.TimerHandle] = []
         while timers and timers[0][0] <= clock.now:
-            self._callbacks.append((self._next_arrival(), heapq.heappop(timers)[2]))
+            pending.append(heapq.heappop(timers)[2])
+            self._callbacks.append((self._next_arrival(), pending[-1]))
         self._due = self._arrivals
+        struck = self._environment.struck
+        if struck.jumped and (
+            len(pending) > 1 or (timers and timers[0][0] <= clock.now + struck.jumped)
+        ):
+            for handle in pending:
+                struck.add_handle(handle)
+        return pending
 
     def _refuse_to_wait_for_threads(self) -> None:
         """Raise where a thread of the scenario's may still wake a task."""
@@ -484,7 +495,7 @@ class _Loop(asyncio.AbstractEventLoop):
         """A cancelled timer stays in the heap until its time."""
 
     def time(self) -> float:
-        self._environment.note_reader(sys._getframe(1))
+        self._environment.struck.note_reader()
         return self._environment.clock.now
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -622,16 +633,6 @@ _COMPLETIONS: Final = {
 }
 
 
-# The callbacks of asyncio.timeout() and async_timeout, of anyio's cancel scopes, of wait() (on
-# Python 3.11 of wait_for() too), and of aiohttp's timers.
-_TIME_LIMITS: Final = {
-    "Timeout._on_timeout",
-    "CancelScope._timeout",
-    "_release_waiter",
-    "TimerContext.timeout",
-}
-
-
 def _runs_at_once(handle: asyncio.Handle) -> bool:
     """Return whether the base order runs a callback at once, without a choice.
 
@@ -648,12 +649,6 @@ def _runs_at_once(handle: asyncio.Handle) -> bool:
         return False
     future = args[0]
     return bool(future.done()) and not future.cancelled() and future._exception is None
-
-
-def _is_time_limit(handle: asyncio.TimerHandle) -> bool:
-    """Return whether a timer ends what takes too long."""
-    callback: object = handle._callback  # type: ignore[attr-defined]
-    return getattr(callback, "__qualname__", "") in _TIME_LIMITS
 
 
 def _never_retrieved(future: asyncio.Future[Any]) -> bool:

@@ -6,7 +6,7 @@ its own, every clock is virtual, and warnings of resources that were not closed 
 
 from __future__ import annotations
 
-__all__ = ("Clock", "Environment", "Timers", "only_timed_out", "prepared")
+__all__ = ("Clock", "Environment", "prepared")
 
 import threading
 import time
@@ -14,17 +14,13 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from threading import get_ident
-from types import FrameType
-from typing import Any, Final, Literal, TypeAlias, final
+from typing import Any, Final, final
 
 from aconcur.testing._explore.errors import Report, Reported
 from aconcur.testing._explore.inline_threads import calls_inline
-from aconcur.testing._frames import is_users
+from aconcur.testing._explore.timers import Struck
 from aconcur.testing._isolation import no_collections, refuse_in_a_loop
 from aconcur.testing._virtual_time import virtual_time
-
-Timers: TypeAlias = Literal["timeouts", "explore", "idle"]
-"""Which timers may fire although a task could go on: time limits, all, or none."""
 
 _real_sleep: Final = time.sleep
 
@@ -48,14 +44,12 @@ class Environment:
 
     Args:
         allow: the kinds of reports that do not fail a run.
-        timers: which timers may fire early.
     """
 
-    def __init__(self, allow: Collection[Reported] = (), timers: Timers = "timeouts") -> None:
-        self.timers: Timers = timers
-        self.clock_was_read: bool = False
-        """Whether the scenario has asked the loop for the time, rather than libraries for it."""
+    def __init__(self, allow: Collection[Reported] = ()) -> None:
         self.clock: Clock = Clock()
+        self.struck: Struck = Struck()
+        """The timeouts that the run has let strike early."""
         self.allow: Collection[Reported] = allow
         self._ident = get_ident()
         self._threads: set[threading.Thread] = set()
@@ -64,6 +58,7 @@ class Environment:
     def begin_run(self) -> None:
         """Start at time 0, with no reports."""
         self.clock.now = 0.0
+        self.struck = Struck()
         self._reports.clear()
         self._threads = set(threading.enumerate())
 
@@ -76,17 +71,12 @@ class Environment:
         reports, self._reports = self._reports, []
         return reports
 
-    def note_reader(self, frame: FrameType | None) -> None:
-        """Note who has asked the loop for the time: the scenario, or a library for its timers."""
-        if self.timers != "timeouts" or self.clock_was_read:
-            return
-        while frame is not None and frame.f_code.co_name == "current_time":
-            frame = frame.f_back  # of anyio and trio
-        self.clock_was_read = frame is not None and is_users(frame)
-
     def now(self) -> float | None:
         """Return the virtual time, for the thread of the exploration."""
-        return self.clock.now if get_ident() == self._ident else None
+        if get_ident() != self._ident:
+            return None
+        self.struck.note_reader()
+        return self.clock.now
 
     def sleep(self, seconds: float, /) -> None:
         """Do as :func:`time.sleep`: no task goes on meanwhile, but time passes."""
@@ -116,22 +106,15 @@ class Environment:
             yield
 
 
-def only_timed_out(error: BaseException | None) -> bool:
-    """Return whether an error, or every error in a group, says that a time limit was over."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(only_timed_out, error.exceptions))
-    return isinstance(error, TimeoutError) or type(error).__name__ == "TooSlowError"
-
-
 @contextmanager
-def prepared(backend: str, allow: Collection[Reported], timers: Timers) -> Iterator[Environment]:
+def prepared(backend: str, allow: Collection[Reported]) -> Iterator[Environment]:
     """Keep away what no schedule decides: real threads and clocks, garbage, another loop.
 
     Raises:
         RuntimeError: an event loop runs in this thread.
     """
     refuse_in_a_loop("explore")
-    environment = Environment(allow, timers)
+    environment = Environment(allow)
     with (
         no_collections(),
         calls_inline(backend),

@@ -14,11 +14,13 @@ number is a *deviation* from the order:
   nothing interrupts a task unless the schedule says so.
 - ``"reversed"``: trio's other choice: each batch of ready tasks from its last task to its first.
 
-Where timers are a choice, the last candidate lets time pass to the next one. No order takes it.
-
 A schedule is written as its order and its deviations, ``fifo,4=1`` for "the loop's own order, but
 at choice point 4 not the first candidate but the one after it": so a short token names a long run.
-The order is left out for ``"run-on"``.
+The order is left out for ``"run-on"``. Where other timers are candidates than by default, the token
+says so: ``timers=explore,4=1``.
+
+Where something is ready, the next timer may strike all the same: the last number at a choice point
+stands for it then. So it always is a deviation.
 """
 
 from __future__ import annotations
@@ -27,10 +29,12 @@ __all__ = (
     "CALLBACK",
     "ORDERS",
     "TIMER",
+    "TIMERS",
     "Deviations",
     "Order",
     "Policy",
     "Schedule",
+    "Timers",
     "read_token",
     "write_token",
 )
@@ -44,6 +48,10 @@ from aconcur.testing._explore.errors import Livelock, NotReproducibleError
 Order: TypeAlias = Literal["fifo", "reversed", "run-on"]
 ORDERS: Final[tuple[Order, ...]] = get_args(Order)
 
+Timers: TypeAlias = Literal["timeouts", "explore", "idle"]
+"""Which timers may strike while something is ready: all but sleeps, all, or none."""
+TIMERS: Final[tuple[Timers, ...]] = get_args(Timers)
+
 Deviations: TypeAlias = Mapping[int, int]
 """Choice point → number taken there. All other points take 0."""
 
@@ -52,8 +60,6 @@ Policy: TypeAlias = Callable[[Sequence[Any]], int]
 
 
 class _Candidate:
-    """What may go next and is no task."""
-
     __slots__ = ("_name",)
 
     def __init__(self, name: str) -> None:
@@ -66,7 +72,7 @@ class _Candidate:
 CALLBACK: Final = _Candidate("callback")
 """The candidate that stands for the oldest pending callback: callbacks keep their own order."""
 TIMER: Final = _Candidate("timer")
-"""The candidate that lets time pass to the next timer. It comes last; no order takes it first."""
+"""The candidate, for policies, that stands for the next timer. It comes last."""
 
 # The token of the run-on order without deviations.
 _PLAIN: Final = "base"
@@ -85,6 +91,7 @@ class Schedule:
         policy: decides every choice point in place of the order and the deviations.
         expected: a choice point and its number of candidates in the run that led to this one.
         lenient: take the order's choice where a deviation names a candidate that is not there.
+        timers: which timers the driver is to offer as candidates.
     """
 
     __slots__ = (
@@ -102,6 +109,7 @@ class Schedule:
         "order",
         "steps",
         "taken",
+        "timers",
         "trail",
         "widths",
     )
@@ -115,6 +123,7 @@ class Schedule:
         policy: Policy | None = None,
         expected: tuple[int, int] = (-1, 0),
         lenient: bool = False,
+        timers: Timers = "timeouts",
     ) -> None:
         self._forced, self._policy, self._lenient = forced, policy, lenient
         self._expected = expected
@@ -122,6 +131,7 @@ class Schedule:
         self._streak = 0
         self._batch: list[object] = []
         self.order: Order = order
+        self.timers: Timers = timers
         self.fair: int = FAIR
         """Steps in a row that the run-on order gives to one task while others are ready."""
         self.callback_first: bool = True
@@ -138,14 +148,12 @@ class Schedule:
         self.widths: list[int] = []
         """How many candidates each choice point had."""
 
-    def begin_again(self) -> None:
-        """Forget the run so far."""
-        self._last, self._streak, self._batch = None, 0, []
-        self.steps, self.at = 0, None
-        self.taken, self.trail, self.widths = [], [], []
-
-    def pick(self, ready: Sequence[object]) -> int:
+    def pick(self, ready: Sequence[object], *, timer: bool = False) -> int:
         """Return the index of the candidate that goes on.
+
+        Args:
+            ready: who can go on, in the order in which they became ready.
+            timer: whether the next timer is a candidate, too: ``len(ready)`` stands for it.
 
         Raises:
             Livelock: the run has taken all the steps that it may take.
@@ -155,25 +163,26 @@ class Schedule:
         if self.steps > self.max_steps:
             raise Livelock(self.max_steps)
         if self.order == "reversed":
-            left = [one for one in self._batch if one in ready]
-            self._batch = left or [one for one in ready if one is not TIMER]
-        if len(ready) == 1:
+            self._batch = [one for one in self._batch if one in ready] or list(ready)
+        if len(ready) == 1 and not timer:
             index, self.at = 0, None
         else:
-            index = self._choose(ready)
+            index = self._choose(ready, timer)
+            if index == len(ready):
+                return index
         chosen = ready[index]
         if chosen in self._batch:
             self._batch.remove(chosen)
         if chosen is self._last:
             self._streak += 1
-        elif chosen is not CALLBACK and chosen is not TIMER:
+        elif chosen is not CALLBACK:
             self._last, self._streak = chosen, 0
         elif self._streak >= self.fair:
-            self._streak = 0  # a callback had its turn: one that repeats itself gets no second
+            self._streak = 0
         return index
 
-    def _choose(self, ready: Sequence[object]) -> int:
-        point, width = len(self.taken), len(ready)
+    def _choose(self, ready: Sequence[object], timer: bool) -> int:
+        point, width = len(self.taken), len(ready) + timer
         candidates: list[int] = []
         if self._policy is None:
             number = self._forced.get(point, 0)
@@ -181,10 +190,13 @@ class Schedule:
                 number = 0
         else:
             candidates = self._in_order(ready)
-            number = self._policy([ready[index] for index in candidates])
+            offered = [ready[index] for index in candidates]
+            number = self._policy([*offered, TIMER] if timer else offered)
         if number >= width or (point == self._expected[0] and width != self._expected[1]):
             raise NotReproducibleError(point, max(number + 1, self._expected[1]), width)
-        if number:
+        if number == len(ready):
+            index = number
+        elif number:
             index = (candidates or self._in_order(ready))[number]
         else:
             index = candidates[0] if candidates else self._first(ready)
@@ -195,7 +207,7 @@ class Schedule:
 
     def _first(self, ready: Sequence[object]) -> int:
         """Return the index that the order takes."""
-        if self.order == "fifo":
+        if self.order == "fifo" or len(ready) == 1:
             return 0
         if self.order == "reversed":
             return ready.index(self._batch[-1])
@@ -204,9 +216,9 @@ class Schedule:
         if self._last in ready and self._streak < self.fair:
             return ready.index(self._last)
         for index, one in enumerate(ready):
-            if one is not self._last and one is not CALLBACK and one is not TIMER:
+            if one is not self._last and one is not CALLBACK:
                 return index
-        return ready.index(CALLBACK if CALLBACK in ready else self._last)
+        return ready.index(CALLBACK)
 
     def _in_order(self, ready: Sequence[object]) -> list[int]:
         """Return the candidates' indexes: the order's choice first, then the others as they came.
@@ -240,33 +252,43 @@ class Schedule:
         return {point: number for point, number in enumerate(self.taken) if number}
 
 
-def write_token(order: Order, deviations: Deviations) -> str:
-    """Return a schedule as text: ``1=1,9=2``, ``fifo,4=1``, ``fifo`` or ``base``."""
+def write_token(order: Order, deviations: Deviations, timers: Timers = "timeouts") -> str:
+    """Return a schedule as text: ``1=1,9=2``, ``fifo,timers=idle,4=1``, ``fifo`` or ``base``."""
     parts = [f"{point}={number}" for point, number in sorted(deviations.items())]
+    if timers != "timeouts":
+        parts.insert(0, f"timers={timers}")
     if order != "run-on":
         parts.insert(0, order)
     return ",".join(parts) or _PLAIN
 
 
-def read_token(token: str) -> tuple[Order, dict[int, int]]:
-    """Return the order and the deviations that a token names.
+def read_token(token: str) -> tuple[Order, dict[int, int], Timers]:
+    """Return what a token names: the order, the deviations and the timers that were candidates.
 
     Raises:
         ValueError: the text is not a token.
     """
+    orders, timers = "|".join(ORDERS[:2]), "|".join(TIMERS[1:])
     pair = r"\d{1,9}=[1-9]\d{0,8}"
-    order: Order = "run-on"
-    rest = token
-    for other in ORDERS[:2]:
-        if token == other or token.startswith(f"{other},"):
-            order, rest = other, token[len(other) + 1 :]
-    if token in (_PLAIN, order):
-        return order, {}
-    if not re.fullmatch(f"{pair}(,{pair})*", rest, re.ASCII):
+    found = re.fullmatch(
+        rf"({orders})?,?(?:timers=({timers}))?,?({pair}(?:,{pair})*)?", token, re.ASCII
+    )
+    if token == _PLAIN:
+        return "run-on", {}, "timeouts"
+    if found is None or ",".join(filter(None, _parts(found))) != token or not token:
         shown = token if len(token) <= 60 else f"{token[:57]}..."
         raise ValueError(
             f"token must be {_PLAIN!r}, 'fifo', '1=1,9=2' or 'fifo,4=1', as a failure prints it, "
             f"not {shown!r}"
         )
-    pairs = [part.partition("=") for part in rest.split(",")]
-    return order, {int(point): int(number) for point, _, number in pairs}
+    order: Any
+    kind: Any
+    order, kind, rest = found.groups()
+    pairs = [part.partition("=") for part in rest.split(",")] if rest else []
+    numbers = {int(point): int(number) for point, _, number in pairs}
+    return order or "run-on", numbers, kind or "timeouts"
+
+
+def _parts(found: re.Match[str]) -> tuple[str | None, ...]:
+    order, kind, rest = found.groups()
+    return order, kind and f"timers={kind}", rest

@@ -24,10 +24,21 @@ from random import Random
 from time import perf_counter
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from aconcur.testing._explore.schedule import FAIR, TIMER, Deviations, Order, Policy, Schedule
+from aconcur.testing._explore.schedule import (
+    FAIR,
+    TIMER,
+    Deviations,
+    Order,
+    Policy,
+    Schedule,
+    Timers,
+)
 
 Run: TypeAlias = Callable[[Schedule], BaseException | None]
 
+# How often a random schedule lets a timer strike where it may. A guess: a run of many steps should
+# see few of its timeouts.
+_STRIKES: Final = 1 / 16
 _WIDEST: Final = 255  # candidates at a choice point of which each is tried
 # Runs that shrink one failure. Delta debugging needs about 2·n for n deviations that matter.
 _SHRINK_RUNS: Final = 2_000
@@ -57,9 +68,15 @@ class Bounded:
     """
 
     def __init__(
-        self, run: Run, bound: int | None, orders: Sequence[Order], max_steps: int
+        self,
+        run: Run,
+        bound: int | None,
+        orders: Sequence[Order],
+        max_steps: int,
+        timers: Timers = "timeouts",
     ) -> None:
         self._run, self._bound, self._max_steps = run, bound, max_steps
+        self._timers: Timers = timers
         self._orders = orders
         self._seen: set[int] = set()
         self._trees: dict[Order, list[tuple[dict[int, int], bytes]]] = {}
@@ -103,7 +120,13 @@ class Bounded:
     def _once(
         self, forced: dict[int, int], order: Order, expected: tuple[int, int] = (-1, 0)
     ) -> Result:
-        schedule = Schedule(forced, max_steps=self._max_steps, order=order, expected=expected)
+        schedule = Schedule(
+            forced,
+            max_steps=self._max_steps,
+            order=order,
+            expected=expected,
+            timers=self._timers,
+        )
         error = self._run(schedule)
         if len(self._orders) == 1:
             return Result(schedule, error)
@@ -126,7 +149,14 @@ def _children(
             yield {**deviations, point: number}, (point, widths[point])
 
 
-def mixed(bounded: Bounded, run: Run, seed: int, depth: int, max_steps: int) -> Iterator[Result]:
+def mixed(
+    bounded: Bounded,
+    run: Run,
+    seed: int,
+    depth: int,
+    max_steps: int,
+    timers: Timers = "timeouts",
+) -> Iterator[Result]:
     """Run at most one deviation systematically, then the rest and random schedules in turn.
 
     Ends when the systematic part has run every schedule.
@@ -135,7 +165,9 @@ def mixed(bounded: Bounded, run: Run, seed: int, depth: int, max_steps: int) -> 
     drawn = (
         result
         for pair in zip(
-            uniform(run, seed, max_steps), pct(run, seed, depth, max_steps), strict=True
+            uniform(run, seed, max_steps, timers),
+            pct(run, seed, depth, max_steps, timers),
+            strict=True,
         )
         for result in pair
     )
@@ -145,18 +177,33 @@ def mixed(bounded: Bounded, run: Run, seed: int, depth: int, max_steps: int) -> 
             yield next(drawn)
 
 
-def uniform(run: Run, seed: int, max_steps: int) -> Iterator[Result]:
-    """Run schedules without end, each choice uniform at random."""
+def uniform(run: Run, seed: int, max_steps: int, timers: Timers = "timeouts") -> Iterator[Result]:
+    """Run schedules without end, each choice among what is ready uniform at random."""
     random = Random(seed)
 
     def policy(ready: Sequence[Any]) -> int:
         return int(random.random() * len(ready))
 
     while True:
-        yield _drawn(run, max_steps, policy)
+        yield _drawn(run, max_steps, _with_timers(random, policy), timers)
 
 
-def pct(run: Run, seed: int, depth: int, max_steps: int) -> Iterator[Result]:
+def _with_timers(random: Random, policy: Policy) -> Policy:
+    """Return a policy that lets timers strike now and then, and asks ``policy`` otherwise."""
+
+    def choose(ready: Sequence[Any]) -> int:
+        if ready[-1] is not TIMER:
+            return policy(ready)
+        if random.random() < _STRIKES:
+            return len(ready) - 1
+        return policy(ready[:-1]) if len(ready) > 2 else 0
+
+    return choose
+
+
+def pct(
+    run: Run, seed: int, depth: int, max_steps: int, timers: Timers = "timeouts"
+) -> Iterator[Result]:
     """Run schedules without end, by probabilistic concurrency testing.
 
     Each task gets a random priority and the highest runs; at ``depth - 1`` random points the task
@@ -168,7 +215,8 @@ def pct(run: Run, seed: int, depth: int, max_steps: int) -> Iterator[Result]:
     """
     random, horizon = Random(seed), 50
     while True:
-        result = _drawn(run, max_steps, _priorities(random, depth, horizon))
+        policy = _with_timers(random, _priorities(random, depth, horizon))
+        result = _drawn(run, max_steps, policy, timers)
         yield result
         horizon = max(10, len(result.schedule.taken))
 
@@ -187,8 +235,7 @@ def _priorities(random: Random, depth: int, horizon: int) -> Policy:
         highest = max(ready, key=priority.__getitem__)
         streak = streak + 1 if highest is last else 0
         last = highest
-        # A timer that is set again and again would else come before all tasks.
-        if next(now) in changes or streak >= FAIR or highest is TIMER:
+        if next(now) in changes or streak >= FAIR:
             priority[highest] = next(lower)
             streak = 0
         return max(range(len(ready)), key=lambda index: priority[ready[index]])
@@ -196,8 +243,8 @@ def _priorities(random: Random, depth: int, horizon: int) -> Policy:
     return policy
 
 
-def _drawn(run: Run, max_steps: int, policy: Policy) -> Result:
-    schedule = Schedule({}, max_steps=max_steps, policy=policy)
+def _drawn(run: Run, max_steps: int, policy: Policy, timers: Timers) -> Result:
+    schedule = Schedule({}, max_steps=max_steps, policy=policy, timers=timers)
     return Result(schedule, run(schedule))
 
 
@@ -229,7 +276,13 @@ def shrink(
         """Run; return what was really deviated if it fails alike."""
         nonlocal left
         left -= 1
-        again = Schedule(deviations, max_steps=found.max_steps, order=found.order, lenient=True)
+        again = Schedule(
+            deviations,
+            max_steps=found.max_steps,
+            order=found.order,
+            lenient=True,
+            timers=found.timers,
+        )
         again.fair = found.fair
         failed = run(again)
         if failed is None or kind_of(failed) is not kind:

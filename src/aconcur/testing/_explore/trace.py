@@ -23,10 +23,14 @@ _RECENT = 300  # steps that tell what a livelock is busy with
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A line of the scenario that ran, or at which a task went on."""
+    """A line of the scenario that ran, or at which a task went on; or a timer that struck early.
+
+    The step of a timer has no file, line 0, and says in ``function`` what happened.
+    """
 
     task: str
-    """``main``, or the function's name and a number in the order of creation: ``worker#2``."""
+    """``main``, the function's name and its number in the order of creation (``worker#2``), or
+    ``timer``."""
     filename: str
     line: int
     function: str
@@ -38,11 +42,15 @@ class Step:
     @property
     def code(self) -> str:
         """The source line."""
+        if not self.line:
+            return self.function
         return linecache.getline(self.filename, self.line).strip()
 
     @property
     def where(self) -> str:
         """``file:line``."""
+        if not self.line:
+            return ""
         return f"{Path(self.filename).name}:{self.line}"
 
 
@@ -70,6 +78,13 @@ class Recorder:
         self._flush()
         self._task, self._deviates = task, deviates
         self._point = point
+
+    def strike(self, point: int | None, now: float) -> None:
+        """Note that a timer strikes while tasks are ready; the time is ``now`` then."""
+        self._flush()
+        if not self._stopped:
+            told = f"the next timer strikes, at {now:g} s"
+            self.steps.append(Step("timer", "", 0, told, point, deviates=True))
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -132,6 +147,10 @@ class StepLog:
         frames = frames_of(coroutine) if coroutine is not None else []
         at = f" at {where(frames)}" if frames else ""
         self.steps.append(f"{task}{at}" if point is None else f"{task}{at} (choice {point})")
+
+    def strike(self, point: int | None, now: float) -> None:
+        """Note that a timer strikes."""
+        self.steps.append(f"timer at {now:g} s (choice {point})")
 
     @contextmanager
     def recording(self) -> Iterator[None]:

@@ -4,7 +4,8 @@ trio runs itself; two of its hooks are used. It shuffles each batch of ready tas
 of random numbers that Hypothesis may replace: the one here keeps one task in the batch and puts the
 others back. And its clock may be replaced: time passes when no task is ready (or after half of the
 steps that a run may take, since a polling task never lets trio become idle), and if no time is
-waited for either, that is a deadlock.
+waited for either, that is a deadlock. Where tasks are ready, the next deadline is a candidate, too
+(see ``timers``): then the batch is left empty, and trio looks at its deadlines before the next.
 
 trio itself runs each batch in the order in which its tasks became ready or from its end, at random.
 Both are orders that an exploration includes (``"fifo"`` and ``"reversed"``). Tasks that one step
@@ -23,13 +24,14 @@ from math import inf
 from threading import get_ident
 from traceback import walk_tb
 from typing import Any, Final, NoReturn
+from weakref import WeakSet
 
 import trio
 import trio._core._entry_queue as entry_queue
 import trio._core._run as core
 
 from aconcur.testing._explore.deadlock import explain
-from aconcur.testing._explore.environment import Environment, only_timed_out
+from aconcur.testing._explore.environment import Environment
 from aconcur.testing._explore.errors import (
     BackgroundError,
     Deadlock,
@@ -39,7 +41,7 @@ from aconcur.testing._explore.errors import (
     UncontrolledThreadError,
     interrupts,
 )
-from aconcur.testing._explore.schedule import TIMER, Schedule
+from aconcur.testing._explore.schedule import Schedule
 from aconcur.testing._explore.trace import Log
 from aconcur.testing._explore.uncontrolled import refused, take_refusal
 from aconcur.testing._frames import where
@@ -76,26 +78,15 @@ def run(
             _end_broken_run(error)
             if interrupts(error):
                 raise
-            if not (one.fired_early and only_timed_out(error)):
-                found = error
+            found = error
         finally:
             one.bury()
-    if found is None and one.verdict is None:
+    if environment.struck.explains(found):
+        found = None
+    elif found is None and one.verdict is None:
         reports = [one for one in environment.take_reports() if one.kind not in environment.allow]
         found = BackgroundError(tuple(reports)) if reports else None
     return one.refusal or take_refusal() or one.verdict or found
-
-
-def _is_sleep(scope: trio.CancelScope) -> bool:
-    """Return whether a scope is that of a ``trio.sleep()``."""
-    status = scope._cancel_status
-    for task in status._tasks if status is not None else ():
-        coroutine: Any = task.coro
-        while coroutine is not None:
-            if getattr(coroutine, "cr_code", None) is trio.sleep_until.__code__:
-                return True
-            coroutine = getattr(coroutine, "cr_await", None)
-    return False
 
 
 def _end_broken_run(error: BaseException) -> None:
@@ -122,9 +113,18 @@ def _in_charge(one: _Run) -> Iterator[None]:
             soon(self, fn, *args, idempotent=idempotent)
 
     entry_queue.EntryQueue.run_sync_soon = run_sync_soon  # type: ignore[method-assign, assignment]
+    # trio.sleep_until() waits by this name, in a scope of its own.
+    sleep_forever = trio._timeouts.sleep_forever
+
+    async def sleep_forever_noted() -> NoReturn:
+        one.sleeps.add(core.GLOBAL_RUN_CONTEXT.task._cancel_status._scope)
+        await sleep_forever()
+
+    trio._timeouts.sleep_forever = sleep_forever_noted
     try:
         yield
     finally:
+        trio._timeouts.sleep_forever = sleep_forever
         entry_queue.EntryQueue.run_sync_soon = soon  # type: ignore[method-assign]
         for (owner, name), before_it in zip(_REAL, really, strict=True):
             setattr(owner, name, before_it)
@@ -163,13 +163,11 @@ class _Run(trio.abc.Clock):
         self._since: dict[trio.lowlevel.Task, int] = {}
         self._turns = 0
         self._goes = True
-        self._timers_race = environment.timers != "idle"
-        self._all_race = environment.timers == "explore"
-        self.fired_early: bool = False
-        """Whether a deadline has come although a task could go on."""
         self._idle_turns = 0
         self._scope = trio.CancelScope()
         self._abandoned: list[trio.lowlevel.Task] = []
+        self.sleeps: WeakSet[trio.CancelScope] = WeakSet()
+        """The scopes that sleeping tasks are in."""
         self.verdict: Exception | None = None
         """Why the run was ended before the scenario had."""
         self.refusal: UncontrolledError | None = None
@@ -206,7 +204,7 @@ class _Run(trio.abc.Clock):
         return None
 
     def _choose(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
-        """Return the task that goes on; None if a timer fires instead."""
+        """Return the task that goes on; None: the next deadline comes instead."""
         # trio hands the batch over in the order of creation: so who was woken by one step is
         # ready in that order, whatever sets it was kept in.
         self._turns += 1
@@ -216,11 +214,10 @@ class _Run(trio.abc.Clock):
         batch.sort(key=self._since.__getitem__)
         if self._schedule.steps >= self._patience:
             self._let_time_pass()
-        candidates = [*batch, TIMER] if self._timer_may_fire() else batch
         try:
-            index = self._schedule.pick(candidates)
+            index = self._schedule.pick(batch, timer=self._may_strike())
             if index == len(batch):
-                self._fire_early()
+                self._strike()
                 return None
             task = batch[index]
         except Exception as error:  # noqa: BLE001 - a livelock or another scenario
@@ -233,30 +230,50 @@ class _Run(trio.abc.Clock):
             self._recorder.turn(self._name(task), schedule.at, schedule.deviates, task.coro)
         return task
 
+    def _may_strike(self) -> bool:
+        """Return whether the next deadline may come while tasks are ready."""
+        kind = self._schedule.timers
+        if kind == "idle" or not self._goes or self.verdict is not None:
+            return False
+        if self._next_deadline() == inf:
+            return False
+        return kind == "explore" or not any(scope in self.sleeps for scope in self._next_scopes())
+
+    def _next_deadline(self) -> float:
+        return core.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
+
+    def _next_scopes(self) -> list[trio.CancelScope]:
+        """Return the scopes that have the next deadline."""
+        deadline = self._next_deadline()
+        return [
+            scope
+            for when, _, scope in core.GLOBAL_RUN_CONTEXT.runner.deadlines._heap
+            if when == deadline == scope._registered_deadline
+        ]
+
+    def _strike(self) -> None:
+        self._schedule.trail.append(-1)
+        struck, now = self._environment.struck, max(self._clock.now, self._next_deadline())
+        for scope in self._next_scopes():
+            struck.add(scope)
+        struck.jumped += now - self._clock.now
+        self._clock.now = now
+        if self._recorder is not None:
+            self._recorder.strike(self._schedule.at, now)
+
+    def _note_overtaking(self, deadline: float) -> None:
+        """Note the scopes that end ahead of others because a timer has struck early."""
+        struck, heap = self._environment.struck, core.GLOBAL_RUN_CONTEXT.runner.deadlines._heap
+        if struck.jumped and sum(when <= deadline + struck.jumped for when, _, _ in heap) > 1:
+            for scope in self._next_scopes():
+                struck.add(scope)
+
     def _let_time_pass(self) -> None:
         """Let the next deadline come although tasks are ready: they may poll for what it brings."""
         self._patience += max(self._schedule.max_steps // 100, 10)
         deadline = core.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
         if deadline < inf:
             self._clock.now = max(self._clock.now, deadline)
-
-    def _timer_may_fire(self) -> bool:
-        """Return whether the next deadline is one that may come although tasks are ready."""
-        if not self._timers_race or not self._goes or self.verdict is not None:
-            return False
-        deadlines = core.GLOBAL_RUN_CONTEXT.runner.deadlines
-        if not deadlines.next_deadline() < inf:
-            return False
-        scope = deadlines._heap[0][2]
-        return self._all_race or not _is_sleep(scope)
-
-    def _fire_early(self) -> None:
-        self._schedule.trail.append(-2)
-        if self._recorder is not None:
-            self._recorder.turn("timer", self._schedule.at, self._schedule.deviates)
-        self.fired_early = True
-        deadline = core.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
-        self._clock.now = max(self._clock.now, deadline)
 
     def _name(self, task: trio.lowlevel.Task) -> str:
         number = self._numbers[task]
@@ -293,7 +310,7 @@ class _Run(trio.abc.Clock):
         """Time stands still but for jumps."""
 
     def current_time(self) -> float:
-        self._environment.note_reader(sys._getframe(1))
+        self._environment.struck.note_reader()
         return self._clock.now
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
@@ -311,6 +328,7 @@ class _Run(trio.abc.Clock):
             return 0  # a call through run_sync_soon() is on its way
         if deadline < inf:
             self._clock.now = max(self._clock.now, deadline)
+            self._note_overtaking(deadline)
         elif self.verdict is None:
             self._give_up(self._waits_for_a_thread() or self._deadlock())
         else:

@@ -173,9 +173,11 @@ def replay_threads(
         ValueError: the token cannot be read.
         NotReproducibleError: the scenario has no such schedule.
     """
-    order, forced = read_token(token)
+    order, forced, _ = read_token(token)
     with _driver(scenario, grain, files) as driver:
-        found = replay_one(driver, order, forced, backend="threads", max_steps=max_steps)
+        found = replay_one(
+            driver, Schedule(forced, max_steps=max_steps, order=order), backend="threads"
+        )
     return replace(found, grain=grain)
 
 
