@@ -81,7 +81,7 @@ def _run(scenario: Scenario, file: str, chosen: argparse.Namespace) -> Explorati
         limits["bound"] = chosen.bound
     if iscoroutinefunction(scenario):
         if chosen.replay is not None:
-            return replay(scenario, chosen.replay, backend=chosen.backend, timers=chosen.timers)
+            return replay(scenario, chosen.replay, backend=chosen.backend)
         return explore(scenario, backend=chosen.backend, timers=chosen.timers, **limits)
     where: dict[str, Any] = {"grain": chosen.grain, "files": (file,)}
     if chosen.replay is not None:
