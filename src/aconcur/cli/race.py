@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timers",
         choices=("timeouts", "explore", "idle"),
         default="timeouts",
-        help="which timers may fire while a task could go on: time limits and call_later (default), "
-        "all (sleeps too), or none",
+        help="which timers may fire while a task could go on: time limits and call_later (the "
+        "default), all (sleeps too), or none",
     )
     add("--schedules", type=int, default=20_000, help="most schedules to run (default: 20000)")
     add("--replay", metavar="TOKEN", help="run only the schedule whose token a failure printed")
