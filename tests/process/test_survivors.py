@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from aconcur.process import Command
+from benchmarks.process_jobs import JOBS, cell, lines_of
 from benchmarks.process_kills import KINDS, LOOPS, survivors_of
 from benchmarks.process_survivors import MARK, marked, survey
 from tests.support.states import until
@@ -34,3 +35,10 @@ def test_nothing_outlives_a_program_that_is_killed_at_a_random_instant(loop: str
     lot = SystemRandom()
     kind, seed = lot.choice(KINDS), lot.randrange(1 << 32)
     assert survivors_of(loop, kind, seed) == 0, f"{kind}, seed {seed}"
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_the_jobs_of_the_table_are_done(job: str) -> None:
+    wanted, codes = JOBS[job]
+    assert cell("aconcur", codes, wanted) == str(lines_of(codes["aconcur"]))
+    assert cell("aconcur", codes, "else") == "wrong"

@@ -66,7 +66,7 @@ _THREADS: Final = 2
 # Open files: below this limit, starting a process counts beside those that run. A guess.
 _MANY_FILES: Final = 256
 # Seconds that processes of a start that failed may take to die of SIGKILL, and between two looks.
-_DEATH: Final = 0.01
+_DEATH: Final = 1.0
 _LOOK: Final = 0.0005
 
 _WIRED: Final[dict[Wiring, int | None]] = {
@@ -151,7 +151,7 @@ class Started:
             self.on_close = None
 
     def abort(self) -> None:
-        """Leave nothing of stages that have only begun. Blocks for 10 ms at most, rarely at all."""
+        """Leave nothing of stages that have only begun. Blocks for 1 s at most, mostly 1 ms."""
         self.group.reap()
         last = perf_counter() + _DEATH
         while not self.group.is_gone() and perf_counter() < last and not self.group.is_dead():
