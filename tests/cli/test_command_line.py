@@ -15,6 +15,7 @@ import pytest
 from aconcur import __version__
 from aconcur.compare.lesson import load_lessons
 from tests.support.extras import skip_without
+from tests.support.programs import started
 from tests.support.pseudo_terminal import open_pseudo_terminal
 from tests.support.states import until_sync
 
@@ -137,16 +138,12 @@ def test_a_missing_module_fails_its_lesson_and_no_other() -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
-    with subprocess.Popen(
-        [*TWO_VERSIONS, "compare", "40", "40", "--quick"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with started(*TWO_VERSIONS, "compare", "40", "40", "--quick") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
         errors = process.stderr.read()
+        process.wait(30)
     assert process.returncode == 1
     assert "Traceback" not in errors
     assert "Broken pipe" not in errors
@@ -205,22 +202,16 @@ def _probes_of(parent: int) -> list[int]:
 @sees_processes
 @pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "parent-only"])
 def test_ctrl_c_in_the_middle_ends_everything_at_once(whole_group: bool) -> None:
-    process = subprocess.Popen(
-        [*TWO_VERSIONS, "compare", "37"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        process_group=0,
-    )
-    assert process.stderr is not None
-    assert process.stderr.readline().startswith("measuring item 37")
-    until_sync(lambda: _probes_of(process.pid))
-    probes = _probes_of(process.pid)
-    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=50)
-    assert process.returncode == 130
-    assert (output, errors) == ("", "aconcur: interrupted\n")
-    assert not [member for probe in probes for member in _group_members(probe)]
+    with started(*TWO_VERSIONS, "compare", "37") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("measuring item 37")
+        until_sync(lambda: _probes_of(process.pid))
+        probes = _probes_of(process.pid)
+        (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=50)
+        assert process.returncode == 130
+        assert (output, errors) == ("", "aconcur: interrupted\n")
+        assert not [member for probe in probes for member in _group_members(probe)]
 
 
 def test_ctrl_c_while_it_is_still_importing_is_no_traceback() -> None:
@@ -238,6 +229,29 @@ main(["--version"])
         [sys.executable, "-c", pressed], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "aconcur: interrupted\n")
+
+
+def test_a_ctrl_c_that_python_ignores_comes_again() -> None:
+    pressed = """
+import os, signal, sys, time
+class Press:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        while True:  # KeyboardInterrupt ends it, and is ignored
+            pass
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "argparse":
+            Press()
+            print("ignored", flush=True)
+            time.sleep(30)
+sys.meta_path.insert(0, Finder())
+from aconcur.cli import main
+main(["--version"])
+"""
+    with started(sys.executable, "-c", pressed) as process:
+        output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output, errors) == (130, "ignored\n", "aconcur: interrupted\n")
 
 
 IGNORING_CTRL_C = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
@@ -264,23 +278,16 @@ IGNORING_CTRL_C = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
 def test_sigterm_ends_everything_as_ctrl_c_does(
     tmp_path: Path, shell: list[str], command: list[str], said: str
 ) -> None:
-    process = subprocess.Popen(
-        [*shell, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
-        process_group=0,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    (process.stderr if "compare" in command else process.stdout).readline()
-    until_sync(lambda: _probes_of(process.pid) and any(tmp_path.iterdir()))
-    children = _probes_of(process.pid)
-    process.terminate()
-    _, errors = process.communicate(timeout=50)
-    assert (process.returncode, errors) == (143, said)
-    assert not [member for child in children for member in _group_members(child)]
+    with started(*shell, *command, env={"TMPDIR": str(tmp_path)}) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        (process.stderr if "compare" in command else process.stdout).readline()
+        until_sync(lambda: _probes_of(process.pid) and any(tmp_path.iterdir()))
+        children = _probes_of(process.pid)
+        process.terminate()
+        _, errors = process.communicate(timeout=50)
+        assert (process.returncode, errors) == (143, said)
+        assert not [member for child in children for member in _group_members(child)]
     assert not list(tmp_path.iterdir())
 
 

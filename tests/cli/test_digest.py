@@ -7,13 +7,15 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.commands import children_of
 from tests.support.extras import skip_without
+from tests.support.programs import started
+from tests.support.states import until_sync
 
 PASSWORD = "hush hush"
 DIGEST = [sys.executable, "-m", "aconcur", "digest"]
@@ -188,22 +190,13 @@ def test_without_openssl_it_says_so_once(files: list[Path], tmp_path: Path) -> N
 
 
 def test_ctrl_c_leaves_nothing() -> None:
-    process = subprocess.Popen(
-        [*DIGEST, "/dev/zero"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"ACONCUR_PASSWORD": PASSWORD},
-        process_group=0,
-    )
-    children: list[int] = []
-    while len(children) < 2:
-        time.sleep(0.01)
-        tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
-        children = [int(pid) for file in tasks for pid in file.read_text().split()]
-    os.kill(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=50)
-    assert (process.returncode, output, errors) == (130, b"", b"aconcur: interrupted\n")
-    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    with started(*DIGEST, "/dev/zero", env={"ACONCUR_PASSWORD": PASSWORD}) as process:
+        until_sync(lambda: len(children_of(process.pid)) == 2)
+        children = children_of(process.pid)
+        os.kill(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=50)
+        assert (process.returncode, output, errors) == (130, "", "aconcur: interrupted\n")
+        assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
 @skip_without("rich")

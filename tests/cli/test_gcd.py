@@ -8,14 +8,16 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from aconcur.cli import gcd_lines
 from aconcur.cli.gcd_lines import Block, divisors
+from tests.support.commands import children_of
 from tests.support.extras import skip_without
+from tests.support.programs import started
+from tests.support.states import until_sync
 
 GCD = [sys.executable, "-m", "aconcur", "gcd"]
 PAIRS = "a,b\n12,18\n\n7,x\n0,4\n100,75\r\n1,2,3\n 9 , 9 \n6,4"
@@ -93,7 +95,7 @@ def test_nothing_in_nothing_out() -> None:
 
 def test_an_endless_input_stays_small_and_ends_with_its_reader() -> None:
     line = f"yes 6,4 | {' '.join(GCD)} --workers 1"
-    with subprocess.Popen(["sh", "-c", f"exec {line}"], stdout=subprocess.PIPE, text=True) as shell:
+    with started("sh", "-c", f"exec {line}", stderr=None) as shell:
         assert shell.stdout is not None
         for _ in range(20_000):
             assert shell.stdout.readline() == "6,4,2\n"
@@ -145,29 +147,19 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("executor", ["pool", "processes"])
 def test_ctrl_c_leaves_nothing(executor: str) -> None:
-    process = subprocess.Popen(
-        [*GCD, "--executor", executor, "--workers", "2"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        process_group=0,
-    )
-    assert process.stdin is not None
-    process.stdin.write(b"6,4\n" + b"1000000007,1000000006\n" * 9)
-    process.stdin.flush()
-    children: list[int] = []
-    while len(children) < 2:
-        time.sleep(0.02)
-        tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
-        children = [int(pid) for file in tasks for pid in file.read_text().split()]
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors == b"aconcur: interrupted\n"
-    give_up = time.monotonic() + 30  # multiprocessing's tracker ends a moment later
-    while any(Path(f"/proc/{pid}").exists() for pid in children):
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+    command = [*GCD, "--executor", executor, "--workers", "2"]
+    with started(*command, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write("6,4\n" + "1000000007,1000000006\n" * 9)
+        process.stdin.flush()
+        until_sync(lambda: len(children_of(process.pid)) >= 2)
+        children = children_of(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert errors == "aconcur: interrupted\n"
+        # multiprocessing's tracker ends a moment later
+        until_sync(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
 
 
 @skip_without("rich")

@@ -36,10 +36,13 @@ from aconcur.cli.pictures import (
 from aconcur.cli.thumbnails import urls_of
 from aconcur.pipeline import Journal
 from tests.support.picture_server import Kind, Server, bomb, draw, kind_of, served
+from tests.support.programs import started
+from tests.support.states import until_sync
 
 COUNT = 40
 THUMBNAILS = [sys.executable, "-m", "aconcur", "thumbnails"]
-ENVIRONMENT = {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+NO_PROXY = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+ENVIRONMENT = {**os.environ, **NO_PROXY}
 
 
 def thumbnails(
@@ -204,27 +207,18 @@ def test_interrupted_or_killed_and_resumed(
     fine = [url for number, url in enumerate(server.pictures) if number not in bad(Kind.REFUSED)]
     to, journal = tmp_path / "thumbs", tmp_path / "run.db"
     arguments: list[str | Path] = ["--to", to, "--resume", journal]
-    process = subprocess.Popen(
-        [*THUMBNAILS, *fine, server.pictures[13], *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-        text=True,
-    )
-    assert process.stdout is not None
-    for _ in range(10):
-        process.stdout.readline()
-    workers = children(process.pid)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == (130 if number is signal.SIGINT else -number)
-    assert errors.rpartition("aconcur: ")[2] == (
-        "interrupted\n" if number is signal.SIGINT else errors
-    )
-    deadline = time.monotonic() + 20
-    while any(Path(f"/proc/{worker}").exists() for worker in workers):
-        assert time.monotonic() < deadline, workers
-        time.sleep(0.01)
+    with started(*THUMBNAILS, *fine, server.pictures[13], *arguments, env=NO_PROXY) as process:
+        assert process.stdout is not None
+        for _ in range(10):
+            process.stdout.readline()
+        workers = children(process.pid)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == (130 if number is signal.SIGINT else -number)
+        assert errors.rpartition("aconcur: ")[2] == (
+            "interrupted\n" if number is signal.SIGINT else errors
+        )
+        until_sync(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     known = Journal(journal).statistics().done
     done = thumbnails(*fine, *arguments)
     assert done.returncode == 0, done.stderr

@@ -53,6 +53,8 @@ async def test_a_growth_measures_every_size(lesson_with: LessonWith) -> None:
     grown = [(case.size, len(case.versions[0].wall)) for case in record.growth]
     assert grown == [(10, 2), (100, 2)]
     assert [step.done for step in steps] == list(range(steps[0].total))
+    first, second = (case.answer for case in record.growth)
+    assert first != second
 
 
 @on_one_loop

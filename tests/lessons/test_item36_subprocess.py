@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from aconcur.lessons.item36_subprocess import original, rebuilt, work
 from tests.lessons.conftest import Call
 from tests.support.commands import free_files
+from tests.support.programs import started
 from tests.support.states import BOUND
 
 LESSON = "item36_subprocess"
@@ -784,18 +785,12 @@ def test_alone_interrupted_it_leaves_nothing(
         {lasting}
         """,
     )
-    program = subprocess.Popen(
-        alone(version), stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
-    )
-    try:
+    with started(*alone(version)) as program:
         anyio.run(until_started, {"encrypt_all": 3, "digest_all": work.LIMIT}[amid], tmp_path)
         (os.killpg if to == "group" else os.kill)(program.pid, signal.SIGINT)
         _, errors = program.communicate(timeout=50)
-    finally:
-        program.kill()
-        program.communicate()
-    assert program.returncode == 130
-    assert errors.strip().endswith(b"interrupted")
-    assert b"\n" not in errors.strip()
-    for started in tmp_path.glob("started.*"):
-        assert not Path("/proc", started.suffix[1:]).exists()
+        assert program.returncode == 130
+        assert errors.strip().endswith("interrupted")
+        assert "\n" not in errors.strip()
+        for noted in tmp_path.glob("started.*"):
+            assert not Path("/proc", noted.suffix[1:]).exists()

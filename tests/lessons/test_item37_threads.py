@@ -34,6 +34,7 @@ from aconcur.lessons.item37_threads import costs, original, rebuilt, toolkit, wo
 from aconcur.lessons.item37_threads.server import echo_server
 from tests.support.backends import BACKENDS
 from tests.support.extras import skip_without
+from tests.support.programs import started
 
 LESSON = "item37_threads"
 PACKAGE = f"aconcur.lessons.{LESSON}"
@@ -740,13 +741,8 @@ def test_loads_are_there_in_the_block_only() -> None:
 # Each version run alone.
 
 
-def start(version: str, *options: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", f"{PACKAGE}.{version}", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+def start(version: str, *options: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return started(sys.executable, "-m", f"{PACKAGE}.{version}", *options)
 
 
 @pytest.mark.parametrize(
@@ -759,36 +755,37 @@ def start(version: str, *options: str) -> subprocess.Popen[bytes]:
 )
 @skip_without("trio")
 def test_alone_prints_a_row_a_version(version: str, rows: list[str]) -> None:
-    out, err = start(version, "--size", "2").communicate(timeout=50)
-    lines = out.decode().splitlines()
+    with start(version, "--size", "2") as running:
+        out, err = running.communicate(timeout=50)
+    lines = out.splitlines()
     assert [line.split()[0] for line in lines if line.startswith("  ")] == rows
     assert lines[0] == "2 calls of select, 0.1 s each"
-    assert err == b""
+    assert err == ""
 
 
 @pytest.mark.parametrize("to", [os.killpg, os.kill], ids=["group", "parent"])
 @pytest.mark.parametrize(
     ("version", "size", "at"),
     [
-        ("original", "300", b"serial"),
-        ("rebuilt", "300", b"to_thread"),
-        ("rebuilt", "2", b"processes"),
-        ("toolkit", "300", b"asyncio"),
+        ("original", "300", "serial"),
+        ("rebuilt", "300", "to_thread"),
+        ("rebuilt", "2", "processes"),
+        ("toolkit", "300", "asyncio"),
     ],
 )
-def test_ctrl_c_ends_all(
-    version: str, size: str, at: bytes, to: Callable[[int, int], None]
-) -> None:
+def test_ctrl_c_ends_all(version: str, size: str, at: str, to: Callable[[int, int], None]) -> None:
     with start(version, "--size", size) as running:
         assert running.stdout is not None
         seen = b""
-        while at not in seen:
-            seen += os.read(running.stdout.fileno(), 100)
+        while at.encode() not in seen:
+            more = os.read(running.stdout.fileno(), 100)
+            assert more, seen
+            seen += more
         to(running.pid, signal.SIGINT)
         # Both pipes end only when the last process that holds them has gone.
         _, err = running.communicate(timeout=50)
     assert running.returncode == 130
-    assert err == f"python -m {PACKAGE}.{version}: interrupted\n".encode()
+    assert err == f"python -m {PACKAGE}.{version}: interrupted\n"
 
 
 def test_reserved_memory_of_a_thread_does_not_depend_on_their_number() -> None:

@@ -24,6 +24,7 @@ from aconcur.lessons.item38_lock import luck, original, rebuilt, toolkit, versio
 from aconcur.lessons.item38_lock.work import Reading
 from aconcur.lock import Counter
 from tests.support.extras import skip_without
+from tests.support.programs import started
 
 LESSON = "item38_lock"
 VERSIONS = ["original", "rebuilt", "toolkit"]
@@ -549,12 +550,15 @@ def test_alone_it_shows_what_is_lost_and_what_is_kept(
 def test_alone_the_toolkit_counts_on_every_loop() -> None:
     done = run("toolkit", "--size", "3")
     assert (done.returncode, done.stderr) == (0, "")
-    heading, *lines = done.stdout.splitlines()
-    assert heading == f"{work.WORKERS} tasks add 1 3 times each:"
-    for loop in ("asyncio", "trio"):
-        assert f"{work.line('await inside the cell', 15, 15)}, {loop}" in lines
-        assert f"{work.line('threads and tasks', 10, 10)}, {loop}" in lines
-    assert len(lines) == 6
+    counted = {"await inside the cell": 15, "await, then increment": 15, "threads and tasks": 10}
+    assert done.stdout.splitlines() == [
+        said
+        for loop in ("asyncio", "trio")
+        for said in (
+            f"{work.WORKERS} tasks add 1 3 times each, {loop}:",
+            *(work.line(what, count, count) for what, count in counted.items()),
+        )
+    ]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -576,14 +580,8 @@ def test_alone_it_refuses_a_wrong_size(version: str, size: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("whom", ["group", "parent"])
 def test_alone_it_ends_at_ctrl_c(version: str, whom: str) -> None:
-    with subprocess.Popen(
-        command(version, "--size", str(10**12)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    ) as child:
+    unbuffered = {"PYTHONUNBUFFERED": "1"}
+    with started(*command(version, "--size", str(10**12)), env=unbuffered) as child:
         assert child.stdout
         # The second heading: its work would take hours.
         while f"add 1 {10**12} times each" not in child.stdout.readline():

@@ -33,6 +33,7 @@ from aconcur.lessons.item40_coroutines.rebuilt import (
     simulate_cells,
 )
 from aconcur.lessons.item40_coroutines.work import GLIDER, Grid, random_life
+from tests.support.programs import started
 
 LESSON = "item40_coroutines"
 PACKAGE = f"aconcur.lessons.{LESSON}"
@@ -594,13 +595,7 @@ def test_alone_it_ends_quietly_when_its_reader_has_gone(name: str) -> None:
 @pytest.mark.parametrize("name", VERSIONS)
 @pytest.mark.parametrize("to_group", [True, False], ids=["group", "parent"])
 def test_alone_it_ends_at_once_on_ctrl_c(name: str, to_group: bool) -> None:
-    with subprocess.Popen(
-        alone(name, "--size", "100000000"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as version:
+    with started(*alone(name, "--size", "100000000")) as version:
         assert version.stdout is not None
         assert version.stdout.readline() != ""  # it is at work
         (os.killpg if to_group else os.kill)(version.pid, signal.SIGINT)

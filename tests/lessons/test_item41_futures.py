@@ -32,6 +32,7 @@ from aconcur.lessons.item41_futures import costs, original, preconditions, rebui
 from aconcur.lessons.item41_futures.pool import WORKERS, ProcessPool
 from aconcur.lessons.item41_futures.work import DEADLY, LONG, Pair, fragile, gcd, make_pairs
 from tests.support import item41_jobs as jobs
+from tests.support.programs import started
 from tests.support.states import until_sync
 
 LESSON = "item41_futures"
@@ -500,18 +501,18 @@ def test_all_workers_start_with_the_pool() -> None:
 
 def test_a_pool_that_cannot_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     start = SpawnProcess.start
-    started: list[SpawnProcess] = []
+    begun: list[SpawnProcess] = []
 
     def once(self: SpawnProcess) -> None:
-        if started:
+        if begun:
             raise OSError("out of processes")
-        started.append(self)
+        begun.append(self)
         start(self)
 
     monkeypatch.setattr(SpawnProcess, "start", once)
     with pytest.raises(OSError, match="out of processes"):
         ProcessPool()
-    assert len(started) == 1
+    assert len(begun) == 1
     assert not children()
 
 
@@ -570,20 +571,10 @@ def group_is_there(group: int) -> bool:
 @contextmanager
 def running(version: str, size: int, busy: float) -> Iterator[subprocess.Popen[str]]:
     """Run a version by itself; enter when a worker has computed for ``busy`` seconds."""
-    program = subprocess.Popen(
-        [sys.executable, "-m", f"aconcur.lessons.{LESSON}.{version}", "--size", str(size)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        text=True,
-    )
-    with program:
-        try:
-            until_sync(lambda: any(computed(worker) >= busy for worker in workers_of(program.pid)))
-            yield program
-        finally:
-            if group_is_there(program.pid):
-                os.killpg(program.pid, signal.SIGKILL)
+    module = f"aconcur.lessons.{LESSON}.{version}"
+    with started(sys.executable, "-m", module, "--size", str(size)) as program:
+        until_sync(lambda: any(computed(worker) >= busy for worker in workers_of(program.pid)))
+        yield program
 
 
 needs_proc = pytest.mark.skipif(

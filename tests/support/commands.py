@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = (
     "IGNORES_TERM",
     "children",
+    "children_of",
     "descriptors",
     "free_files",
     "lives",
@@ -51,6 +52,12 @@ def lives(pid: int) -> bool:
 def noted_pids(folder: Path) -> list[int]:
     """Return the processes that made a file ``pid.N`` here."""
     return [int(file.suffix[1:]) for file in folder.glob("pid.*")]
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that a process has started and not reaped."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for file in tasks for child in file.read_text().split()]
 
 
 def children() -> list[str]:

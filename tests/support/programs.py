@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
-__all__ = ("run_program", "without_cloudpickle")
+__all__ = ("run_program", "started", "without_cloudpickle")
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+@contextmanager
+def started(
+    *command: str | Path,
+    stdin: int | None = subprocess.DEVNULL,
+    stderr: int | None = subprocess.PIPE,
+    env: Mapping[str, str] = {},
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a program in a process group of its own, with stdout and stderr as pipes of text.
+
+    Leaving the block kills what is left of the group, so that a test that fails leaves nothing and
+    does not wait for ever, as ``with Popen`` does.
+
+    Args:
+        command: the program and its arguments.
+        stdin: as for ``Popen``; nothing to read by default.
+        stderr: as for ``Popen``.
+        env: what its environment has besides ours.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        env=os.environ | env,
+        process_group=0,
+    )
+    try:
+        yield process
+    finally:
+        # The leader may have been reaped; members that it left keep the group's number taken.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with suppress(BrokenPipeError), process:
+            pass
 
 
 def run_program(

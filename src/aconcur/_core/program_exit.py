@@ -4,10 +4,13 @@ from __future__ import annotations
 
 __all__ = ("clean_exit",)
 
+import _thread
 import errno
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn, TextIO, final
@@ -21,6 +24,9 @@ _STREAMS: Final = (
     ("stderr", 2, "w", os.O_RDWR, ""),
 )
 
+
+# Seconds. Much longer than the rest of the code that swallowed a Ctrl-C.
+_REPEAT_AFTER: Final = 0.05
 
 # Windows has no SIGHUP.
 _SAID: Final[dict[int, str]] = {
@@ -37,13 +43,14 @@ def clean_exit(program: str) -> Iterator[None]:
     the main function of ``aconcur.run``, or do what Ctrl-C does, and exit with 143 and 129. Output
     printed before an error is flushed. If the reader of stdout has closed it (``| head``), the
     program exits with 1 and prints nothing. If the shell closed a standard stream (``>&-``),
-    messages for stderr are dropped, but writing to stdout or reading from stdin is an error. Any
-    other exception is a bug and keeps its traceback.
+    messages for stderr are dropped, but writing to stdout or reading from stdin is an error. A
+    Ctrl-C that comes while code runs that must not raise comes again after it. Any other exception
+    is a bug and keeps its traceback.
     """
     say = _Speaker(program, _open_missing_streams())
     received: list[int] = []
     try:
-        with stop_signals() as received, _flushed(say):
+        with _ctrl_c_repeated(), stop_signals() as received, _flushed(say):
             yield
     except KeyboardInterrupt:
         _exit_by_signal(say, received)
@@ -59,6 +66,44 @@ def clean_exit(program: str) -> Iterator[None]:
     except MemoryError:
         say("there is not enough memory for this")
         sys.exit(1)
+
+
+@contextmanager
+def _ctrl_c_repeated() -> Iterator[None]:
+    """Repeat a Ctrl-C that was raised where Python ignores exceptions.
+
+    KeyboardInterrupt is raised between any two instructions of the main thread, so also in a
+    ``__del__`` or in the callback of a weak reference. There Python prints it and goes on. Every
+    import runs such callbacks: a Ctrl-C during a late import would be lost.
+    """
+    before = sys.unraisablehook
+    inside = [True]
+
+    def hook(ignored: sys.UnraisableHookArgs) -> None:
+        if not issubclass(ignored.exc_type, KeyboardInterrupt):
+            before(ignored)
+            return
+        # Raised at once it would be raised in this hook, and be lost again. threading.Thread takes
+        # locks that the interrupted code may hold.
+        _thread.start_new_thread(_press_ctrl_c_again, (inside,))
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        inside.clear()
+
+
+def _press_ctrl_c_again(inside: list[bool]) -> None:
+    time.sleep(_REPEAT_AFTER)
+    if not inside:
+        return
+    if hasattr(signal, "pthread_kill"):
+        # Also ends a blocking call of the main thread.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def _exit_by_signal(say: _Speaker, received: list[int]) -> NoReturn:

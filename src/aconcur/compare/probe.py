@@ -2,7 +2,8 @@
 
 It reads its orders as lines of JSON on stdin and answers each with one line of JSON on stdout. A
 fresh process for each version, so that no version inherits another's memory, imports or pools; it
-lives through all rounds, so that imports are not measured again.
+lives through all rounds, so that imports are not measured again. An order of another size makes a
+new input; any other line runs the version once.
 
 Rule: what the lesson prints goes nowhere; stdout belongs to the answers.
 Rule: this file imports next to nothing, for every worker that a lesson spawns imports it again.
@@ -130,21 +131,26 @@ def measured(
 
 def serve(order: dict[str, Any], answers: TextIO) -> None:
     """Set up what the first line orders, then run once for every line that follows."""
-    package = order["package"]
+    package, seed = order["package"], order["seed"]
     file, _, name = order["reference"].partition("::")
     entry = getattr(import_module(f"{package}.{file.removesuffix('.py')}"), name)
-    with ExitStack() as stack:
-        if order["input"] is None:
-            run, arguments = entry, (order["size"], order["seed"])
-        else:
-            make_input = getattr(import_module(f"{package}.work"), order["input"])
-            arguments = stack.enter_context(make_input(order["size"], order["seed"]))
-            run = driver(entry, order["backend"])
-        started = Started()
+    if order["input"] is None:
         tell(answers, {"ready": True})
         for _ in sys.stdin:
-            if order["input"] is None:
-                tell(answers, {"rows": run(*arguments)})
+            tell(answers, {"rows": entry(order["size"], seed)})
+        return
+    make_input = getattr(import_module(f"{package}.work"), order["input"])
+    with ExitStack() as stack:
+        arguments = stack.enter_context(make_input(order["size"], seed))
+        run, started = driver(entry, order["backend"]), Started()
+        # What is loaded stays to the end: without this, collecting takes longer than many a run.
+        gc.freeze()
+        tell(answers, {"ready": True})
+        for line in sys.stdin:
+            if "size" in (asked := json.loads(line)):
+                stack.close()
+                arguments = stack.enter_context(make_input(asked["size"], seed))
+                tell(answers, {"ready": True})
             else:
                 tell(answers, measured(run, arguments, started))
 

@@ -4,7 +4,7 @@ How a case runs
     Every version gets a process of its own (:mod:`.probe`), so that none inherits another's memory,
     imports or pools. All are started first and then run one at a time. Round 0 is not timed: it
     gives memory, threads and children. Each further round starts with another version.
-    Every answer of every run must be equal.
+    Every answer of every run must be equal. The sizes of a growth run in one set of processes.
 
 Invariants
     1. While a version runs, this process only waits: anything else would show in the figures.
@@ -43,6 +43,7 @@ from aconcur.compare.record import CaseRecord, Record, TableRecord, VersionRecor
 from aconcur.errors import AconcurError, MissingRequirementError
 from aconcur.lessons.needs import check_needs
 
+PAGE_GROWTH_ROUNDS = 3
 QUICK_ROUNDS: dict[type, int] = {Case: 2, Table: 1}
 # Far beyond the longest run: this ends a version that hangs, not one that is slow.
 LONGEST_RUN = 120.0
@@ -96,8 +97,8 @@ async def measure(
         lesson: what to measure.
         quick: small inputs, two rounds a case, one a table, no growth. Such a record is good for
             comparing answers; two rounds are too few to claim a difference.
-        page_only: leave out tables that only the full view shows and, if ``quick``, all cases but
-            the first.
+        page_only: leave out tables that only the full view shows, run three rounds of each size of
+            the growth and, if ``quick``, no case but the first.
         seed: the same seed makes the same input; a random one by default.
         on_step: called before every run.
 
@@ -115,28 +116,32 @@ async def measure(
     plan = _Plan(lesson, quick, seed, on_step)
     with tempfile.TemporaryDirectory(prefix="aconcur-") as folder:
         plan.folder = folder
-        cases = [await plan.run_case(case) for case in lesson.cases]
+        cases = [record for case in lesson.cases for record in await plan.run_sizes(case)]
         tables = [await plan.run_table(table) for table in lesson.tables]
-        grown = [] if quick else [await plan.run_case(case) for case in _sizes(lesson.growth)]
+        grown = []
+        if lesson.growth is not None and not quick:
+            grown = await plan.run_sizes(*_sizes(lesson.growth))
     return Record(machine, lesson.digests(), tuple(cases), tuple(tables), tuple(grown))
 
 
 def _page_of(lesson: Lesson, *, quick: bool) -> Lesson:
     """Return the lesson with only the cases and tables that its page shows or judges."""
+    growth = lesson.growth
     return replace(
         lesson,
+        # A plot of medians, of which nothing is claimed.
+        growth=growth and replace(growth, rounds=min(growth.rounds, PAGE_GROWTH_ROUNDS)),
         # A verdict may depend on any case, but a quick run has none.
         cases=lesson.cases[:1] if quick else lesson.cases,
         tables=tuple(table for table in lesson.tables if table.on_page),
     )
 
 
-def _sizes(growth: Growth | None) -> Iterator[Case]:
+def _sizes(growth: Growth) -> Iterator[Case]:
     """Yield a case for each size of a growth."""
-    if growth is not None:
-        for size in growth.sizes:
-            name = f"{size} {growth.unit}"
-            yield Case(name, growth.title, growth.input, size, size, growth.rounds, growth.versions)
+    for size in growth.sizes:
+        name = f"{size} {growth.unit}"
+        yield Case(name, growth.title, growth.input, size, size, growth.rounds, growth.versions)
 
 
 class _Plan:
@@ -149,7 +154,8 @@ class _Plan:
     ) -> None:
         self._lesson, self._quick, self._seed, self._on_step = lesson, quick, seed, on_step
         self._done = 0
-        cases = [*lesson.cases, *([] if quick else _sizes(lesson.growth))]
+        grown = [] if quick or lesson.growth is None else _sizes(lesson.growth)
+        cases = [*lesson.cases, *grown]
         self._total = sum((self._rounds(c) + 1) * len(c.versions) for c in cases)
         self._total += sum(map(self._rounds, lesson.tables))
 
@@ -163,7 +169,9 @@ class _Plan:
         self._on_step(MeasurementStep(self._lesson, self._done, self._total, running))
         self._done += 1
 
-    async def run_case(self, case: Case) -> CaseRecord:
+    async def run_sizes(self, case: Case, *others: Case) -> list[CaseRecord]:
+        """Run cases that differ only in their size, one after another."""
+        records = []
         backends = {label: _backend(reference) for label, reference in case.versions.items()}
         present = [label for label in case.versions if not _absence(backends[label])]
         baseline, *_ = case.versions
@@ -186,25 +194,34 @@ class _Plan:
             # They load side by side; nothing is measured before all are ready.
             for each in probes.values():
                 await each.answer()
-            runs: dict[str, list[dict[str, Any]]] = {label: [] for label in present}
-            for number in range(self._rounds(case) + 1):
-                # Each round begins with another version.
-                for label in present[number % len(present) :] + present[: number % len(present)]:
-                    self._step(f"{case.id}: {label}")
-                    runs[label].append(await probes[label].run())
+            for sized in (case, *others):
+                if sized is not case:
+                    for each in probes.values():
+                        await each.resize(self._size(sized))
+                runs = await self._run_in_turn(sized, probes)
+                self._compare_answers(sized, runs)
+                versions = tuple(
+                    _version(label, runs.get(label, []), _absence(backends[label]))
+                    for label in sized.versions
+                )
+                shown = runs[baseline][0]["shown"]
+                records.append(CaseRecord(sized.id, self._size(sized), shown, versions))
             # They end side by side, too.
             for each in probes.values():
                 await each.let_go()
-        self._compare_answers(case, runs)
-        return CaseRecord(
-            id=case.id,
-            size=self._size(case),
-            answer=runs[baseline][0]["shown"],
-            versions=tuple(
-                _version(label, runs.get(label, []), _absence(backends[label]))
-                for label in case.versions
-            ),
-        )
+        return records
+
+    async def _run_in_turn(
+        self, case: Case, probes: Mapping[str, _Probe]
+    ) -> dict[str, list[dict[str, Any]]]:
+        labels = list(probes)
+        runs: dict[str, list[dict[str, Any]]] = {label: [] for label in labels}
+        for number in range(self._rounds(case) + 1):
+            # Each round begins with another version.
+            for label in labels[number % len(labels) :] + labels[: number % len(labels)]:
+                self._step(f"{case.id}: {label}")
+                runs[label].append(await probes[label].run())
+        return runs
 
     def _compare_answers(self, case: Case, runs: Mapping[str, list[dict[str, Any]]]) -> None:
         given: dict[str, str] = {}
@@ -298,6 +315,11 @@ class _Probe:
     async def run(self) -> dict[str, Any]:
         await self.send({})
         return await self.answer()
+
+    async def resize(self, size: int) -> None:
+        """Make an input of another size."""
+        await self.send({"size": size})
+        await self.answer()
 
     async def let_go(self) -> None:
         """Let it end by itself; closing it waits for that."""

@@ -8,8 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from tests.support.item39 import (
     picture,
     thumbnails,
 )
+from tests.support.programs import started
 from tests.support.states import until_sync
 
 pytestmark = pytest.mark.timeout(60)
@@ -239,7 +240,7 @@ with work.served(1, 1, 0) as at:
     sys.stdin.read()
 """
     before = set(private_temporary_folder.iterdir())
-    with started("-c", code) as parent:
+    with python("-c", code) as parent:
         assert parent.stdout
         parent.stdout.readline()
         assert set(private_temporary_folder.iterdir()) > before
@@ -249,26 +250,12 @@ with work.served(1, 1, 0) as at:
         until_sync(lambda: set(private_temporary_folder.iterdir()) == before)
 
 
-@contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Start Python in a process group of its own."""
-    with subprocess.Popen(
-        [sys.executable, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        process_group=0,
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
+def python(*arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return started(sys.executable, *arguments, stdin=subprocess.PIPE)
 
 
 def ran(*arguments: str) -> tuple[int, str, str]:
-    with started(*arguments) as process:
+    with python(*arguments) as process:
         out, err = process.communicate(timeout=50)
     return process.returncode, out, err
 
@@ -333,7 +320,7 @@ def test_ctrl_c_in_the_middle_ends_all_at_once(
     version: str, to: Callable[[int, int], None], private_temporary_folder: Path
 ) -> None:
     before = set(private_temporary_folder.iterdir())
-    with started("-c", PATIENT.format(package=PACKAGE, version=version)) as process:
+    with python("-c", PATIENT.format(package=PACKAGE, version=version)) as process:
         assert process.stdout
         until_sync(lambda: process.stdout and process.stdout.readline() == "asked\n")
         for _ in range(work.DOWNLOADERS - 1):
@@ -364,8 +351,9 @@ runpy.run_module("{PACKAGE}.{version}", run_name="__main__", alter_sys=True)
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_reader_that_leaves_is_no_error(version: str) -> None:
-    with started("-m", f"{PACKAGE}.{version}") as process:
+    with python("-m", f"{PACKAGE}.{version}") as process:
         assert process.stdout
         assert process.stderr
         process.stdout.close()
         assert process.stderr.read() == ""
+        process.wait(30)

@@ -136,6 +136,9 @@ async def threads_and_tasks(workers: int) -> int:
 
 async def show(loop: str, size: int) -> None:
     """Count in every way on one event loop."""
+    print(
+        f"{WORKERS} tasks add 1 {size} times each, {loop}:"
+    )
     for what, counted, expected in (
         (
             "await inside the cell",
@@ -153,13 +156,11 @@ async def show(loop: str, size: int) -> None:
             WORKERS * 2,
         ),
     ):
-        said = line(what, counted, expected)
-        print(f"{said}, {loop}")
+        print(line(what, counted, expected))
 
 
 def main(size: int) -> None:
     """Count on each event loop there is."""
-    print(f"{WORKERS} tasks add 1 {size} times each:")
     for loop in filter(find_spec, ("asyncio", "trio")):
         anyio.run(show, loop, size, backend=loop)
 
