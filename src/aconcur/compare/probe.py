@@ -143,7 +143,7 @@ def serve(order: dict[str, Any], answers: TextIO) -> None:
     with ExitStack() as stack:
         arguments = stack.enter_context(make_input(order["size"], seed))
         run, started = driver(entry, order["backend"]), Started()
-        # What is loaded stays to the end: without this, collecting takes longer than many a run.
+        # Loaded modules stay to the end: without this, collecting takes longer than many a run.
         gc.freeze()
         tell(answers, {"ready": True})
         for line in sys.stdin:
