@@ -26,6 +26,7 @@ from aconcur.pipeline import (
     Run,
     Service,
     StageOptions,
+    flow,
     retry_after,
     stage,
 )
@@ -150,6 +151,11 @@ async def runs(pipeline: Pipeline[str, int], urls: Iterable[str], queue: Queue[s
     )
     assert_type(await pipeline.collect(urls, journal=journal, key=len, progress=True), list[int])
     assert_type(pipeline.run_sync(["a"]), PipelineReport)
+    assert_type(flow(str).batch(100, weight=len), Pipeline[str, list[str]])
+    assert_type(flow(str).filter(str.isupper).map(len), Pipeline[str, int])
+    assert_type(pipeline | flow(int), Pipeline[str, int])
+    async with pipeline.open(urls, progress=print, total=3) as shown:
+        assert_type(shown, Run[int])
     async with pipeline.serve() as service:
         assert_type(service, Service[str, int])
         assert_type(await service.submit("a"), int)

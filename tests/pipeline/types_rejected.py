@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from aconcur.pipeline import THREADS, Limiter, Pipeline, Queue, Retry, stage
+from aconcur.pipeline import THREADS, Limiter, Pipeline, Queue, Retry, flow, stage
 from aconcur.process import Command
 
 
@@ -41,6 +41,9 @@ async def wrong(pipeline: Pipeline[str, bytes], queue: Queue[int]) -> None:
     pipeline | stage(count)  # type: ignore[arg-type]
     await pipeline.collect([1, 2])  # type: ignore[list-item]
     await pipeline.run(queue)  # type: ignore[arg-type]
+    flow(int).map(download)  # type: ignore[arg-type]
+    flow(str).batch(100, weight="size")  # type: ignore[arg-type]
+    pipeline.open(["a"], total="3")  # type: ignore[arg-type]
     async with pipeline.serve() as service:
         await service.submit(3)  # type: ignore[arg-type]
         text: str = await service.submit("a")  # type: ignore[assignment]

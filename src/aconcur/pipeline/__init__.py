@@ -47,6 +47,7 @@ __all__ = (
     "ThreadEnd",
     "Threads",
     "Via",
+    "flow",
     "retry_after",
     "stage",
 )
@@ -65,6 +66,7 @@ from aconcur.pipeline._limiter import KeyedLimiter as KeyedLimiter
 from aconcur.pipeline._limiter import Limiter as Limiter
 from aconcur.pipeline._limiter import LimiterStatistics as LimiterStatistics
 from aconcur.pipeline._pipeline import Pipeline as Pipeline
+from aconcur.pipeline._pipeline import flow as flow
 from aconcur.pipeline._pipeline import stage as stage
 from aconcur.pipeline._queue.queue import Consumer as Consumer
 from aconcur.pipeline._queue.queue import Producer as Producer

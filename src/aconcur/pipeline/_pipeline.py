@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ("KeyOf", "Pipeline", "stage")
+__all__ = ("KeyOf", "Pipeline", "flow", "stage")
 
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -91,7 +99,7 @@ class Pipeline(Generic[In, Out]):
         self._specs = specs
 
     def __repr__(self) -> str:
-        return f"<Pipeline {' | '.join(map(_shown, self._specs))}>"
+        return f"<Pipeline {' | '.join(map(_shown, self._specs)) or 'without stages'}>"
 
     def __or__(self, other: Pipeline[Out, B]) -> Pipeline[In, B]:
         if not isinstance(other, Pipeline):
@@ -623,35 +631,41 @@ class Pipeline(Generic[In, Out]):
 
     def batch(
         self,
-        size: int,
+        size: float,
         *,
         max_wait: float | None = None,
         buffer: int | None = None,
         name: str | None = None,
+        weight: Weight | None = None,
     ) -> Pipeline[In, list[Out]]:
         """Add a stage that gathers items into lists.
 
         Args:
-            size: items of a list, at least 1; the last list may have fewer.
+            size: items of a list, at least 1; the last list may have fewer. With ``weight`` the
+                most that the items of a list weigh together, more than 0.
             max_wait: seconds from its first item after which a list leaves with fewer; None: a
                 list leaves when it is full, or at the end.
             buffer: lists that may wait for the next stage.
             name: of the stage; ``"batch"``.
+            weight: a plain function of the item: how much it counts, such as tokens or bytes. A
+                list leaves when the next item would exceed ``size``, which then begins the next
+                one; an item that alone exceeds it has a list of its own. (Pekko Streams:
+                ``groupedWeighted``.) None: 1.
 
         Raises:
-            TypeError: a number is none.
+            TypeError: a number is none, or ``weight`` is not a plain function.
             ValueError: a number is out of its range.
         """
-        check_count("size", size, 1)
+        if weight is None:
+            check_count("size", size, 1)
+        else:
+            check_number("size", size, above=True)
+            check_plain_function("weight", weight)
         if max_wait is not None:
             check_seconds("max_wait", max_wait)
         options = Options(buffer=buffer, name=name)
-        return Pipeline(
-            (
-                *self._specs,
-                Spec("batch", list, options, name or "batch", size=size, max_wait=max_wait),
-            )
-        )
+        spec = Spec("batch", list, options, name or "batch", size=size, max_wait=max_wait)
+        return Pipeline((*self._specs, replace(spec, weigh=weight)))
 
     # -------------------------------------------------------------- running
 
@@ -662,6 +676,8 @@ class Pipeline(Generic[In, Out]):
         via: ReadVia | None = None,
         ahead: int | None = None,
         unwrap: bool = False,
+        progress: Shown = False,
+        total: int | None = None,
     ) -> AbstractAsyncContextManager[Run[Out]]:
         """Return a block in which the pipeline runs; iterate over the :class:`Run` for the results.
 
@@ -692,19 +708,20 @@ class Pipeline(Generic[In, Out]):
                 early: use 0 for a source of leases (SQS, Kafka). None: 16, or 0 if the first
                 stage has ``buffer=1``.
             unwrap: raise a single error bare, not in a group.
+            progress: as for :meth:`run`.
+            total: as for :meth:`run`.
 
         **Cancelled**: all stages are cancelled too; ``run.report`` counts the items that they held
         as cancelled. A source that is waiting for its next item is cancelled there, so it must
         shield what it awaits while it cleans up.
 
         Raises:
-            TypeError: ``ahead`` is not a whole number, ``via`` is something else, or the source
-                is an async iterable and ``via`` is given.
-            ValueError: ``ahead`` is negative.
+            TypeError: ``ahead`` or ``total`` is not a whole number, ``via`` is something else, or
+                the source is an async iterable and ``via`` is given.
+            ValueError: ``ahead`` or ``total`` is negative.
         """
-        if ahead is not None:
-            check_count("ahead", ahead, 0)
-        return open_run(self._specs, read_via(source, via), ahead, unwrap=unwrap)
+        how = _How(unwrap, None, None, progress, ahead, total)
+        return _open_shown(self._specs, read_via(source, via), how)
 
     def serve(self, *, unwrap: bool = False) -> AbstractAsyncContextManager[Service[In, Out]]:
         """Return a block in which any task submits items, and awaits the result of each.
@@ -740,6 +757,7 @@ class Pipeline(Generic[In, Out]):
         journal: Journal | None = None,
         key: KeyOf[In] | None = None,
         progress: Shown = False,
+        total: int | None = None,
     ) -> list[Out]:
         """Run, and return all results.
 
@@ -755,6 +773,7 @@ class Pipeline(Generic[In, Out]):
                 returned with the new ones, in the order of the source.
             key: as for :meth:`run`.
             progress: as for :meth:`run`.
+            total: as for :meth:`run`.
 
         **Cancelled**: nothing of the run is left; its results are lost, except those in a journal.
 
@@ -765,7 +784,7 @@ class Pipeline(Generic[In, Out]):
         """
         _warn_of_collect(self._specs, "collect")
         results: list[Out] = []
-        how = _How(unwrap, journal, key, progress, ahead)
+        how = _How(unwrap, journal, key, progress, ahead, total)
         async with _open(self._specs, read_via(source, via), how, gather=True) as (run, tracker):
             while taken := await run.take():
                 if tracker is None:
@@ -782,6 +801,7 @@ class Pipeline(Generic[In, Out]):
         journal: Journal | None = None,
         key: KeyOf[In] | None = None,
         progress: Shown = False,
+        total: int | None = None,
     ) -> PipelineReport:
         """Run to the end, discard the results, and return the account.
 
@@ -798,6 +818,8 @@ class Pipeline(Generic[In, Out]):
                 each stage, if rich is installed (extra ``cli``), else a line every five seconds. A
                 function is called with a :class:`PipelineReport` ten times a second and at the
                 end; or give a :class:`ProgressDisplay`.
+            total: how many items the source has, for progress and ``report.total``. None: its
+                length, if it has one.
 
         **Cancelled**: nothing of the run is left.
 
@@ -808,7 +830,7 @@ class Pipeline(Generic[In, Out]):
                 error; or a stage of a run with a journal has no name of its own. It comes bare,
                 not in a group.
         """
-        how = _How(unwrap, journal, key, progress, ahead)
+        how = _How(unwrap, journal, key, progress, ahead, total)
         return await _run_to_end(self._specs, read_via(source, via), how)
 
     def run_sync(
@@ -822,6 +844,7 @@ class Pipeline(Generic[In, Out]):
         journal: Journal | None = None,
         key: KeyOf[In] | None = None,
         progress: Shown = False,
+        total: int | None = None,
     ) -> PipelineReport:
         """Call :meth:`run` in a new event loop, from code that has none.
 
@@ -834,6 +857,7 @@ class Pipeline(Generic[In, Out]):
             journal: as for :meth:`run`.
             key: as for :meth:`run`.
             progress: as for :meth:`run`.
+            total: as for :meth:`run`.
 
         Raises:
             RuntimeError: an event loop runs in this thread.
@@ -842,7 +866,7 @@ class Pipeline(Generic[In, Out]):
         """
         if current_loop() is not None:
             raise RuntimeError("run_sync() would block the event loop here: await run()")
-        how = _How(unwrap, journal, key, progress, ahead)
+        how = _How(unwrap, journal, key, progress, ahead, total)
         return anyio.run(_run_to_end, self._specs, read_via(source, via), how, backend=backend)
 
     def iter_sync(
@@ -1009,6 +1033,19 @@ def stage(
     return Pipeline((function_spec("map", function, options, via),))
 
 
+@overload
+def flow() -> Pipeline[Any, Any]: ...
+@overload
+def flow(of: type[T], /) -> Pipeline[T, T]: ...
+def flow(of: type[Any] | None = None, /) -> Pipeline[Any, Any]:  # noqa: ARG001 - for type checkers
+    """Return a pipeline without stages, to begin with any operator: ``flow(str).batch(100)``.
+
+    Args:
+        of: the type of the items, for type checkers. None: any.
+    """
+    return Pipeline(())
+
+
 # ----------------------------------------------------------------- how it runs
 
 
@@ -1021,8 +1058,11 @@ class _How:
     key: KeyOf[Any] | None
     progress: Shown
     ahead: int | None
+    total: int | None
 
     def __post_init__(self) -> None:
+        if self.total is not None:
+            check_count("total", self.total, 0)
         if self.ahead is not None:
             check_count("ahead", self.ahead, 0)
         if self.journal is not None and not isinstance(self.journal, Journal):
@@ -1054,6 +1094,7 @@ async def _open(
                 source,
                 how.ahead,
                 unwrap=how.unwrap,
+                total=how.total,
                 tracker=tracker,
                 background=background,
             ) as run,
@@ -1065,6 +1106,21 @@ async def _open(
         raise
     finally:
         del run
+
+
+def _open_shown(
+    specs: tuple[Spec, ...], source: Source[Any] | InThread, how: _How
+) -> AbstractAsyncContextManager[Run[Any]]:
+    opened = partial(open_run, specs, source, how.ahead, unwrap=how.unwrap, total=how.total)
+    if (progress := display(how.progress)) is None:
+        return opened()
+
+    @asynccontextmanager
+    async def shown() -> AsyncGenerator[Run[Any]]:
+        async with showing(progress) as background, opened(background=background) as run:
+            yield run
+
+    return shown()
 
 
 async def _run_to_end(

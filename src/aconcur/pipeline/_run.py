@@ -133,6 +133,7 @@ class Run(Generic[Out]):
         specs: Sequence[Spec],
         source: Source[Any] | InThread,
         ahead: int | None,
+        total: int | None,
         tracker: RunTracker | None,
         opened: ExitStack,
     ) -> None:
@@ -142,7 +143,9 @@ class Run(Generic[Out]):
         # The length of a queue is not the number of its items to come.
         items = source.items if isinstance(source, InThread) else source
         sized = isinstance(items, Sized) and not isinstance(items, AsyncIterable)
-        self._total = len(items) if sized else None  # type: ignore[arg-type]
+        if total is None and sized:
+            total = len(items)  # type: ignore[arg-type]
+        self._total = total
         self._failures: list[Failure] = []
         self._feeds: list[AsyncFeed | ThreadFeed] = []
         self._group: TaskGroup | None = None
@@ -260,6 +263,8 @@ class Run(Generic[Out]):
         merged: bool = False,
     ) -> Buffer:
         """Make the stages, those of merged pipelines too; return the last one's output."""
+        if not specs:
+            raise ValueError("the pipeline has no stages: add one to flow(), such as map()")
         inputs = [self._input(source, specs[0], 0, ahead, stack)]
         limits: list[Limit] = []
         for number, spec in enumerate(specs, 1):
@@ -429,6 +434,7 @@ async def open_run(
     ahead: int | None = None,
     *,
     unwrap: bool,
+    total: int | None = None,
     tracker: RunTracker | None = None,
     background: Background | None = None,
 ) -> AsyncIterator[Run[Any]]:
@@ -439,6 +445,7 @@ async def open_run(
         source: of its items.
         ahead: items that are drawn ahead from an async source; None: 16, or 0 with ``buffer=1``.
         unwrap: raise a single error bare.
+        total: how many items the source has, if its length does not tell.
         tracker: of its journal.
         background: runs in a task beside the stages, and is cancelled at the end.
     """
@@ -447,7 +454,7 @@ async def open_run(
     run: Run[Any] | None = None
     try:
         with ExitStack() as opened:
-            run = Run(specs, source, ahead, tracker, opened)
+            run = Run(specs, source, ahead, total, tracker, opened)
             async with anyio.create_task_group() as group:
                 run._group = group
                 _start(run, group, background)

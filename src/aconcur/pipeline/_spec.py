@@ -197,7 +197,8 @@ class Spec:
     options: Options
     name: str
     via: Via | None = None
-    size: int = 1  # of a batch
+    size: float = 1  # of a batch
+    weigh: Weight | None = None  # of the items of a batch; None: each counts 1
     max_wait: float | None = None
     limit: RateLimit | None = None  # of a rate_limit
     others: tuple[Any, ...] = ()  # sources that merge here: see Source, Fed

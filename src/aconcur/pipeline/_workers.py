@@ -431,17 +431,24 @@ async def _work_in_order(stage: Stage, function: Call, deadline: Deadline | None
 async def _batch(stage: Stage) -> None:
     """Gather items until there are enough, or until the first has waited long enough."""
     output, size, max_wait = stage.output, stage.spec.size, stage.spec.max_wait
+    weigh = stage.spec.weigh or _one
+    first: Any = END  # the item that would have exceeded the last batch
     while True:
         if not output.has_room():
             await stage.until_room()
-        if (item := await stage.take()) is END:
-            return
-        batch = [item]
-        stage.held += 1
+        if first is END:
+            if (first := await stage.take()) is END:
+                return
+            stage.held += 1
+        batch, total, first = [first], weigh(item_of(stage, first)), END
         with anyio.move_on_after(max_wait):
-            while len(batch) < size and (item := await stage.take()) is not END:
-                batch.append(item)
+            while total < size and (item := await stage.take()) is not END:
                 stage.held += 1
+                total += weigh(item_of(stage, item))
+                if total > size:
+                    first = item
+                    break
+                batch.append(item)
         stage.held -= len(batch)
         stage.out += len(batch)
         stage.emitted += 1
@@ -449,6 +456,10 @@ async def _batch(stage: Stage) -> None:
         if output.getters:
             output.wake_getter()
         await stage.pause()
+
+
+def _one(_: object) -> float:
+    return 1.0
 
 
 async def _pace(stage: Stage) -> None:
