@@ -77,7 +77,7 @@ async def test_an_error_of_the_weight_ends_the_run() -> None:
     with pytest.raises(ZeroDivisionError):
         await flow(int).batch(5, weight=weight).run([1, 0], unwrap=True)
     with pytest.raises(TypeError, match="weight must be a function"):
-        flow(int).batch(5, weight=3)  # type: ignore[arg-type]
+        flow(int).batch(5, weight=3)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="size must be more than 0"):
         flow(int).batch(0, weight=len)
 

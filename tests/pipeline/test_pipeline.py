@@ -424,7 +424,7 @@ def test_batches_out_of_range() -> None:
         (lambda: stage(same).merge(FEDLESS), r"<Pipeline len> has no source: .* fed_by\(\)"),
         (lambda: stage(str.encode).through(WRONG), r"through\(\) needs a Command or .*not 'wrong'"),
         (lambda: stage(same).run_sync([], journal=WRONG), r"must be a Journal: Journal\('wrong'\)"),
-        (lambda: stage(same).batch(1.5), r"size must be a whole number, not 1\.5"),  # type: ignore[arg-type]
+        (lambda: stage(same).batch(1.5), r"size must be a whole number, not 1\.5"),  # type: ignore[call-overload]
         (lambda: Queue[int](WRONG), "maxsize must be a whole number, not 'wrong'"),
     ],
 )

@@ -42,7 +42,7 @@ async def wrong(pipeline: Pipeline[str, bytes], queue: Queue[int]) -> None:
     await pipeline.collect([1, 2])  # type: ignore[list-item]
     await pipeline.run(queue)  # type: ignore[arg-type]
     flow(int).map(download)  # type: ignore[arg-type]
-    flow(str).batch(100, weight="size")  # type: ignore[arg-type]
+    flow(str).batch(100, weight="size")  # type: ignore[call-overload]
     pipeline.open(["a"], total="3")  # type: ignore[arg-type]
     async with pipeline.serve() as service:
         await service.submit(3)  # type: ignore[arg-type]

@@ -629,6 +629,25 @@ class Pipeline(Generic[In, Out]):
             check_count("ahead", ahead, 0)
         return Fed(self._specs, read_via(source, via), ahead)
 
+    @overload
+    def batch(
+        self,
+        size: int,
+        *,
+        max_wait: float | None = ...,
+        buffer: int | None = ...,
+        name: str | None = ...,
+    ) -> Pipeline[In, list[Out]]: ...
+    @overload
+    def batch(
+        self,
+        size: float,
+        *,
+        max_wait: float | None = ...,
+        buffer: int | None = ...,
+        name: str | None = ...,
+        weight: Weight,
+    ) -> Pipeline[In, list[Out]]: ...
     def batch(
         self,
         size: float,
