@@ -406,7 +406,7 @@ def test_batches_out_of_range() -> None:
         (lambda: stage(same, buffer=WRONG), "buffer must be a whole number, not 'wrong'"),
         (lambda: stage(same, timeout=WRONG), "timeout must be a number of seconds, not 'wrong'"),
         (lambda: stage(same, name=3), "name must be a str or None, not 3"),  # type: ignore[call-overload]
-        (lambda: stage(same).batch(1, name=4), "name must be a str or None, not 4"),  # type: ignore[arg-type]
+        (lambda: stage(same).batch(1, name=4), "name must be a str or None, not 4"),  # type: ignore[call-overload]
         (lambda: stage(same, wrkers=2), "unexpected keyword argument 'wrkers'"),  # type: ignore[call-overload]
         (lambda: stage(same).rate_limit(WRONG), "items must be a number, not 'wrong'"),
         (lambda: stage(same).run_sync([], journal=Journal("x"), key=3), "key must be a function"),  # type: ignore[arg-type]
