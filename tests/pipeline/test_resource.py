@@ -199,6 +199,22 @@ async def test_a_resource_that_suppresses_errors_does_not_make_a_run_look_comple
         await stage(work, resource=opened).run(range(9), unwrap=True)
 
 
+async def test_a_resource_that_cancels_its_own_scope_does_not_end_the_run_in_silence() -> None:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[anyio.CancelScope]:
+        with anyio.CancelScope() as scope:
+            yield scope
+
+    async def work(scope: anyio.CancelScope, item: int) -> int:
+        if item == 1:
+            scope.cancel()
+        await anyio.lowlevel.checkpoint()
+        return item
+
+    with pytest.raises(RuntimeError, match="own cancel scope was cancelled while a worker used"):
+        await stage(work, resource=opened).collect(range(4), unwrap=True)
+
+
 async def test_it_may_hold_a_task_group() -> None:
     beats = 0
 

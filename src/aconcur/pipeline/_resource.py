@@ -13,6 +13,7 @@ __all__ = ("OpenResource", "check_resource", "with_resource")
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from inspect import isasyncgenfunction, iscoroutinefunction
+from math import inf
 from typing import Any, TypeAlias, TypeVar
 
 import anyio
@@ -76,6 +77,13 @@ async def with_resource(
                     scope.shield = True
             if left is not None:
                 # It suppressed the error, and would make the items so far look like all there are.
+                scope.shield = False
+                if isinstance(left, anyio.get_cancelled_exc_class()) and not _is_cancelled():
+                    # A task that ends by a cancellation of its own would end the run in silence.
+                    raise RuntimeError(
+                        "the resource's own cancel scope was cancelled while a worker used it: "
+                        "raise an error there instead"
+                    )
                 raise left
         except Exception as error:
             if error is not left:
@@ -84,3 +92,8 @@ async def with_resource(
         finally:
             # Its traceback refers to this frame: a cycle.
             left = None
+
+
+def _is_cancelled() -> bool:
+    """Return whether a scope around this task is cancelled."""
+    return anyio.current_effective_deadline() == -inf
