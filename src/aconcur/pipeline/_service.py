@@ -41,9 +41,9 @@ class _Ticket:
 
     def __init__(self, item: object, waiter: Waiter) -> None:
         self.item: Any = item
-        self.waiter = waiter
+        self.waiter: Waiter = waiter
         self.error: BaseException | None = None
-        self.given_up = False
+        self.given_up: bool = False
 
     def settle(self) -> None:
         """Wake the caller."""
@@ -119,11 +119,11 @@ class _StageTickets:
 class _Tickets:
     """Implements the ``RunTracker``: holds the tickets whose callers wait."""
 
-    skipped = 0
+    skipped: int = 0
 
     def __init__(self) -> None:
-        self.waiting = set[_Ticket]()
-        self.ended = False
+        self.waiting: set[_Ticket] = set()
+        self.ended: bool = False
 
     def admit(self, ticket: _Ticket) -> Any:  # noqa: ANN401
         return DROPPED if ticket.given_up else ticket
