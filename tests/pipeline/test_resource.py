@@ -203,6 +203,7 @@ async def test_a_resource_that_cancels_its_own_scope_does_not_end_the_run_in_sil
     @asynccontextmanager
     async def opened() -> AsyncIterator[anyio.CancelScope]:
         with anyio.CancelScope() as scope:
+            await anyio.lowlevel.checkpoint()
             yield scope
 
     async def work(scope: anyio.CancelScope, item: int) -> int:
